@@ -1,0 +1,38 @@
+import jaxtyping
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.fixture
+def model():
+    """Small enough to check by hand, double precision, no bias so that a black picture scores zero."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(
+            nn.Conv2d(2, 4, 3, padding=1, bias=False),
+            nn.ReLU(),
+            nn.Conv2d(4, 4, 3, padding=1, bias=False),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(4 * 6 * 6, 3, bias=False),
+        )
+    return net.double().eval()
+
+
+@pytest.fixture
+def x():
+    return torch.randn(5, 2, 6, 6, dtype=torch.double, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def target():
+    return torch.tensor([0, 1, 2, 1, 0])
+
+
+@pytest.fixture
+def as_users_run():
+    """Switch the shape checks of the tests off, so that the package's own refusals are what is seen."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

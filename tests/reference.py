@@ -1,0 +1,66 @@
+"""Each method again, slowly and the way its paper writes it. Nothing here is imported from xnb.methods."""
+
+import numpy as np
+import torch
+from skimage.filters import sobel
+from torch import nn
+from torch.nn import functional as F
+
+
+@torch.no_grad()
+def gradient(model, x, target):
+    """Backward pass by hand through a chain of Linear, Conv2d, Flatten and ReLU."""
+    inputs = []
+    for layer in model:
+        inputs.append(x)
+        x = layer(x)
+    back = F.one_hot(target, x.shape[1]).to(x)
+    for layer, x in zip(reversed(model), reversed(inputs), strict=True):
+        match layer:
+            case nn.Linear():
+                back = back @ layer.weight
+            case nn.Conv2d():
+                back = F.conv_transpose2d(back, layer.weight, padding=layer.padding)
+            case nn.Flatten():
+                back = back.reshape(x.shape)
+            case nn.ReLU():
+                back = back * (x > 0)
+    return back
+
+
+def gradient_times_input(model, x, target):
+    return gradient(model, x, target) * x
+
+
+def integrated_gradients(model, x, target, *, steps):
+    """Riemann sum of the paper's equation 3, one input at a time, at midpoints."""
+    total = torch.zeros_like(x)
+    for i in range(len(x)):
+        for k in range(steps):
+            total[i] += gradient(model, x[i : i + 1] * (k + 0.5) / steps, target[i : i + 1])[0] / steps
+    return x * total
+
+
+@torch.no_grad()
+def occlusion(model, x, target, *, window, stride):
+    out = torch.zeros(len(x), 1, *x.shape[2:], dtype=x.dtype)
+    for i in range(len(x)):
+        pixels = {(r, c): [] for r in range(6) for c in range(6)}
+        for top in range(0, 6 - window + 1, stride):
+            for left in range(0, 6 - window + 1, stride):
+                painted = x[i].clone()
+                painted[:, top : top + window, left : left + window] = 0
+                drop = (model(x[i][None]) - model(painted[None]))[0, target[i]]
+                for r in range(top, top + window):
+                    for c in range(left, left + window):
+                        pixels[r, c].append(drop)
+        for (r, c), seen in pixels.items():
+            out[i, 0, r, c] = torch.stack(seen).mean()
+    return out
+
+
+def edges(x):
+    """Sobel as scikit-image computes it, on the grey picture: its differences span two pixels."""
+    grey = x.mean(1).numpy()
+    strength = [np.hypot(sobel(g, axis=0, mode="nearest"), sobel(g, axis=1, mode="nearest")) / 2 for g in grey]
+    return torch.tensor(np.stack(strength))[:, None]

@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+import xnb
+from xnb.check import describe, require
+
+
+def test_three_lines():
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared below
+        require(False, "f: n must be even", 3, "n=4")
+    assert str(caught.value) == "f: n must be even\n  got: 3\n  try: n=4"
+
+
+def test_no_way_out_no_line():
+    with pytest.raises(ZeroDivisionError, match=r"^f: no\n  got: 0$"):
+        require(False, "f: no", 0, error=ZeroDivisionError)
+
+
+def test_describe():
+    assert describe(torch.zeros(2, 3)) == "float32[2,3]"
+    assert describe("a" * 200) == "'" + "a" * 116 + "..."
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda m, x, t: xnb.attribute(m, x, t, "integratd_gradient"), "try: one of .'integrated_gradients'"),
+        (lambda m, x, t: xnb.attribute(m, x * torch.nan, t), "x must be finite"),
+        (lambda m, x, t: xnb.attribute(lambda z: m(z) * torch.inf, x, t), "attribution must be finite"),
+        (lambda m, x, t: xnb.attribute(m, x, t, steps=0), r"steps must be at least 1\n  got: 0"),
+        (lambda m, x, t: xnb.attribute(m, x, t, baseline=torch.zeros(7, 7).double()), r"broadcast to x \(5, 2, 6, 6\)"),
+        (lambda m, x, t: xnb.attribute(m, x, t, "occlusion", window=7), r"window must lie in \[1, 6\]"),
+        (lambda m, x, t: xnb.attribute(m, x, t, "occlusion", window=2, stride=3), r"stride must lie in \[1, 2\]"),
+        (lambda m, x, t: xnb.attribute(m, x.flatten(1), t, "occlusion"), "pictures"),
+    ],
+)
+@pytest.mark.usefixtures("as_users_run")
+def test_refusals(call, says, model, x, target):
+    with pytest.raises(ValueError, match=says):
+        call(model, x, target)

@@ -1,0 +1,163 @@
+"""What every method owes, checked for every method: registering one is enough to be tested."""
+
+import copy
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+from xnb import METHODS, attribute, catalog
+from xnb.registry import CARDS
+from xnb.score import score
+
+every = pytest.mark.parametrize("name", sorted(METHODS))
+
+
+def promising(axiom):
+    return pytest.mark.parametrize("name", sorted(n for n, card in CARDS.items() if axiom in card.axioms))
+
+
+def looking(needs=("forward", "gradient", "modules")):
+    return pytest.mark.parametrize("name", sorted(n for n, card in CARDS.items() if card.needs in needs))
+
+
+@every
+def test_shape_broadcasts_to_input(name, model, x, target):
+    a = attribute(model, x, target, name)
+    assert torch.broadcast_shapes(a.shape, x.shape) == x.shape
+    assert a.abs().sum() > 0
+
+
+@every
+def test_same_call_same_answer(name, model, x, target):
+    assert torch.equal(attribute(model, x, target, name), attribute(model, x, target, name))
+
+
+@every
+def test_batch_does_not_leak(name, model, x, target):
+    together = attribute(model, x, target, name)
+    alone = torch.cat([attribute(model, x[i : i + 1], target[i : i + 1], name) for i in range(len(x))])
+    torch.testing.assert_close(together, alone)
+
+
+@pytest.mark.parametrize("name", sorted(n for n in METHODS if "chunk" in inspect.signature(METHODS[n]).parameters))
+@pytest.mark.parametrize("chunk", [1, 2, 100])
+def test_chunk_does_not_matter(name, chunk, model, x, target):
+    torch.testing.assert_close(
+        attribute(model, x, target, name, chunk=chunk), attribute(model, x, target, name), rtol=1e-10, atol=1e-12
+    )
+
+
+@looking()
+def test_every_method_that_runs_the_model_takes_chunk(name):
+    assert "chunk" in inspect.signature(METHODS[name]).parameters
+
+
+@every
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_keeps_dtype(name, dtype, model, x, target):
+    assert attribute(model.to(dtype), x.to(dtype), target, name).dtype == dtype
+
+
+def state(model, x):
+    hooks = [
+        (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks, m._backward_pre_hooks) for m in model.modules()
+    ]
+    return (
+        sum(len(kind) for kinds in hooks for kind in kinds),
+        [m.training for m in model.modules()],
+        [(p.grad, p.requires_grad) for p in model.parameters()],
+        (x.requires_grad, x.grad),
+    )
+
+
+@every
+@pytest.mark.parametrize("spoil", ["nothing", "target", "model"])
+def test_leaves_no_trace(name, spoil, model, x, target):
+    class Interrupted(nn.Module):
+        def forward(self, x):
+            raise KeyboardInterrupt
+
+    if spoil == "model":
+        model.append(Interrupted().eval())
+    model[0].weight.requires_grad_(False)
+    weights, rng, before, pixels = copy.deepcopy(model.state_dict()), torch.get_rng_state(), state(model, x), x.clone()
+    looks = CARDS[name].needs != "nothing"
+    if spoil != "nothing" and looks:
+        with pytest.raises((ValueError, KeyboardInterrupt)):
+            attribute(model, x, target + 99 if spoil == "target" else target, name)
+    else:
+        attribute(model, x, target, name)
+    assert state(model, x) == before
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert torch.equal(x, pixels)
+    assert all(torch.equal(a, b) for a, b in zip(weights.values(), model.state_dict().values(), strict=True))
+
+
+@every
+def test_works_under_no_grad_and_on_a_grad_input(name, model, x, target):
+    expected = attribute(model, x, target, name)
+    with torch.no_grad():
+        assert torch.equal(attribute(model, x, target, name), expected)
+    assert torch.equal(attribute(model, x.clone().requires_grad_(), target, name), expected)
+
+
+@looking()
+def test_refuses_training_mode_anywhere(name, model, x, target):
+    model[3].train()
+    with pytest.raises(ValueError, match="evaluation mode"):
+        attribute(model, x, target, name)
+
+
+@looking(("forward", "gradient"))
+def test_takes_any_callable(name, model, x, target):
+    assert torch.equal(attribute(lambda z: model(z), x, target, name), attribute(model, x, target, name))
+
+
+@looking()
+def test_depends_on_the_target(name, model, x, target):
+    assert not torch.equal(attribute(model, x, target, name), attribute(model, x, (target + 1) % 3, name))
+
+
+@looking(("nothing",))
+def test_controls_do_not_depend_on_model_or_target(name, model, x, target):
+    expected = attribute(model, x, target, name)
+    for weights in model.parameters():
+        weights.data.neg_()
+    assert torch.equal(attribute(model, x, (target + 1) % 3, name), expected)
+
+
+@promising("complete")
+def test_adds_up_to_the_change_of_score(name, model, x, target):
+    a = attribute(model, x, target, name, steps=512)
+    gap = score(model, x, target) - score(model, torch.zeros_like(x), target)
+    torch.testing.assert_close(a.flatten(1).sum(1), gap, rtol=2e-3, atol=2e-3)
+
+
+@promising("linear")
+def test_exact_on_a_linear_model(name, x, target):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        linear = nn.Sequential(nn.Flatten(), nn.Linear(72, 3)).double().eval()
+    weights = linear[1].weight[target].reshape_as(x)
+    torch.testing.assert_close(attribute(linear, x, target, name), x * weights.detach(), rtol=1e-10, atol=1e-12)
+
+
+@promising("dummy")
+def test_unused_input_gets_nothing(name, model, x, target):
+    with torch.no_grad():
+        model[0].weight[:, 1] = 0  # the model no longer sees channel 1
+    a = attribute(model, x, target, name)
+    if a.shape[1] == 2:
+        assert a[:, 1].abs().max() == 0
+    else:  # a map shared by the channels must not depend on the unseen one
+        torch.testing.assert_close(attribute(model, x * torch.tensor([1.0, 7.0])[:, None, None], target, name), a)
+
+
+def test_catalog_has_a_full_row_a_method():
+    table = catalog()
+    assert list(table.columns) == ["method", "family", "needs", "cost", "axioms", "paper"]
+    assert set(table["method"]) == set(METHODS)
+    assert all(METHODS[name].__name__ == name and METHODS[name].__doc__ for name in table["method"])
+    assert (table["paper"].str.len() > 0).all()

@@ -1,0 +1,18 @@
+"""Refusals: one line that names the rule, one with what came, one that can be pasted."""
+
+from torch import Tensor
+
+
+def describe(value: object) -> str:
+    """Short form of a value for an error: tensors as `float32[8,3,32,32]`, everything else as its repr."""
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')}[{','.join(map(str, value.shape))}]"
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def require(ok: bool, rule: str, got: object, hint: str = "", *, error: type[Exception] = ValueError) -> None:
+    """Raise `error` unless `ok`. Write `rule` as «who: what must hold», `hint` as a line to paste."""
+    if not ok:
+        way_out = f"\n  try: {hint}" if hint else ""
+        raise error(f"{rule}\n  got: {describe(got)}{way_out}")

@@ -1,0 +1,25 @@
+"""All methods share one signature, `method(model, x, target, *, knobs) -> Attribution`, and no state."""
+
+from xnb.check import require
+from xnb.methods import controls as controls, gradient as gradient, perturbation as perturbation
+from xnb.registry import find
+from xnb.types import Attribution, Batch, Model, Target
+
+
+def attribute(
+    model: Model, x: Batch, target: Target, method: str = "integrated_gradients", **knobs: object
+) -> Attribution:
+    """Explain `model`'s logit for `target` at `x`: the result times `x` is always defined.
+
+    Args:
+        method: a name in `xnb.catalog()`.
+        knobs: what the method itself takes, e.g. `steps=64`; `help(xnb.METHODS[name])` lists them.
+
+    Raises:
+        ValueError: unknown `method`, non-finite `x` or result, or anything `xnb.score.score` refuses.
+    """
+    function = find(method)
+    require(bool(x.isfinite().all()), "attribute: x must be finite", x, "x = x.nan_to_num()")
+    result = function(model, x, target, **knobs).detach()
+    require(bool(result.isfinite().all()), f"{method}: attribution must be finite", result)
+    return result

@@ -1,0 +1,35 @@
+"""Controls: maps that know nothing of the model. An explanation that does not beat them explains nothing."""
+
+import torch
+from torch.nn import functional as F
+
+from xnb.check import require
+from xnb.registry import method
+from xnb.types import Attribution, Batch, Model, Target
+
+
+@method(family="control", needs="nothing", cost="none", paper="control")
+def random(model: Model, x: Batch, target: Target, *, seed: int = 0) -> Attribution:
+    """Gaussian noise, the same for every input: what an explanation of nothing looks like. Unit: none.
+
+    Args:
+        seed: seeds a generator of its own; the global one is left alone.
+    """
+    rng = torch.Generator(x.device).manual_seed(seed)
+    return torch.randn(x.shape[1:], generator=rng, dtype=x.dtype, device=x.device).expand_as(x).clone()
+
+
+@method(family="control", needs="nothing", cost="none", paper="Sobel & Feldman 1968; as a control: arXiv:1810.03292")
+def edges(model: Model, x: Batch, target: Target) -> Attribution:
+    r"""Strength of the edges in the picture, :math:`\sqrt{g_x^2 + g_y^2}` of Sobel's filter: `(B, 1, H, W)`.
+
+    Unit: input units. It never sees the model, and yet looks like an explanation.
+
+    Raises:
+        ValueError: `x` is not `(B, C, H, W)`.
+    """
+    require(x.ndim == 4, "edges: x must be pictures (B, C, H, W)", x, "x = x.view(B, C, H, W)")
+    side = x.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8  # slope per pixel
+    kernels = torch.stack([side, side.T])[:, None]
+    grey = F.pad(x.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+    return F.conv2d(grey, kernels).square().sum(1, keepdim=True).sqrt()

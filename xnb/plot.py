@@ -1,0 +1,145 @@
+"""Pictures of numbers: arrays and an `ax` in, the `ax` out. Nothing here knows a model or a method."""
+
+import matplotlib as mpl
+import networkx as nx
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from xnb.check import require
+
+SIGNED = "RdBu_r"  # red for, blue against: told apart by all common forms of colour blindness, white is nothing
+UNSIGNED = "viridis"
+OUTLINE = "#ffb000"  # mask outlines; the IBM colour-blind-safe yellow
+
+
+def style() -> None:
+    """Fonts and colours of the collection, for every figure drawn afterwards in this process."""
+    sns.set_theme("paper", "ticks", "colorblind", font_scale=1.1)
+    mpl.rcParams.update({"figure.dpi": 100, "savefig.dpi": 100, "figure.constrained_layout.use": True})
+    mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10})
+    mpl.rcParams.update({"pdf.fonttype": 42, "svg.hashsalt": "xnb"})  # text stays text; ids do not change
+
+
+def picture(x: ArrayLike, ax: Axes, *, title: str = "") -> Axes:
+    """Draw one picture: `(3, H, W)` or `(1, H, W)` in [0, 1], channels first as torch has them."""
+    image = np.moveaxis(np.asarray(x, dtype=float), 0, -1)
+    require(
+        image.ndim == 3 and image.shape[2] in (1, 3),
+        "plot: a picture is (C, H, W) with 1 or 3 channels",
+        np.shape(x),
+        "x[0]",
+    )
+    require(image.min() >= -1e-6 and image.max() <= 1 + 1e-6, "plot: a picture lies in [0, 1]", image.max(), "x / 255")
+    ax.imshow(image.clip(0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    return _bare(ax, title)
+
+
+def attribution(
+    a: ArrayLike,
+    ax: Axes,
+    *,
+    under: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    limit: float | None = None,
+    title: str = "",
+    colorbar: bool = True,
+) -> Axes:
+    """Draw one attribution `(C, H, W)`, summed over channels, on a scale symmetric around zero.
+
+    Red speaks for the class, blue against it, white says nothing; the colour bar carries the raw numbers.
+
+    Args:
+        under: the picture `(C, H, W)`, drawn in light grey below.
+        mask: true evidence `(1, H, W)`, drawn as an outline.
+        limit: end of the colour scale; the largest magnitude in the map if omitted. Give maps that are to be
+            compared the same limit.
+    """
+    heat = np.asarray(a, dtype=float).sum(0)
+    end = limit or float(np.abs(heat).max()) or 1.0
+    if under is not None:
+        grey = np.asarray(under, dtype=float).mean(0)
+        ax.imshow(grey, cmap="gray", vmin=-1.5, vmax=1, extent=_extent(heat), interpolation="nearest")
+    shown = ax.imshow(heat, cmap=SIGNED, vmin=-end, vmax=end, alpha=1 if under is None else 0.75)
+    if mask is not None:
+        outline(mask, ax)
+    if colorbar:
+        bar = ax.figure.colorbar(shown, ax=ax, fraction=0.046, pad=0.03, ticks=[-end, 0, end])
+        bar.ax.set_yticklabels([f"{-end:.2g}", "0", f"{end:.2g}"])
+    return _bare(ax, title)
+
+
+def _extent(heat: NDArray) -> tuple[float, float, float, float]:
+    return (-0.5, heat.shape[1] - 0.5, heat.shape[0] - 0.5, -0.5)
+
+
+def outline(mask: ArrayLike, ax: Axes) -> Axes:
+    """Draw the border of a mask `(1, H, W)` along the edges of its pixels."""
+    inside = np.pad(np.asarray(mask).astype(bool)[0], 1)
+    for axis, draw in ((0, ax.hlines), (1, ax.vlines)):
+        row, column = np.nonzero(np.diff(inside, axis=axis))
+        along, across = (column, row) if axis == 0 else (row, column)
+        draw(across - 0.5, along - 1.5, along - 0.5, color=OUTLINE, linewidth=1.2)
+    return ax
+
+
+def _bare(ax: Axes, title: str) -> Axes:
+    ax.set(xticks=[], yticks=[], title=title)
+    sns.despine(ax=ax, left=True, bottom=True)
+    return ax
+
+
+def history(table: pd.DataFrame, ax: Axes, *, column: str, label: str, **line: object) -> Axes:
+    """One line of a training history over the epochs: `column` of the table that `train.fit` returns."""
+    ax.plot(table["number"], table[column], marker="o", markersize=3, label=label, **line)
+    ax.set(xlabel="epoch", ylabel=column.split("_")[-1])
+    return ax
+
+
+def confusion(counts: ArrayLike, classes: tuple[str, ...], ax: Axes) -> Axes:
+    """Counts of (true class, predicted class): rows are the truth."""
+    table = pd.DataFrame(np.asarray(counts), index=classes, columns=classes)
+    sns.heatmap(table, annot=True, fmt="d", cmap=UNSIGNED, cbar=False, square=True, ax=ax, annot_kws={"size": 7})
+    ax.set(xlabel="predicted", ylabel="true")
+    return ax
+
+
+def bars(names: list[str], values: ArrayLike, ax: Axes, *, label: str) -> Axes:
+    """Horizontal bars, the first name on top, each with its number."""
+    sns.barplot(x=np.asarray(values, dtype=float), y=names, ax=ax, color=sns.color_palette("colorblind")[0])
+    ax.bar_label(ax.containers[0], fmt="%.3g", padding=2, fontsize=7)
+    ax.set(xlabel=label, ylabel="")
+    ax.margins(x=0.15)
+    return ax
+
+
+def predictions(x: ArrayLike, truth: list[str], said: list[str], figure: Figure, *, columns: int = 8) -> Figure:
+    """Grid of pictures, each titled with what the model said; mistakes name the truth and are marked by a frame."""
+    rows = -(-len(truth) // columns)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax, one, true, guess in zip(axes, np.asarray(x), truth, said, strict=False):
+        wrong = true != guess
+        picture(one, ax, title=f"{guess}\n({true})" if wrong else guess)
+        ax.title.set(fontsize=7, fontweight="bold" if wrong else "normal")
+        if wrong:
+            ax.patch.set(edgecolor="black", linewidth=4)
+    for ax in axes[len(truth) :]:
+        ax.set_visible(False)
+    return figure
+
+
+def structure(edges: list[tuple[str, str]], ax: Axes) -> Axes:
+    """Draw which module feeds which, from top to bottom; a residual join has two arrows coming in."""
+    graph = nx.DiGraph(edges)
+    for layer, nodes in enumerate(nx.topological_generations(graph)):
+        nx.set_node_attributes(graph, dict.fromkeys(nodes, layer), "layer")
+    place = nx.multipartite_layout(graph, subset_key="layer", align="horizontal")
+    place = {node: (x, -y) for node, (x, y) in place.items()}
+    nx.draw_networkx_edges(graph, place, ax=ax, node_size=600, arrowsize=8, connectionstyle="arc3,rad=0.12")
+    box = {"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": "0.3"}
+    nx.draw_networkx_labels(graph, place, ax=ax, font_size=7, bbox=box)
+    ax.set_axis_off()
+    return ax

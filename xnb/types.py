@@ -1,0 +1,18 @@
+"""The words every signature speaks.
+
+Axes: B inputs, C channels, H W pixels, K classes, D features, N tokens, h heads.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+Batch: TypeAlias = Float[Tensor, "B *shape"]
+Attribution: TypeAlias = Float[Tensor, "B *#shape"]  # the input's shape, or 1 where an axis is shared
+Target: TypeAlias = Int[Tensor, " B"]
+Logits: TypeAlias = Float[Tensor, "B K"]
+Scores: TypeAlias = Float[Tensor, " B"]
+Masks: TypeAlias = Bool[Tensor, "B 1 H W"]
+Model: TypeAlias = Callable[[Tensor], Tensor]  # (B, *shape) -> logits (B, K)

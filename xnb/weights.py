@@ -1,0 +1,58 @@
+"""Weights on disk: safetensors, which holds numbers and never code, written all or not at all."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from xnb.check import require
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> None:
+    """Store tensors and JSON-able facts in one file that is never seen half-written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_bytes(save(whole, metadata={"facts": json.dumps(facts, sort_keys=True)}))
+    os.replace(partial, path)
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """Tensors and facts of a file that `write` made.
+
+    Raises:
+        ValueError: the file is missing, damaged, or holds no facts.
+    """
+    require(path.is_file(), "weights: no such file", str(path), "train it first, or check the name")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            facts = json.loads((file.metadata() or {}).get("facts", "null"))
+    except SafetensorError as error:
+        require(False, "weights: the file is damaged", f"{path.name}: {error}", f"remove {path.name} and train again")
+    require(isinstance(facts, dict), "weights: the file must hold facts about its training", path.name)
+    return tensors, facts
+
+
+def load(model: nn.Module, path: Path) -> dict:
+    """Put the file's weights into `model` (same names, same shapes) and return the file's facts.
+
+    Raises:
+        ValueError: the file is missing, damaged, or belongs to another architecture.
+    """
+    tensors, facts = read(path)
+    mine, theirs = model.state_dict(), tensors
+    differ = sorted(k for k in mine.keys() | theirs.keys() if k not in mine or k not in theirs)
+    differ += sorted(k for k in mine.keys() & theirs.keys() if mine[k].shape != theirs[k].shape)
+    require(not differ, "weights: the file belongs to another architecture", differ[:4], f"facts: {facts}")
+    model.load_state_dict(tensors)
+    return facts
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
