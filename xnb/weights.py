@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,7 +18,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, object]
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     partial = path.with_name(f".{path.name}.part")
     partial.write_bytes(save(whole, metadata={"facts": json.dumps(facts, sort_keys=True)}))
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict]:

@@ -1,0 +1,8 @@
+"""Data sets as one frozen type: `split.train` and `split.test`, each with `x`, `y` and, where known, `masks`."""
+
+from xnb.data.cifar import cifar10 as cifar10
+from xnb.data.folders import image_folder as image_folder
+from xnb.data.photos import photos as photos
+from xnb.data.shapes import shapes as shapes
+from xnb.data.split import Part as Part, Split as Split
+from xnb.data.tables import digits as digits, patients as patients

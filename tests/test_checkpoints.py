@@ -1,0 +1,43 @@
+import json
+
+import pytest
+import torch
+
+from xnb import checkpoints, data, weights
+from xnb.summary import count
+from xnb.train import evaluate
+
+
+@pytest.mark.parametrize("name", sorted(checkpoints.RECIPES))
+def test_is_what_the_manifest_says(name):
+    known = checkpoints.manifest()[name]
+    model = checkpoints.load(name)
+    assert not any(module.training for module in model.modules())
+    assert count(model) == known["parameters"]
+    split = checkpoints.RECIPES[name].data()
+    assert evaluate(model, split.test)[1] == pytest.approx(known["accuracy"], abs=0.002)
+    _, facts = weights.read(checkpoints.FOLDER / f"{name}.safetensors")
+    assert facts.items() <= known.items()
+
+
+def test_manifest_lists_every_file():
+    assert set(checkpoints.manifest()) == set(checkpoints.RECIPES)
+    assert {file.stem for file in checkpoints.FOLDER.glob("*.safetensors")} == set(checkpoints.RECIPES)
+
+
+def test_recipe_trains_and_stores(tmp_path, monkeypatch):
+    recipe = checkpoints.Recipe(checkpoints.RECIPES["smallcnn-digits"].model, data.digits, 3, 1e-2)
+    monkeypatch.setitem(checkpoints.RECIPES, "smallcnn-digits", recipe)
+    entry = checkpoints.make("smallcnn-digits", tmp_path)
+    assert entry["sha256"] == weights.sha256(tmp_path / "smallcnn-digits.safetensors")
+    assert entry["accuracy"] > 0.5
+
+
+def test_another_file_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path)
+    weights.write(tmp_path / "smallcnn-digits.safetensors", {"a": torch.zeros(1)}, {})
+    (tmp_path / "manifest.json").write_text(json.dumps({"smallcnn-digits": {"sha256": "0"}}))
+    with pytest.raises(ValueError, match="not the one in the manifest"):
+        checkpoints.load("smallcnn-digits")
+    with pytest.raises(ValueError, match=r"try: one of \['smallcnn-digits', 'smallcnn-shapes'\]"):
+        checkpoints.load("resnet")

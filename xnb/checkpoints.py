@@ -1,0 +1,83 @@
+"""Small trained networks that notebooks explain, so that their numbers agree on every machine.
+
+`python -m xnb.checkpoints` trains them again, from their data and seed, and rewrites `data/checkpoints/`.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.optim import AdamW
+from tqdm.auto import tqdm
+
+from xnb import data, paths, weights
+from xnb.check import require
+from xnb.data import Split
+from xnb.models import SmallCNN
+from xnb.train import cosine, evaluate, fit
+
+FOLDER = paths.DATA / "checkpoints"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a checkpoint is a function of, up to the rounding of the machine that trained it."""
+
+    model: Callable[[], nn.Module]
+    data: Callable[[], Split]
+    count: int
+    rate: float
+    seed: int = 0
+
+
+RECIPES = {
+    "smallcnn-shapes": Recipe(lambda: SmallCNN(3, 6), lambda: data.shapes(n=(6000, 1000)), 12, 3e-3),
+    "smallcnn-digits": Recipe(lambda: SmallCNN(1, 10), data.digits, 20, 3e-3),
+}
+
+
+def load(name: str) -> nn.Module:
+    """The named network in evaluation mode, its file checked against the manifest.
+
+    Raises:
+        ValueError: unknown name, or the file is not the one the manifest describes.
+    """
+    require(name in RECIPES, "checkpoints: no checkpoint of that name", name, f"one of {sorted(RECIPES)}")
+    path, known = FOLDER / f"{name}.safetensors", manifest()[name]["sha256"]
+    require(weights.sha256(path) == known, "checkpoints: the file is not the one in the manifest", path.name)
+    model = RECIPES[name].model().eval()
+    weights.load(model, path)
+    return model
+
+
+def manifest() -> dict[str, dict]:
+    """Name -> data, seed, epochs, accuracy on the test part, parameters, sha256."""
+    return json.loads((FOLDER / "manifest.json").read_text())
+
+
+def make(name: str, folder: Path = FOLDER) -> dict:
+    """Train the named network by its recipe, store it, and return its manifest entry."""
+    recipe = RECIPES[name]
+    split = recipe.data()
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        model = recipe.model()
+    optimizer = AdamW(model.parameters(), lr=recipe.rate)
+    fit(model, split.train, split.test, count=recipe.count, optimizer=optimizer, schedule=cosine, seed=recipe.seed)
+    facts = {"data": name.split("-")[1], "seed": recipe.seed, "epochs": recipe.count}
+    facts |= {"accuracy": round(evaluate(model, split.test)[1], 4)}
+    path = folder / f"{name}.safetensors"
+    weights.write(path, model.state_dict(), facts)
+    return facts | {"parameters": sum(p.numel() for p in model.parameters()), "sha256": weights.sha256(path)}
+
+
+def main() -> None:
+    entries = {name: make(name) for name in tqdm(RECIPES, unit="checkpoint")}
+    (FOLDER / "manifest.json").write_text(json.dumps(entries, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Colour photographs that scikit-image and scikit-learn ship."""
+
+import torch
+from skimage import data
+from sklearn.datasets import load_sample_image
+from torchvision.transforms.v2 import functional as T
+
+from xnb.data.split import Part, Split
+
+PHOTOS = {
+    "astronaut": data.astronaut,
+    "cat": data.chelsea,
+    "coffee": data.coffee,
+    "rocket": data.rocket,
+    "palace": lambda: load_sample_image("china.jpg"),
+    "flower": lambda: load_sample_image("flower.jpg"),
+}
+
+
+def photos(size: int = 256) -> Split:
+    """Six photographs `(6, 3, size, size)` in [0, 1]: short side resized, then the middle cut out.
+
+    There is nothing to train on: the training part is empty. The classes are what is to be seen; where ImageNet
+    has no such class (astronaut), no network trained on it can be right.
+
+    Args:
+        size: side in pixels, at most 300 without enlarging.
+    """
+    pictures = [T.to_image(photograph().copy()) for photograph in PHOTOS.values()]  # a copy: some are read-only
+    framed = [T.center_crop(T.resize(picture, [size], antialias=True), [size, size]) for picture in pictures]
+    x = T.to_dtype(torch.stack([picture.as_subclass(torch.Tensor) for picture in framed]), torch.float32, scale=True)
+    return Split(Part(x[:0], torch.zeros(0, dtype=torch.int64)), Part(x, torch.arange(len(x))), tuple(PHOTOS))

