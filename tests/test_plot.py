@@ -21,7 +21,7 @@ def test_picture_is_drawn_channels_last(ax):
 
 @pytest.mark.parametrize(
     ("x", "says"),
-    [(np.zeros((4, 4)), "channels"), (np.zeros((4, 4, 3)), "channels"), (np.full((1, 2, 2), 255.0), r"lies in \[0, 1\]")],
+    [(np.zeros((4, 4)), "channels"), (np.zeros((4, 4, 3)), "channels"), (np.full((1, 2, 2), 9.0), r"lies in \[0, 1\]")],
 )
 def test_not_a_picture(x, says, ax):
     with pytest.raises(ValueError, match=says):

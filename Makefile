@@ -1,0 +1,57 @@
+# Python 3.11 or later and make are all that a fresh machine needs; everything else goes into .venv/.
+#   make PYTHON=python3.12    another Python
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+help:
+	@echo "make figures    run the notebooks: figures into figures/, executed copies into build/"
+	@echo "                  NOTEBOOK=02      only that one"
+	@echo "                  PROFILE=paper    the long runs;  DATASET=cifar10  other data"
+	@echo "                  FORCE=1          also what is up to date"
+	@echo "make lab        JupyterLab with the notebooks;  LAB_ARGS=\"--no-browser --port=9000\""
+	@echo "make test       lint, tests, and every notebook compared with its stored outputs"
+	@echo "make refresh    run the notebooks and store their outputs and figures;  NOTEBOOK=02"
+	@echo "make lint       ruff and codespell alone;  make format  lets ruff repair"
+	@echo "make clean      remove build/ and caches; .venv/ and data/cache/ stay"
+
+# The file is written last, so that an interrupted installation is done again.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || { \
+	  echo "make: Python must be 3.11 or later"; \
+	  echo "  got: $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -n 1)"; \
+	  echo "  try: make PYTHON=python3.11"; exit 1; } >&2
+	@echo "Installing into $(VENV)/: once, some minutes, as torch is large."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+figures: $(INSTALLED)
+	@$(BIN)/python -m xnb.runner figures $(if $(NOTEBOOK),--notebook '$(NOTEBOOK)') \
+	  $(if $(PROFILE),--profile '$(PROFILE)') $(if $(DATASET),--dataset '$(DATASET)') $(if $(FORCE),--force)
+
+refresh: $(INSTALLED)
+	@$(BIN)/python -m xnb.runner refresh $(if $(NOTEBOOK),--notebook '$(NOTEBOOK)')
+
+lab: $(INSTALLED)
+	@$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
+
+test: lint
+	@$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/codespell
+
+format: $(INSTALLED)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:
+	rm -rf build .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+.PHONY: help figures refresh lab test lint format clean

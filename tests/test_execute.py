@@ -1,0 +1,87 @@
+import json
+import re
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from xnb import execute
+
+
+def notebook(*sources, tags=()):
+    cells = [new_code_cell(source, id=f"cell-{n}") for n, source in enumerate(sources)]
+    if cells:
+        cells[0].metadata = nbformat.from_dict({"tags": list(tags)})
+    return new_notebook(cells=cells)
+
+
+def run(book, folder, timeout=30, **environment):
+    return [cell.id for cell in execute.executing(book, folder, environment=environment, timeout=timeout)]
+
+
+def test_parameters_follow_the_notebook_s_own():
+    book = notebook('PROFILE = "quick"\nSEED = 0', "PROFILE", tags=["parameters"])
+    execute.inject(book, {"PROFILE": "paper", "DATASET": "cifar10"})
+    assert [cell.source for cell in book.cells] == ['PROFILE = "quick"\nSEED = 0', "PROFILE = 'paper'", "PROFILE"]
+    assert book.cells[1].metadata.tags == ["injected-parameters"]
+    nbformat.validate(book)
+
+
+@pytest.mark.parametrize("tags", [[], ["parameters"]])
+def test_a_notebook_without_that_parameter_stays_as_it_is(tags):
+    book = notebook("SEED = 0", tags=tags)
+    execute.inject(book, {"PROFILE": "paper"})
+    assert [cell.source for cell in book.cells] == ["SEED = 0"]
+
+
+def test_runs_in_order_with_folder_and_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    show = "print(os.getcwd(), os.environ['XNB_FIGURES'], os.environ['MPLBACKEND'])"
+    book = notebook("import os; x = 1", show, "x")
+    book.cells.insert(1, new_markdown_cell("words", id="words"))
+    assert run(book, tmp_path, XNB_FIGURES="there") == ["cell-0", "cell-1", "cell-2"]
+    assert [cell.get("execution_count") for cell in book.cells] == [1, None, 2, 3]
+    assert book.cells[2].outputs[0].text == f"{tmp_path} there module://matplotlib_inline.backend_inline\n"
+    assert book.cells[3].outputs[0].data["text/plain"] == "1"
+
+
+def test_leaves_nothing_that_differs_from_run_to_run(tmp_path):
+    widget = "import ipywidgets\n@ipywidgets.interact(n=(1, 3))\ndef show(n): print('n is', n)"
+    text = []
+    for number in range(2):
+        book = notebook(widget, "import sys\nfor n in range(99): print(n, flush=True)\nprint(1, file=sys.stderr)")
+        book.metadata = nbformat.from_dict({"widgets": {"state": number}, "language_info": {"version": str(number)}})
+        book.cells[0].metadata = nbformat.from_dict({"execution": {"iopub.status.busy": str(number)}, "tags": ["a"]})
+        run(book, tmp_path)
+        text.append(json.dumps(book))
+    assert text[0] == text[1]
+    assert book.cells[0].metadata == {"tags": ["a"]}
+    assert [output.get("text") for output in book.cells[0].outputs] == ["n is 2\n", None]
+    assert book.cells[0].outputs[1].data.keys() == {"text/plain"}
+
+
+def test_an_expected_error_shows_no_library_paths(tmp_path):
+    book = notebook("import json\njson.loads('{')", tags=["raises-exception"])
+    run(book, tmp_path)
+    [error] = book.cells[0].outputs
+    assert error.ename == "JSONDecodeError"
+    shown = execute.plain("\n".join(error.traceback))
+    assert "json.loads('{')" in shown
+    assert shown.endswith(error.evalue)
+    assert "File " not in shown
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("def f(): return {}['nothing']\nf()", r"(?s)def f.*\nKeyError: 'nothing'$"),
+        ("import time; time.sleep(60)", "^CellTimeoutError: A cell timed out .* after 2 seconds"),
+        ("import os; os._exit(1)", "^DeadKernelError: Kernel died$"),
+    ],
+)
+def test_failures(source, message, tmp_path):
+    book = notebook("1", source, "2")
+    with pytest.raises(execute.FAILURES) as caught:
+        run(book, tmp_path, timeout=2)
+    assert re.search(message, execute.plain(execute.reason(caught.value, book.cells[1])))
+    assert book.cells[2].execution_count is None
