@@ -176,8 +176,8 @@ def test_a_batch_cannot_run_code():
 
 
 def test_constants_are_those_of_torchvision():
-    assert cifar.URL == CIFAR10.url
-    assert cifar.MD5 == CIFAR10.tgz_md5
+    assert CIFAR10.url == cifar.URL
+    assert CIFAR10.tgz_md5 == cifar.MD5
 
 
 class Server(BaseHTTPRequestHandler):

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import skimage.data
 import torch
@@ -132,9 +133,25 @@ def test_preprocess_takes_grey_and_transparent_pictures():
         assert FASTNET(Image.new(mode, (300, 280))).shape == (1, 3, 224, 224)
 
 
-def test_preprocess_refuses_bytes_posing_as_floats():
-    with pytest.raises(ValueError, match=r"lies in \[0, 1\]"):
-        FASTNET(torch.full((1, 3, 8, 8), 255.0))
+def test_preprocess_takes_bytes_as_the_picture_they_are():
+    photo = skimage.data.coffee()
+    assert torch.equal(FASTNET(photo), FASTNET(Image.fromarray(photo)))
+
+
+@pytest.mark.usefixtures("as_users_run")
+@pytest.mark.parametrize(
+    ("picture", "says"),
+    [
+        (torch.full((1, 3, 8, 8), 255.0), r"numbers in \[0, 1\]"),
+        (torch.full((3, 8, 8), float("nan")), r"numbers in \[0, 1\]"),
+        (torch.zeros(3, 8, 8, dtype=torch.uint8), r"got: uint8\[3,8,8\]"),
+        (np.zeros((8, 8, 3)), r"holds bytes \(H, W, 3\)"),
+        (np.zeros((3, 8, 8), np.uint8), r"holds bytes \(H, W, 3\)"),
+    ],
+)
+def test_preprocess_refuses(picture, says):
+    with pytest.raises(ValueError, match=says):
+        FASTNET(picture)
 
 
 def test_damaged_weights_are_refused(monkeypatch, tmp_path):

@@ -1,13 +1,16 @@
 import json
+from itertools import pairwise
 
+import networkx as nx
 import pandas as pd
 import pytest
 import torch
 from torch import nn
 from torchinfo import summary as torchinfo_summary
 from torchvision.models import resnet18, vit_b_16
+from torchvision.models.feature_extraction import get_graph_node_names
 
-from xnb import receptive, summary
+from xnb import summary
 from xnb.models import FastNet, Net, SmallCNN
 
 
@@ -62,13 +65,55 @@ def test_rows_of_the_articles_network():
     assert (row["parameters"], row["multiply_adds"], row["activations"]) == (2816, 2 * 10 * 256, 512)
 
 
-def test_grouped_dilated_convolution_and_attention_by_hand():
-    conv = nn.Conv2d(8, 16, 3, groups=4, dilation=2)
-    table = summary.layers(nn.Sequential(conv), torch.zeros(1, 8, 10, 10))
-    assert table["multiply_adds"].item() == 16 * 6 * 6 * (8 // 4) * 9
+@pytest.mark.parametrize(
+    ("module", "shape", "products"),
+    [
+        (nn.Conv2d(8, 16, 3, groups=4, dilation=2), (1, 8, 10, 10), 16 * 6 * 6 * (8 // 4) * 9),
+        (nn.ConvTranspose2d(3, 4, 3), (1, 3, 8, 8), 8 * 8 * 3 * 4 * 9),
+        (nn.Linear(4, 6), (2, 5, 4), 2 * 5 * 4 * 6),  # torchinfo 1.8.0: 60, it forgets the middle axis
+    ],
+)
+def test_multiply_adds_by_hand(module, shape, products):
+    assert summary.layers(module, torch.zeros(shape))["multiply_adds"].tolist() == [products]
 
-    attention = nn.MultiheadAttention(12, 3, batch_first=True)
-    assert summary.multiply_adds(attention, torch.zeros(2, 5, 12)) == 2 * (4 * 5 * 12 * 12 + 2 * 5 * 5 * 12)
+
+class Attention(nn.Module):
+    """Self-attention as torch has it, or with its two products written as functions."""
+
+    def __init__(self, *, functional):
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(1, 1, 12))
+        self.attend = nn.Linear(12, 12) if functional else nn.MultiheadAttention(12, 3, batch_first=True)
+        self.functional = functional
+
+    def forward(self, x):
+        x = torch.cat([self.token.expand(len(x), 1, 12), x], 1)
+        if not self.functional:
+            return self.attend(x, x, x, need_weights=False)[0]
+        return (x @ x.transpose(1, 2)).softmax(2) @ self.attend(x)
+
+
+@pytest.mark.parametrize(
+    ("functional", "expected"),
+    [
+        (False, [["(model)", 12, 0], ["attend", 4 * 12 * 13, 2 * (4 * 5 * 12 * 12 + 2 * 5 * 5 * 12)]]),
+        (True, [["(model)", 12, 2 * 2 * 5 * 5 * 12], ["attend", 12 * 13, 2 * 5 * 12 * 12]]),
+    ],
+)
+def test_attention_by_hand(functional, expected):
+    """torchinfo 1.8.0 gives torch's attention no multiply-adds at all."""
+    table = summary.layers(Attention(functional=functional).eval(), torch.zeros(2, 4, 12))
+    assert table[["name", "parameters", "multiply_adds"]].to_numpy().tolist() == expected
+
+
+@pytest.mark.parametrize("call", [summary.layers, summary.edges])
+def test_leaves_the_model_alone_even_in_training_mode(call):
+    net = SmallCNN(widths=(2, 2, 2))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    call(net, torch.rand(4, 3, 8, 8))
+    assert net.training
+    assert all(value.device.type == "cpu" and torch.equal(value, before[n]) for n, value in net.state_dict().items())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
 
 
 class TestJson:
@@ -86,6 +131,11 @@ class TestJson:
             (lambda d: json.dumps([1]), "schema must be 'xnb.summary'"),
             (lambda d: json.dumps(d | {"schema": "other"}), "schema must be"),
             (lambda d: json.dumps(d | {"version": 2}), r"version must be 1\n  got: 2"),
+            (lambda d: json.dumps(d | {"version": True}), "version must be 1"),
+            (lambda d: json.dumps({"schema": d["schema"], "version": 1}), r"list of rows\n  got: None"),
+            (lambda d: json.dumps(d | {"layers": []}), "list of rows"),
+            (lambda d: json.dumps(d | {"layers": [d["layers"][0] | {"activations": -1}]}), "whole numbers"),
+            (lambda d: json.dumps(d | {"layers": [d["layers"][0] | {"kind": None}]}), "words"),
             (lambda d: json.dumps(d | {"layers": [{"name": "x"}]}), "must have the fields"),
             (lambda d: json.dumps(d | {"layers": [d["layers"][0] | {"parameters": "many"}]}), "whole numbers"),
             (lambda d: json.dumps(d | {"layers": [d["layers"][0] | {"input": [1.5]}]}), "sizes"),
@@ -120,26 +170,23 @@ def test_edges_pass_through_functions():
     assert summary.edges(Functional(), torch.rand(1, 2)) == [("input", "a"), ("a", "b"), ("input", "b")]
 
 
-class TestReceptiveField:
-    @pytest.mark.parametrize("layer", ["stage1.0.0", "stage1", "stage2", "stage3"])
-    def test_small_cnn(self, layer):
-        net, x = SmallCNN().eval(), torch.zeros(1, 3, 128, 128)
-        side = receptive.by_formula(receptive.windows(net, x, layer))
-        assert receptive.measured(net, x, layer) == (side, side)
+def test_edges_of_torchvisions_networks():
+    """Modules in place, a module used twice, and attention that runs none of its children."""
+    model, x = meta(resnet18, 1, 3, 64, 64)
+    found = summary.edges(model, x)
+    assert [a for a, b in found if b == "layer1.0.relu"] == ["layer1.0.bn1"]
+    assert sorted(a for a, b in found if b == "layer1.0.relu_1") == ["layer1.0.bn2", "maxpool"]
+    modules = {name.rsplit("_", 1)[0] if name.endswith("relu_1") else name for edge in found for name in edge}
+    assert modules == {"input", *(n for n, m in model.named_modules() if not list(m.children()))}
+    assert nx.is_directed_acyclic_graph(nx.DiGraph(found))
 
-    @pytest.mark.parametrize("layer", ["stem", "blocks.4", "blocks.9"])
-    def test_fastnet(self, layer):
-        net, x = FastNet().eval(), torch.zeros(1, 3, 512, 512)
-        side = receptive.by_formula(receptive.windows(net, x, layer))
-        assert receptive.measured(net, x, layer) == (side, side)
+    model, x = meta(vit_b_16, 1, 3, 224, 224)
+    block = "encoder.layers.encoder_layer_0"
+    assert (f"{block}.ln_1", f"{block}.self_attention") in summary.edges(model, x)
+    assert (f"{block}.self_attention", f"{block}.dropout") in summary.edges(model, x)
 
-    def test_by_hand(self):
-        assert receptive.by_formula([]) == 1
-        assert receptive.by_formula([(3, 1), (3, 1)]) == 5
-        assert receptive.by_formula([(7, 2), (3, 2)]) == 7 + 2 * 2
 
-    def test_leaves_the_model_alone(self):
-        net = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.ReLU())
-        before = net[0].weight.clone()
-        assert receptive.measured(net, torch.zeros(1, 1, 9, 9), "1") == (3, 3)
-        assert torch.equal(net[0].weight, before)
+def test_edges_of_a_chain_are_what_torchvision_traces():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Identity(), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(72, 2)).eval()
+    nodes = get_graph_node_names(net)[1]
+    assert summary.edges(net, torch.zeros(1, 1, 8, 8)) == list(pairwise(nodes))

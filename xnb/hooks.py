@@ -7,6 +7,7 @@ attaching the n-th hook fails, the model leaves it exactly as it came.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -21,6 +22,19 @@ def hooked(pairs: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
     with ExitStack() as stack:
         for module, hook in pairs:
             stack.callback(module.register_forward_hook(hook).remove)
+        yield
+
+
+@contextmanager
+def around(model: nn.Module, before: Callable[..., object], after: Callable[..., object]) -> Iterator[None]:
+    """Around every call of every module, `before(name, module, args)` and `after(name, module, args, out)`.
+
+    What they return, unless None, takes the place of the arguments and of the output.
+    """
+    with ExitStack() as stack:
+        for name, module in model.named_modules():
+            stack.callback(module.register_forward_pre_hook(partial(before, name)).remove)
+            stack.callback(module.register_forward_hook(partial(after, name)).remove)
         yield
 
 

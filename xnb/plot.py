@@ -108,10 +108,14 @@ def confusion(counts: ArrayLike, classes: tuple[str, ...], ax: Axes) -> Axes:
     return ax
 
 
-def bars(names: list[str], values: ArrayLike, ax: Axes, *, label: str) -> Axes:
-    """Horizontal bars, the first name on top, each with its number."""
-    sns.barplot(x=np.asarray(values, dtype=float), y=names, ax=ax, color=sns.color_palette("colorblind")[0])
-    ax.bar_label(ax.containers[0], fmt="%.3g", padding=2, fontsize=7)
+def bars(names: list[str], values: ArrayLike, ax: Axes, *, label: str, error: ArrayLike | None = None) -> Axes:
+    """Horizontal bars, the first name on top, each with its number and, where given, plus and minus `error`."""
+    ends = np.asarray(values, dtype=float)
+    sns.barplot(x=ends, y=names, ax=ax, color=sns.color_palette("colorblind")[0])
+    margin = np.zeros_like(ends) if error is None else np.asarray(error, dtype=float)
+    ax.errorbar(ends, range(len(ends)), xerr=margin, fmt="none", ecolor="black", elinewidth=1)
+    for row, (end, more) in enumerate(zip(ends, margin, strict=True)):
+        ax.annotate(f"{end:.3g}", (end + more, row), (3, 0), textcoords="offset points", va="center", fontsize=8)
     ax.set(xlabel=label, ylabel="")
     ax.margins(x=0.15)
     return ax

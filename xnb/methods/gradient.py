@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from xnb.check import require
 from xnb.registry import method
@@ -52,7 +53,7 @@ def integrated_gradients(
     x: Batch,
     target: Target,
     *,
-    baseline: Batch | None = None,
+    baseline: Tensor | float = 0.0,
     steps: int = 32,
     chunk: int | None = None,
 ) -> Attribution:
@@ -62,10 +63,10 @@ def integrated_gradients(
 
     The integral is a Gauss-Legendre sum, so `a` adds up to :math:`f(x) - f(b)` the closer the more
     `steps`; a ReLU network's kinks set the pace. What equals the baseline gets nothing: with zeros,
-    black pixels are never evidence.
+    black pixels are never evidence, and black is a colour.
 
     Args:
-        baseline: where the path starts, zeros if omitted; broadcast against `x`.
+        baseline: where the path starts, one number or a tensor that broadcasts against `x`.
         steps: nodes on the path, at least 1.
         chunk: inputs run together; None chooses a size that stays in cache. The result does not depend on it.
 
@@ -73,7 +74,7 @@ def integrated_gradients(
         ValueError: `steps < 1`, or `baseline` does not broadcast to `x`.
     """
     require(steps >= 1, "integrated_gradients: steps must be at least 1", steps, "steps=32")
-    start = torch.zeros_like(x) if baseline is None else _broadcast(baseline, x)
+    start = _expanded(baseline, x)
     nodes, weights = np.polynomial.legendre.leggauss(steps)  # on [-1, 1]; the weights add up to 2
     total = torch.zeros_like(x)
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
@@ -81,8 +82,9 @@ def integrated_gradients(
     return (x - start) * total
 
 
-def _broadcast(baseline: Batch, x: Batch) -> Batch:
+def _expanded(baseline: Tensor | float, x: Batch) -> Batch:
+    given = baseline if isinstance(baseline, Tensor) else x.new_tensor(baseline)
     try:
-        return baseline.to(x).expand_as(x)
+        return given.expand_as(x)
     except RuntimeError:
         require(False, f"baseline: must broadcast to x {tuple(x.shape)}", baseline, "baseline=torch.zeros_like(x)")

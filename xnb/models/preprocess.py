@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float
-from PIL.Image import Image
+from jaxtyping import Float, UInt8
+from PIL.Image import Image, fromarray
 from torch import Tensor
 from torchvision.models import WeightsEnum
 from torchvision.transforms import InterpolationMode
@@ -35,18 +36,19 @@ class Preprocess:
         t = weights.transforms()
         return cls(t.resize_size[0], t.crop_size[0], tuple(t.mean), tuple(t.std), t.interpolation)
 
-    def __call__(self, picture: Image | Float[Tensor, "*B 3 H W"]) -> Float[Tensor, "... 3 h w"]:
-        """A PIL picture or tensors in [0, 1], as `(1, 3, crop, crop)` or `(B, 3, crop, crop)`.
+    def __call__(
+        self, picture: Image | UInt8[np.ndarray, "H W 3"] | Float[Tensor, "*B 3 H W"]
+    ) -> Float[Tensor, "... 3 h w"]:
+        """A PIL picture, its bytes as an array, or tensors in [0, 1], as `(1 or B, 3, crop, crop)`.
 
         Raises:
-            ValueError: a tensor whose values leave [0, 1].
+            ValueError: a tensor that is not floating point in [0, 1], or an array that is not bytes `(H, W, 3)`.
         """
         if isinstance(picture, Tensor):
-            inside = bool(((picture >= 0) & (picture <= 1)).all())
-            require(inside, "Preprocess: a picture lies in [0, 1]", picture.aminmax(), "picture.float() / 255")
-            x = picture if picture.ndim == 4 else picture[None]
-            return self._normalise(self._framed(x))
-        framed = self._framed(picture.convert("RGB"))
+            inside = picture.is_floating_point() and bool(((picture >= 0) & (picture <= 1)).all())
+            require(inside, "Preprocess: a tensor holds numbers in [0, 1]", picture, "picture.float() / 255")
+            return self._normalise(self._framed(picture if picture.ndim == 4 else picture[None]))
+        framed = self._framed(_rgb(picture))
         return self._normalise(T.to_dtype(T.pil_to_tensor(framed), torch.float32, scale=True)[None])
 
     def _framed(self, picture: Image | Tensor) -> Image | Tensor:
@@ -60,6 +62,14 @@ class Preprocess:
         """Back to pictures in [0, 1], for display; what rounding or bicubic resizing pushed out is cut off."""
         mean, std = (x.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
         return (x * std + mean).clamp(0, 1)
+
+
+def _rgb(picture: Image | np.ndarray) -> Image:
+    if isinstance(picture, np.ndarray):
+        fits = picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
+        require(fits, "Preprocess: an array holds bytes (H, W, 3)", (picture.dtype, picture.shape), "np.uint8(255 * a)")
+        return fromarray(picture)
+    return picture.convert("RGB")
 
 
 # FastNet was trained on (pixel - 127) / 128 with pixels in 0..255
