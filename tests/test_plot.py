@@ -88,6 +88,18 @@ def test_structure_draws_every_module_and_arrow(ax):
     assert height["x"] > height["conv"] > height["add"]
 
 
+def test_structure_of_a_chain_is_drawn_inside_its_axes(ax):
+    plot.structure([("input", "stage1.1.conv1"), ("stage1.1.conv1", "head")], ax)
+    ax.figure.canvas.draw()
+    boxes = [text.get_bbox_patch().get_window_extent() for text in ax.texts]
+    assert all(ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 for box in boxes)
+
+
+def test_structure_bends_only_arrows_that_skip(ax):
+    plot.structure([("x", "conv"), ("conv", "add"), ("x", "add")], ax)
+    assert sorted(arrow.get_connectionstyle().rad for arrow in ax.patches) == [-0.65, 0, 0]
+
+
 def test_style_is_the_only_thing_that_touches_the_defaults(ax):
     with mpl.rc_context():
         before = dict(mpl.rcParams)

@@ -143,8 +143,14 @@ def structure(edges: list[tuple[str, str]], ax: Axes) -> Axes:
         nx.set_node_attributes(graph, dict.fromkeys(nodes, layer), "layer")
     place = nx.multipartite_layout(graph, subset_key="layer", align="horizontal")
     place = {node: (x, -y) for node, (x, y) in place.items()}
-    nx.draw_networkx_edges(graph, place, ax=ax, node_size=600, arrowsize=8, connectionstyle="arc3,rad=0.12")
+    depth = graph.nodes(data="layer")
+    far = [(a, b) for a, b in graph.edges if depth[b] - depth[a] > 1]
+    near = [edge for edge in graph.edges if edge not in far]
+    for these, bend in ((near, "arc3"), (far, "arc3,rad=-0.65")):  # around what it skips
+        nx.draw_networkx_edges(graph, place, these, ax=ax, node_size=500, arrowsize=10, connectionstyle=bend)
     box = {"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": "0.3"}
-    nx.draw_networkx_labels(graph, place, ax=ax, font_size=7, bbox=box)
+    nx.draw_networkx_labels(graph, place, ax=ax, font_size=9, bbox=box, clip_on=False)
+    across = [x for x, _ in place.values()]
+    ax.set_xlim(min(across) - 0.5, max(across) + 0.5)  # room for the labels, also where all is one chain
     ax.set_axis_off()
     return ax

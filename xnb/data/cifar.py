@@ -1,27 +1,32 @@
 """CIFAR-10 (Krizhevsky 2009) as class folders of PNG, from a local copy or the original download."""
 
-import io
 import os
+import shutil
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from tqdm.auto import tqdm
 
 from xnb.check import require
 from xnb.data.archives import Entry, batch, entries
 from xnb.data.download import download
 from xnb.data.folders import image_folder
+from xnb.data.pictures import rgb
 from xnb.data.split import Split
 from xnb.paths import cache
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 MD5 = "c58f30108f718f92721af3b95e74349a"  # as published beside the download
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+BATCHES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
 HINT = "data.cifar10('path/to/CIFAR10'), or set XNB_CIFAR10 to a folder or an archive"
+LEFT_OVER = 3600  # seconds after which a half-made cache belongs to a killed process; making one takes a minute
 
 
 class Picture(NamedTuple):
@@ -46,7 +51,9 @@ def cifar10(source: str | Path | None = None, *, per_class: int | None = None) -
         per_class: the first so many of each class in each part.
 
     Raises:
-        ValueError: the source is missing, damaged, or holds links, paths that lead outside, or other files.
+        ConnectionError: the download broke off; the same call goes on from there.
+        ValueError: the source is missing, damaged, incomplete, or holds links, paths that lead outside, or other
+            files among its pictures; the cache then stays as it was.
     """
     home = cache() / "CIFAR10"
     if not home.is_dir():
@@ -59,45 +66,65 @@ def _bring(source: Path, home: Path) -> None:
     """Write all pictures beside `home`, then rename: `home` is whole or not there."""
     require(source.exists(), "cifar10: no such folder or archive", source.name, HINT)
     home.parent.mkdir(parents=True, exist_ok=True)
+    for half in home.parent.glob(".CIFAR10-*"):
+        if time.time() - half.stat().st_mtime > LEFT_OVER:
+            shutil.rmtree(half, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=home.parent, prefix=".CIFAR10-") as half:
-        found = 0
+        whole, found = Path(half) / "CIFAR10", {"train": set(), "test": set()}
         for picture in tqdm(_pictures(source), unit="picture", delay=2, leave=False):
-            target = Path(half) / "CIFAR10" / picture.part / picture.label / f"{picture.name}.png"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            picture.image.save(target, compress_level=1)
-            found += 1
-        require(found > 0, "cifar10: the source must hold {train,test}/<class>/<picture>", source.name, HINT)
-        (Path(half) / "CIFAR10").rename(home)
+            _write(picture, whole)
+            found[picture.part].add(picture.label)
+        both = bool(found["train"] and found["test"])
+        require(both, "cifar10: the source must hold {train,test}/<class>/<picture>", source.name, HINT)
+        unmatched = sorted(found["train"] ^ found["test"])
+        require(not unmatched, "cifar10: train and test must have the same classes", unmatched, HINT)
+        whole.rename(home)
+
+
+def _write(picture: Picture, whole: Path) -> None:
+    name = f"{picture.part}/{picture.label}/{picture.name}"
+    target = whole / f"{name}.png"
+    require(picture.image.size == (32, 32), f"cifar10: {name} must have 32 x 32 pixels", picture.image.size, HINT)
+    require(not target.exists(), "cifar10: names must be unique within a class", name, HINT)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    picture.image.save(target, compress_level=1)
 
 
 def _pictures(source: Path) -> Iterator[Picture]:
-    counts = {"train": 0, "test": 0}
+    batches = {}
     for path, content in _of_folder(source) if source.is_dir() else entries(source):
-        if path.name.startswith(("data_batch_", "test_batch")):
-            yield from _of_batch("test" if path.name == "test_batch" else "train", content, counts)
-        elif len(path.parts) >= 3 and path.parts[-3] in counts and not path.name.startswith("."):
-            yield Picture(*path.parts[-3:-1], path.stem, _decode(path, content))
+        if path.name in BATCHES:
+            batches[path.name] = content
+        elif _in_class_folder(path):
+            image = rgb(BytesIO(content), f"cifar10: {'/'.join(path.parts[-3:])}")
+            yield Picture(*path.parts[-3:-1], path.stem, image)
+    if batches:
+        yield from _of_batches(batches)
 
 
 def _of_folder(folder: Path) -> Iterator[Entry]:
     for file in sorted(folder.rglob("*")):
         if file.is_file():
-            inside = PurePosixPath(file.relative_to(folder.parent).as_posix())
-            yield Entry(inside, file.read_bytes())
+            yield Entry(PurePosixPath(file.relative_to(folder).as_posix()), file.read_bytes())
 
 
-def _of_batch(part: str, content: bytes, counts: dict[str, int]) -> Iterator[Picture]:
-    held = batch(content)
-    pixels = np.asarray(held[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    for image, label in zip(pixels, held[b"labels"], strict=True):
-        yield Picture(part, CLASSES[label], f"{counts[part]:05d}", Image.fromarray(image))
-        counts[part] += 1
+def _in_class_folder(path: PurePosixPath) -> bool:
+    """Whether a file is a picture to bring; hidden ones, and whatever lies outside train/ and test/, are not."""
+    hidden = any(part.startswith(".") for part in path.parts)
+    if hidden or not {"train", "test"} & set(path.parts[:-1]):
+        return False
+    placed = len(path.parts) >= 3 and path.parts[-3] in ("train", "test")
+    require(placed, "cifar10: files of train/ and test/ must lie in class folders", str(path), HINT)
+    return True
 
 
-def _decode(path: PurePosixPath, content: bytes) -> Image.Image:
-    try:
-        with Image.open(io.BytesIO(content)) as picture:
-            return picture.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        name = "/".join(path.parts[-3:])
-        require(False, f"cifar10: {name} must be a picture", str(error)[:80], "another copy of the archive")
+def _of_batches(batches: dict[str, bytes]) -> Iterator[Picture]:
+    """Numbered within each class, in the order of the original: the names that copies in class folders have."""
+    missing = sorted(set(BATCHES) - set(batches))
+    require(not missing, "cifar10: the original has six batches; some are missing", missing, HINT)
+    counts = Counter()
+    for name in BATCHES:
+        part = "test" if name == "test_batch" else "train"
+        for image, label in zip(*batch(batches[name]), strict=True):
+            yield Picture(part, CLASSES[label], f"{counts[part, label]:04d}", Image.fromarray(image))
+            counts[part, label] += 1

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
 from xnb.check import require
+from xnb.data.pictures import rgb
 from xnb.data.split import Part, Split
 
 LIMIT_BYTES = 4 * 2**30  # of float32 pictures held in memory, both parts together
@@ -19,8 +20,8 @@ LAYOUT = "path/train/<class>/<picture> and path/test/<class>/<picture>"
 def image_folder(path: str | Path, *, size: int | None = None, per_class: int | None = None) -> Split:
     """Pictures of class folders as RGB in [0, 1], classes in alphabetical order, files in order of their names.
 
-    Grey and palette pictures become RGB; transparency is laid on white. Names that begin with a dot are skipped,
-    any other file must be a picture.
+    Grey and palette pictures become RGB; transparency is laid on white. Names that begin with a dot are skipped;
+    any other file of `train/` and `test/` must be a picture in a class folder. Folders beside these two are left out.
 
     Args:
         path: the folder that holds `train/` and `test/`, not the one above and not `train/` itself.
@@ -29,10 +30,13 @@ def image_folder(path: str | Path, *, size: int | None = None, per_class: int | 
         per_class: take the first so many of each class in each part.
 
     Raises:
-        ValueError: a folder is missing or empty, the parts have different classes, a file is not a picture,
-            sizes differ, or everything together is larger than 4 GiB.
+        ValueError: a folder is missing or empty, the parts have different classes, a file is not a picture of 8 bits
+            a channel, sizes differ, or everything together is larger than 4 GiB.
     """
     root = Path(path)
+    require(size is None or size > 0, "image_folder: size must be at least 1 pixel", size, "size=64")
+    some = per_class is None or per_class > 0
+    require(some, "image_folder: per_class must be at least 1", per_class, "per_class=100")
     require(root.is_dir(), "image_folder: no such folder", root.name, LAYOUT)
     below = sorted(folder.name for folder in _visible(root) if folder.is_dir())
     laid_out = {"train", "test"} <= set(below)
@@ -49,7 +53,10 @@ def _visible(folder: Path) -> Iterator[Path]:
 
 
 def _files(part: Path, per_class: int | None) -> dict[str, list[Path]]:
-    classes = {folder.name: list(_visible(folder))[:per_class] for folder in _visible(part) if folder.is_dir()}
+    folders = list(_visible(part))
+    loose = [entry.name for entry in folders if not entry.is_dir()]
+    require(not loose, f"image_folder: {part.name}/ must hold class folders only", loose[:8], LAYOUT)
+    classes = {folder.name: list(_visible(folder))[:per_class] for folder in folders}
     require(bool(classes), f"image_folder: {part.name}/ must hold a folder a class", [], LAYOUT)
     empty = [name for name, files in classes.items() if not files]
     require(not empty, f"image_folder: every class of {part.name}/ must hold pictures", empty, "remove the folder")
@@ -69,33 +76,22 @@ def _part(files: dict[str, list[Path]], size: int | None) -> Part:
     shape = _read(pairs[0][0], size).shape
     x = torch.empty(len(pairs), 3, *shape[:2])
     with ThreadPoolExecutor() as pool:  # PIL decodes outside the interpreter lock
-        pictures = pool.map(lambda pair: _read(pair[0], size), pairs, chunksize=64)
+        pictures = pool.map(lambda pair: _alike(pair[0], size, shape), pairs)
         for i, picture in enumerate(tqdm(pictures, total=len(pairs), unit="picture", delay=2, leave=False)):
-            name = pairs[i][0].name
-            rule = f"image_folder: pictures must have one size; {name} differs from {shape[:2]}"
-            require(picture.shape == shape, rule, picture.shape[:2], "image_folder(path, size=64)")
             x[i] = torch.from_numpy(picture).permute(2, 0, 1)
     return Part(x.div_(255), torch.tensor([label for _, label in pairs]))
 
 
+def _alike(file: Path, size: int | None, shape: tuple[int, ...]) -> np.ndarray:
+    picture = _read(file, size)
+    rule = f"image_folder: pictures must have one size; {file.name} differs from {shape[:2]}"
+    require(picture.shape == shape, rule, picture.shape[:2], "image_folder(path, size=64)")
+    return picture
+
+
 def _read(file: Path, size: int | None) -> np.ndarray:
     """RGB pixels `(H, W, 3)` in 0..255."""
-    rgb = _decode(file)
+    picture = rgb(file, f"image_folder: {Path(*file.parts[-3:])}")
     if size is not None:
-        scale = size / min(rgb.size)
-        rgb = rgb.resize((max(size, round(rgb.width * scale)), max(size, round(rgb.height * scale))), Image.BICUBIC)
-        left, top = (rgb.width - size) // 2, (rgb.height - size) // 2
-        rgb = rgb.crop((left, top, left + size, top + size))
-    return np.array(rgb)
-
-
-def _decode(file: Path) -> Image.Image:
-    name = str(Path(*file.parts[-3:]))
-    try:
-        with Image.open(file) as picture:
-            if "A" in picture.getbands() or "transparency" in picture.info:
-                layered = picture.convert("RGBA")
-                return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
-            return picture.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        require(False, f"image_folder: {name} must be a picture", str(error)[:80], f"remove {name}")
+        picture = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
+    return np.array(picture)

@@ -5,6 +5,7 @@ from skimage import data
 from sklearn.datasets import load_sample_image
 from torchvision.transforms.v2 import functional as T
 
+from xnb.check import require
 from xnb.data.split import Part, Split
 
 PHOTOS = {
@@ -25,7 +26,11 @@ def photos(size: int = 256) -> Split:
 
     Args:
         size: side in pixels, at most 300 without enlarging.
+
+    Raises:
+        ValueError: `size` below 1.
     """
+    require(size > 0, "photos: size must be at least 1 pixel", size, "size=256")
     pictures = [T.to_image(photograph().copy()) for photograph in PHOTOS.values()]  # a copy: some are read-only
     framed = [T.center_crop(T.resize(picture, [size], antialias=True), [size, size]) for picture in pictures]
     x = T.to_dtype(torch.stack([picture.as_subclass(torch.Tensor) for picture in framed]), torch.float32, scale=True)

@@ -1,8 +1,10 @@
 """Generated pictures whose true explanation is known pixel by pixel.
 
-Only the form of one object tells the class: its place, size, angle and colour, and the textured background, are
-drawn without looking at the class, and all forms cover the same area. Two facts make the mask ground truth, and
-are tested on a trained network: new backgrounds leave the accuracy, deleted objects leave chance.
+The form of one object tells the class: its size, angle and colour, and the textured background, are drawn without
+looking at the class, and all forms cover the same area. Its place is uniform wherever the form fits in, so a long bar
+stays nearer to the middle than a disk: from the place alone, 26 % of the classes can be guessed instead of 17 %. Two
+facts make the mask ground truth, and are tested on a trained network: new backgrounds leave the accuracy, deleted
+objects leave chance.
 """
 
 from collections.abc import Callable
@@ -63,16 +65,17 @@ def shapes(
         n: number of training and test pictures.
         distractors: dots of random colour that mean nothing, below the object.
         watermark: probability that the colour of a mark in the lower right corner agrees with the class, as in
-            Clever Hans tests; 1/6 is chance, None draws no mark. The mask does not hold the mark.
+            Clever Hans tests; 1/6 is chance, None draws no mark. The mark lies on top, and not in the mask.
         second: also draw an object of another class, of half the area; the label and the mask are the larger one's.
         background: another seed for the backgrounds alone: the same objects before new ones.
         objects: False leaves everything but the labelled object: what a network that uses the mask cannot classify.
 
     Raises:
-        ValueError: `size`, `n` or `watermark` out of range.
+        ValueError: `size`, `n`, `distractors` or `watermark` out of range.
     """
     require(size >= 16, "shapes: size must be at least 16 pixels", size, "size=32")
     require(min(n) >= 0, "shapes: n must be two numbers of pictures", n, "n=(2000, 500)")
+    require(distractors >= 0, "shapes: distractors is a number of dots", distractors, "distractors=3")
     fits = watermark is None or 0 <= watermark <= 1
     require(fits, "shapes: watermark is a probability, or None", watermark, "watermark=0.9")
     style = Style(size, distractors, watermark, second, objects)
@@ -114,6 +117,7 @@ def _draw(x: NDArray, mask: NDArray, label: int, rng: Generator, style: Style) -
         told = label if agrees else (label + rng.integers(1, len(CLASSES))) % len(CLASSES)
         edge = style.size // 8
         x[:, -edge:, -edge:] = MARKS[told][:, None, None]
+        mask[0, -edge:, -edge:] = False
     x.clip(0, 1, out=x)
 
 

@@ -1,0 +1,59 @@
+"""The front page shows what its own code draws, and lists the notebooks that there are."""
+
+import re
+
+import matplotlib as mpl
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+from xnb import paths
+
+README = (paths.ROOT / "README.md").read_text()
+NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
+
+
+def grey(path):
+    """32 x 32 grey values: equal for another version's fonts, different for another picture."""
+    return np.asarray(Image.open(path).convert("L").resize((32, 32), Image.Resampling.BOX), dtype=float)
+
+
+def test_the_picture_is_what_the_code_draws(tmp_path, monkeypatch):
+    code = re.search(r"```python\n(.*?)```", README, re.S).group(1)
+    assert README[: README.index(code)].count("\n") < 15
+    monkeypatch.chdir(tmp_path)
+    backend = mpl.get_backend()
+    mpl.use("agg")
+    with mpl.rc_context():
+        exec(code, {})
+        mpl.pyplot.close("all")
+    mpl.use(backend)
+    assert np.abs(grey(tmp_path / "readme.png") - grey(paths.ROOT / "figures" / "readme.png")).mean() < 1.5
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_map_names_each_notebook_with_its_question_and_figures(path):
+    book = nbformat.read(path, 4)
+    question = book.cells[0].source.splitlines()[0].split("· ")[1]
+    figures = [cell.id for cell in book.cells if cell.id.startswith("fig-")]
+    row = next(line for line in README.splitlines() if f"(notebooks/{path.name})" in line)
+    assert f"| {question} |" in row
+    assert row.endswith(f"| {figures[0]} … {figures[-1]} |")
+
+
+def test_map_names_no_notebook_that_is_not_there():
+    assert set(re.findall(r"\(notebooks/(.*?)\)", README)) == {path.name for path in NOTEBOOKS}
+
+
+@pytest.mark.parametrize("path", [paths.ROOT / "README.md", paths.DATA / "README.md"], ids=["README", "data/README"])
+def test_links_lead_somewhere(path):
+    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", path.read_text())
+    assert links
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_make_targets_in_the_text_exist():
+    makefile = (paths.ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"make ([a-z]+)", README)) - {"with"}:
+        assert f"\n{target}:" in makefile, target
