@@ -91,7 +91,7 @@ def test_structure_draws_every_module_and_arrow(ax):
 def test_structure_of_a_chain_is_drawn_inside_its_axes(ax):
     plot.structure([("input", "stage1.1.conv1"), ("stage1.1.conv1", "head")], ax)
     ax.figure.canvas.draw()
-    boxes = [text.get_bbox_patch().get_window_extent() for text in ax.texts]
+    boxes = [text.get_window_extent() for text in ax.texts]
     assert all(ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 for box in boxes)
 
 

@@ -113,7 +113,7 @@ def tidy(cell: NotebookNode) -> None:
 
     References to live widgets: their ids are random, and without a kernel they show nothing. Frames of an
     expected error inside library files: their paths are this machine's. Pictures keep 256 colours, which is
-    a quarter of their bytes.
+    a third of their bytes.
     """
     for output in cell.outputs:
         held = output.get("data", {})
