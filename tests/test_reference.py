@@ -19,15 +19,15 @@ def test_gradients_by_hand(model, x, target):
         torch.testing.assert_close(attribute(model, x, target, name), expected, **CLOSE)
 
 
-def test_integrated_gradients_converge_to_the_riemann_sum(model, x, target):
+def test_integrated_gradients_converge_to_the_riemann_sum(x, target):
+    """With biases the gradient changes along the path: the more steps, the closer."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)).double().eval()
     slow = reference.integrated_gradients(model, x, target, steps=1000)
-    scale = slow.abs().max()
-    errors = [
-        float((attribute(model, x, target, "integrated_gradients", steps=n) - slow).abs().max() / scale)
-        for n in (8, 64, 512)
-    ]
-    assert errors[0] > errors[1] > errors[2]
-    assert errors[2] < 1e-3
+    coarse, fine = (attribute(model, x, target, "integrated_gradients", steps=n) - slow for n in (4, 512))
+    assert fine.abs().max() < 0.2 * coarse.abs().max()
+    assert fine.abs().max() < 5e-3 * slow.abs().max()
 
 
 @pytest.mark.parametrize(("window", "stride"), [(2, 2), (3, 1), (4, 2)])
