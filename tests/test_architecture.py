@@ -8,10 +8,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "xnb"
 LAYERS = [
-    {"types", "check", "paths", "parts"},
+    {"types", "check", "paths", "parts", "progress", "ledger"},
     {"score", "hooks", "registry", "weights", "plot", "figures", "data", "execute"},
-    {"train", "summary", "receptive", "models", "runner", "methods"},
-    {"checkpoints"},
+    {"prefix", "rewire", "incremental", "regions"},
+    {"train", "summary", "receptive", "models", "runner", "methods", "prepare"},
+    {"checkpoints", "explain", "lint", "adapters"},
     {""},
 ]
 RANK = {name: level for level, layer in enumerate(LAYERS) for name in layer}

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from xnb.score import CHUNK_BYTES, chunks, logits, score, slope
+from xnb.score import CHUNK_BYTES, CHUNK_LEAST, chunks, logits, score, slope
 
 
 def test_score_is_the_target_logit(model, x, target):
@@ -34,7 +34,7 @@ def test_automatic_chunks_stay_in_cache(side):
     x = torch.zeros(100, 3, side, side)
     parts = list(chunks(x, None))
     assert [i for part in parts for i in range(100)[part]] == list(range(100))
-    assert all(x[part].nbytes <= max(CHUNK_BYTES, x[:1].nbytes) for part in parts)
+    assert all(x[part].nbytes <= max(CHUNK_BYTES, x[:CHUNK_LEAST].nbytes) for part in parts)
 
 
 def test_empty_batch(model, x, target):

@@ -1,4 +1,4 @@
-"""Look into a model for the length of a `with` block.
+"""Look into a model, or let parts of it answer differently, for the length of a `with` block.
 
 This is the only file that registers hooks. Whatever happens inside the block, and even when
 attaching the n-th hook fails, the model leaves it exactly as it came.
@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from xnb.check import require
@@ -32,15 +33,22 @@ def around(model: nn.Module, before: Callable[..., object], after: Callable[...,
     What they return, unless None, takes the place of the arguments and of the output.
     """
     with ExitStack() as stack:
-        for name, module in model.named_modules():
+        for name, module in named(model).items():
             stack.callback(module.register_forward_pre_hook(partial(before, name)).remove)
             stack.callback(module.register_forward_hook(partial(after, name)).remove)
         yield
 
 
+def named(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules of a model by name, the model itself under "" first."""
+    hint = "xnb.attribute(model, x, target, 'gradient')  # takes any function"
+    require(isinstance(model, nn.Module), "hooks: only an nn.Module has layers", model, hint)
+    return dict(model.named_modules())
+
+
 def submodule(model: nn.Module, name: str) -> nn.Module:
     """`model.get_submodule(name)`, with the nearest names in the error."""
-    names = dict(model.named_modules())
+    names = named(model)
     near = get_close_matches(name, names, n=3, cutoff=0.3) or list(names)[1:6]
     require(name in names, "hooks: no module of that name in the model", name, f"one of {near}")
     return names[name]
@@ -48,11 +56,50 @@ def submodule(model: nn.Module, name: str) -> nn.Module:
 
 @contextmanager
 def captured(model: nn.Module, *layers: str) -> Iterator[dict[str, Tensor]]:
-    """Outputs of the named layers, still on the graph, filled in by each forward pass."""
+    """Outputs of the named layers, still on the graph, filled in by each forward pass.
+
+    The model goes on with a copy: what comes next may work in place, and the output is to stay what it was.
+    """
     seen: dict[str, Tensor] = {}
 
     def record(name: str) -> Hook:
-        return lambda module, args, out: seen.__setitem__(name, out)
+        def hook(module: nn.Module, args: tuple, out: object) -> object:
+            seen[name] = out
+            return out.clone() if isinstance(out, Tensor) else None
+
+        return hook
 
     with hooked([(submodule(model, name), record(name)) for name in layers]):
         yield seen
+
+
+@contextmanager
+def cut(model: nn.Module, layer: str) -> Iterator[list[object]]:
+    """The graph starts at the output of `layer`: nothing before it is recorded, whatever requires a gradient.
+
+    Yields the outputs of `layer`, filled in by each call of it, as leaves that `torch.autograd.grad` can ask for.
+    """
+    leaves: list[object] = []
+
+    def start(module: nn.Module, args: tuple, out: object) -> object:
+        if not isinstance(out, Tensor) or not out.is_floating_point():
+            leaves.append(out)
+            return out
+        leaves.append(out.detach().requires_grad_())
+        torch.set_grad_enabled(True)  # until the block below restores what was
+        return leaves[-1].clone()  # a copy: an in-place module further on may not write into a leaf
+
+    with torch.no_grad(), hooked([(submodule(model, layer), start)]):
+        yield leaves
+
+
+@contextmanager
+def answering(pairs: Iterable[tuple[nn.Module, Callable[..., object]]]) -> Iterator[None]:
+    """For the length of the block, these modules run another function than their own `forward`."""
+    with ExitStack() as stack:
+        for module, forward in pairs:
+            own = {"forward": vars(module)["forward"]} if "forward" in vars(module) else {}
+            stack.callback(vars(module).update, own)
+            stack.callback(vars(module).pop, "forward", None)
+            module.forward = forward
+        yield

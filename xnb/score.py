@@ -1,11 +1,15 @@
 """The one number per input that every method explains, and its slope; the only place that runs the model."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from xnb.check import require
+from xnb.ledger import count, remembered
+from xnb.progress import watched
 from xnb.types import Batch, Logits, Model, Scores, Target
 
 # Inputs of one chunk together, in bytes. On a processor 16 pictures of 3x32x32 in float32: the activations of a
@@ -13,18 +17,43 @@ from xnb.types import Batch, Logits, Model, Scores, Target
 # cache. An accelerator wants work instead: 64 MiB.
 CHUNK_BYTES = 16 * 3 * 32 * 32 * 4
 CHUNK_BYTES_ACCELERATOR = 64 * 2**20
+# A network on a table widens it some ten times, not some hundred times as one on pictures does.
+CHUNK_TABLE = 4
+# Large pictures still go four at a time: one by one costs a residual network at 224 pixels a quarter more.
+CHUNK_LEAST = 4
+
+FORWARD_ONLY = "use a method with needs == 'forward', e.g. xnb.attribute(model, x, target, 'occlusion')"
+
+Change = Callable[[slice, slice], Tensor]  # (which changes, which inputs) -> changed inputs (n, b, *shape)
+
+
+def chunk_size(x: Batch, chunk: int | None) -> int:
+    """Inputs that are run together: `chunk`, or as many as stay in cache."""
+    require(chunk is None or chunk >= 1, "chunk: must be at least 1 input, or None for automatic", chunk, "chunk=None")
+    limit = CHUNK_BYTES if x.device.type == "cpu" else CHUNK_BYTES_ACCELERATOR
+    limit *= CHUNK_TABLE if x.ndim == 2 else 1
+    return chunk or max(CHUNK_LEAST, limit // max(1, x[:1].nbytes))
 
 
 def chunks(x: Batch, chunk: int | None) -> Iterator[slice]:
-    """Slices of the batch that are run together: `chunk` inputs each, or as many as stay in cache."""
-    require(chunk is None or chunk >= 1, "chunk: must be at least 1 input, or None for automatic", chunk, "chunk=None")
-    limit = CHUNK_BYTES if x.device.type == "cpu" else CHUNK_BYTES_ACCELERATOR
-    size = chunk or max(1, limit // max(1, x[:1].nbytes))
+    """Slices of the batch that are run together."""
+    size = chunk_size(x, chunk)
     yield from (slice(start, start + size) for start in range(0, len(x), size))
 
 
-def ready(model: Model, x: Batch) -> None:
-    """Refuse what no method can explain: a model in training mode, or inference mode."""
+def blocks(x: Batch, changes: int, chunk: int | None) -> list[tuple[slice, slice]]:
+    """Pairs (changes, inputs) that are run together, so that `changes` of every input become cache-sized passes."""
+    size = chunk_size(x, chunk)
+    together = max(1, size // max(1, len(x)))
+    return [
+        (slice(start, min(start + together, changes)), part)
+        for start in range(0, changes, together)
+        for part in chunks(x, max(size, 1))
+    ]
+
+
+def ready(model: Model, x: Batch, target: Target | None = None) -> None:
+    """Refuse what no method can explain: a model in training mode, inference mode, integers, a short target."""
     training = isinstance(model, nn.Module) and any(module.training for module in model.modules())
     require(not training, "score: model must be in evaluation mode", "a module with training == True", "model.eval()")
     require(
@@ -34,6 +63,8 @@ def ready(model: Model, x: Batch) -> None:
         "with torch.no_grad(): ...  # around your own code instead",
     )
     require(x.is_floating_point(), "score: x must be floating point", x, "x = x.float()")
+    short = target is not None and len(target) != len(x)
+    require(not short, f"score: target must have one entry per input ({len(x)},)", target)
 
 
 def logits_of(model: Model, x: Batch) -> Logits:
@@ -45,6 +76,7 @@ def logits_of(model: Model, x: Batch) -> Logits:
         out,
         "xnb.attribute(lambda x: model(x).flatten(1), x, target, ...)",
     )
+    count(forward=len(x))
     return out
 
 
@@ -80,11 +112,32 @@ def score(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -
         ValueError: `model` is in training mode, its output is not `(B, K)`, or `target` is not
             one class index in `[0, K)` per input.
     """
-    ready(model, x)
-    require(len(target) == len(x), f"score: target must have one entry per input ({len(x)},)", target)
+    ready(model, x, target)
+
+    def run() -> Scores:
+        with torch.no_grad():
+            return torch.cat([pick(logits_of(model, x[part]), target[part]) for part in chunks(x, chunk)])
+
+    return remembered(("score", model, x, target), run)
+
+
+def changed_scores(
+    model: Model, x: Batch, target: Target, change: Change, changes: int, *, chunk: int | None = None
+) -> Float[Tensor, "N B"]:
+    """Score of every input under each of `changes` changes, run in cache-sized passes, without a graph.
+
+    Args:
+        change: called with (which changes, which inputs), returns those inputs changed, `(n, b, *shape)`.
+    """
+    ready(model, x, target)
+    out = x.new_empty(changes, len(x))
+    plan = blocks(x, changes, chunk)
     with torch.no_grad():
-        parts = [pick(logits_of(model, x[part]), target[part]) for part in chunks(x, chunk)]
-    return torch.cat(parts)
+        for some, part in watched(plan, len(plan), "pass"):
+            inputs = change(some, part)
+            n, b = inputs.shape[:2]
+            out[some, part] = pick(logits_of(model, inputs.flatten(0, 1)), target[part].repeat(n)).view(n, b)
+    return out
 
 
 def slope(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Batch:
@@ -93,22 +146,48 @@ def slope(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -
     Raises:
         ValueError: as `score`, or the score does not depend on `x` through differentiable operations.
     """
-    ready(model, x)
-    require(len(target) == len(x), f"score: target must have one entry per input ({len(x)},)", target)
-    out = torch.empty_like(x)
-    for part in chunks(x, chunk):
-        out[part] = _slope_of_chunk(model, x[part].detach(), target[part])
-    return out
+    return remembered(("slope", model, x, target), lambda: slopes_and_scores(model, x, target, chunk=chunk)[0])
 
 
-def _slope_of_chunk(model: Model, x: Batch, target: Target) -> Batch:
+def slopes_and_scores(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> tuple[Batch, Scores]:
+    """Gradient of each input's score, and the score itself from the same passes."""
+    ready(model, x, target)
+    slopes, scores = [x.detach()[:0]], [x.new_empty(0)]
+    parts = list(chunks(x, chunk))
+    for part in watched(parts, len(parts), "pass"):
+        found = slope_of(model, x[part], target[part])
+        slopes.append(found[0])
+        scores.append(found[1])
+    return torch.cat(slopes), torch.cat(scores)
+
+
+def changed_slopes(
+    model: Model, x: Batch, target: Target, change: Change, changes: int, *, chunk: int | None = None
+) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Slope of the score at each changed input: yields (which changes, which inputs, slopes `(n, b, *shape)`)."""
+    ready(model, x, target)
+    plan = blocks(x, changes, chunk)
+    for some, part in watched(plan, len(plan), "pass"):
+        inputs = change(some, part)
+        found = slope_of(model, inputs.flatten(0, 1), target[part].repeat(len(inputs)))
+        yield some, part, found[0].view(inputs.shape)
+
+
+def slope_of(
+    model: Model, x: Batch, target: Target, seen: Mapping[str, Tensor] = MappingProxyType({})
+) -> tuple[Batch, Scores, list[Tensor]]:
+    """Slope and score of one chunk; also the slopes at what `hooks.captured` has `seen` on the way."""
     with torch.enable_grad():
-        leaf = x.clone().requires_grad_()  # a copy: an in-place first module must not reach the caller's pixels
-        total = pick(logits_of(model, leaf * 1), target).sum()
-        require(
-            total.requires_grad,
-            "score: no gradient reaches x",
-            "an output without a graph",
-            "use a method with needs == 'forward', e.g. xnb.attribute(model, x, target, 'occlusion')",
-        )
-        return torch.autograd.grad(total, leaf)[0]
+        leaf = x.detach().requires_grad_()
+        # a copy: an in-place first module must not reach the caller's pixels
+        scores = pick(logits_of(model, leaf.clone()), target)
+        require(scores.requires_grad, "score: no gradient reaches x", "an output without a graph", FORWARD_ONLY)
+        found = torch.autograd.grad(scores.sum(), [leaf, *seen.values()], allow_unused=True)
+    require(found[0] is not None, "score: no gradient reaches x", "an output that does not depend on x", FORWARD_ONLY)
+    count(backward=len(x))
+    return found[0], scores.detach(), list(found[1:])
+
+
+def per_input(values: Tensor, x: Batch) -> Tensor:
+    """`values` with axes of one added, so that they broadcast against `x`."""
+    return values.view(*values.shape, *[1] * (x.ndim - values.ndim))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 Batch: TypeAlias = Float[Tensor, "B *shape"]
 Attribution: TypeAlias = Float[Tensor, "B *#shape"]  # the input's shape, or 1 where an axis is shared
+Points: TypeAlias = Float[Tensor, "N *shape"]  # inputs that are not one for one with the batch
 Target: TypeAlias = Int[Tensor, " B"]
 Logits: TypeAlias = Float[Tensor, "B K"]
 Scores: TypeAlias = Float[Tensor, " B"]

@@ -1,7 +1,18 @@
 """All methods share one signature, `method(model, x, target, *, knobs) -> Attribution`, and no state."""
 
 from xnb.check import require
-from xnb.methods import controls as controls, gradient as gradient, perturbation as perturbation
+from xnb.methods import (
+    cam as cam,
+    coalitions as coalitions,
+    controls as controls,
+    deep_lift as deep_lift,
+    gradient as gradient,
+    noise as noise,
+    paths as paths,
+    perturbation as perturbation,
+    rules as rules,
+    shapley as shapley,
+)
 from xnb.registry import find
 from xnb.types import Attribution, Batch, Model, Target
 

@@ -33,3 +33,32 @@ def edges(model: Model, x: Batch, target: Target) -> Attribution:
     kernels = torch.stack([side, side.T])[:, None]
     grey = F.pad(x.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
     return F.conv2d(grey, kernels).square().sum(1, keepdim=True).sqrt()
+
+
+@method(
+    family="control", needs="nothing", cost="none", paper="control; as a baseline of eye fixations: arXiv:1604.03605"
+)
+def centre(model: Model, x: Batch, target: Target) -> Attribution:
+    """A bump in the middle of the picture, `(B, 1, H, W)`: photographers put things there. Unit: none.
+
+    A Gaussian of a quarter of each side. Where it does well, the data are centred and a high score means little.
+
+    Raises:
+        ValueError: `x` is not `(B, C, H, W)`.
+    """
+    require(x.ndim == 4, "centre: x must be pictures (B, C, H, W)", x, "x = x.view(B, C, H, W)")
+    rows, columns = (torch.linspace(-2, 2, side, dtype=x.dtype, device=x.device) for side in x.shape[2:])
+    bump = torch.exp(-(rows[:, None].square() + columns.square()) / 2)
+    return bump.expand(len(x), 1, -1, -1).clone()
+
+
+@method(family="control", needs="nothing", cost="none", paper="control")
+def input(model: Model, x: Batch, target: Target) -> Attribution:
+    """The input itself: what an explanation that only repeats the picture looks like. Unit: input units."""
+    return x.detach().clone()
+
+
+@method(family="control", needs="nothing", cost="none", paper="control; a trap for metrics: arXiv:2202.06861")
+def constant(model: Model, x: Batch, target: Target) -> Attribution:
+    """One everywhere: says nothing, and a metric that counts ties as hits gives it full marks. Unit: none."""
+    return torch.ones_like(x)

@@ -1,0 +1,149 @@
+"""Which coalitions and masks are drawn, and further rounds of them until the error is small enough."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.special import binom
+from torch import Tensor
+from torch.nn import functional as F
+
+from xnb.check import require
+from xnb.ledger import note
+from xnb.methods.rounds import MOST_ROUNDS
+
+Estimate = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]  # rows -> values and squared standard errors
+
+
+def in_rounds(estimate: Estimate, inputs: int, standard_error: float | None, seed: int) -> Tensor:
+    """One round of `estimate`, or the mean of as many as each input needs to come down to its relative error.
+
+    A round draws the same for every input that takes part, so no input's result depends on its neighbours.
+    """
+    wanted = standard_error is None or standard_error > 0
+    require(wanted, "standard_error: must be positive, or None for one round", standard_error, "standard_error=0.05")
+    rng, rows = torch.Generator().manual_seed(seed), torch.arange(inputs)
+    total, squares = estimate(rows, rng)
+    rounds = torch.ones(inputs, *[1] * (total.ndim - 1))
+    for _ in range(0 if standard_error is None else MOST_ROUNDS - 1):
+        rows = rows[relative(total, squares)[rows] > standard_error]
+        if not len(rows):
+            break
+        for sums, more in zip((total, squares, rounds), (*estimate(rows, rng), 1), strict=True):
+            sums[rows] += more
+    note(standard_error=relative(total, squares))
+    return total / rounds.to(total)
+
+
+def relative(total: Tensor, squares: Tensor) -> Float[Tensor, " B"]:
+    """Root mean square error of an input's map, relative to that of the map: the number of rounds cancels."""
+    return (squares.flatten(1).mean(1) / total.square().flatten(1).mean(1)).sqrt().cpu()
+
+
+def sandwich(solve: Float[Tensor, "... M N"], squares: Float[Tensor, "... N K"], unknowns: int) -> Tensor:
+    """Squared errors of a regression from its squared residuals; infinite without more draws than unknowns."""
+    draws = solve.shape[-1]
+    errors = solve.square() @ squares
+    return errors * draws / (draws - unknowns) if draws > unknowns else torch.full_like(errors, torch.inf)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Coalitions that are played together with their complements; `weights` are those of the Shapley kernel.
+
+    `missing` is the share of the coalitions of that size that was not drawn: without any, there is no error.
+    """
+
+    members: Bool[Tensor, "N M"]
+    weights: Float[Tensor, " N"]
+    missing: Float[Tensor, " N"]
+
+
+def pairs(players: int, number: int, sampling: Literal["paired", "leverage"], rng: torch.Generator) -> Pairs:
+    """Draw `number` pairs of a coalition and its complement without replacement, or take all there are.
+
+    Each size gets its share: with `leverage` all the same, as the leverage scores of the regression are, with
+    `paired` the geometric mean of that and the kernel's weights, which prefer small and large coalitions. A size
+    whose share exceeds its coalitions is taken as a whole.
+    """
+    sizes = np.arange(1, players // 2 + 1)
+    halved = np.where(2 * sizes == players, 0.5, 1.0)  # a coalition of half the players has its own size's complement
+    there = np.round(binom(players, sizes) * halved)
+    kernel = halved / (sizes * (players - sizes))
+    wanted = shares(there, halved if sampling == "leverage" else np.sqrt(kernel * halved), number)
+    # systematic sampling: each size gets its share, rounded up or down at random
+    ends = np.floor(np.round(np.cumsum(wanted), 6) + torch.rand(1, generator=rng).item())
+    drawn = np.diff(ends, prepend=0).clip(0, there).astype(int)
+    members = subsets(players, sizes, drawn, there, rng)
+    each = [np.repeat(values, drawn) for values in (kernel / wanted, 1 - drawn / there)]
+    return Pairs(members, *map(torch.from_numpy, each))
+
+
+def shares(there: np.ndarray, desire: np.ndarray, number: int) -> np.ndarray:
+    """Split `number` in proportion to `desire`, but nowhere more than there are."""
+    if number >= there.sum():
+        return there
+    full = np.zeros(len(there), bool)
+    while True:
+        split = np.where(full, there, desire * (number - there[full].sum()) / desire[~full].sum())
+        if (split <= there).all():
+            return split
+        full |= split > there
+
+
+def subsets(
+    players: int, sizes: np.ndarray, drawn: np.ndarray, there: np.ndarray, rng: torch.Generator
+) -> Bool[Tensor, "N M"]:
+    """For each size as many different coalitions as are `drawn`; of two complements only one is in."""
+    listed = drawn > there / 4  # drawing what is new from what is half used up would take long
+    parts = [torch.zeros(0, players, dtype=torch.bool)]
+    for size, number in zip(sizes[listed], drawn[listed], strict=True):
+        every = all_of_size(players, int(size))
+        parts.append(every[torch.randperm(len(every), generator=rng)[:number]])
+    parts.append(different(players, torch.from_numpy(np.repeat(sizes[~listed], drawn[~listed])), rng))
+    return torch.cat(parts)
+
+
+def all_of_size(players: int, size: int) -> Bool[Tensor, "N M"]:
+    """All coalitions of a size; of half the players, those that the first player is in."""
+    half = int(2 * size == players)
+    listed = torch.tensor([(0,) * half + rest for rest in combinations(range(half, players), size - half)])
+    return torch.zeros(len(listed), players, dtype=torch.bool).scatter_(1, listed, True)
+
+
+def different(players: int, sizes: Int[Tensor, " N"], rng: torch.Generator) -> Bool[Tensor, "N M"]:
+    """Random coalitions of these sizes, no two the same or complements: what comes twice is drawn again."""
+    found = torch.zeros(len(sizes), players, dtype=torch.bool)
+    keys = torch.randint(2**62, (players,), generator=rng)  # sums wrap around; coalitions differ or their sums agree
+    again = torch.arange(len(sizes))
+    while len(again):
+        ticket = torch.rand(len(again), players, generator=rng)
+        last = ticket.sort(1).values.gather(1, sizes[again, None] - 1)
+        drawn = ticket <= last
+        found[again] = drawn ^ ((2 * sizes[again] == players) & ~drawn[:, 0])[:, None]
+        codes, order = (found * keys).sum(1).sort(stable=True)
+        again = order[1:][codes[1:] == codes[:-1]]
+    return found
+
+
+def smooth_masks(
+    height: int, width: int, cells: int, number: int, rng: torch.Generator
+) -> Callable[[slice], Float[Tensor, "n 1 H W"]]:
+    """Masks of RISE: coarse random bits, enlarged bilinearly beyond the picture and cropped at a random place."""
+    bits = torch.randint(2, (number, cells, cells), generator=rng).double()
+    (down, tops), (right, lefts) = (
+        (ramps, torch.randint(len(ramps), (number,), generator=rng))
+        for ramps in (crops(height, cells), crops(width, cells))
+    )
+    return lambda some: (down[tops[some]] @ bits[some] @ right[lefts[some]].mT)[:, None]
+
+
+def crops(length: int, cells: int) -> Float[Tensor, "places length cells"]:
+    """How much each pixel takes from each cell, for every place at which the enlarged cells can be cropped."""
+    cell = -(-length // cells)
+    ramps = F.interpolate(torch.eye(cells).double()[None], size=(cells + 1) * cell, mode="linear")[0]
+    return ramps.unfold(1, length, 1)[:, :cell].permute(1, 2, 0)

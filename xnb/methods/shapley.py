@@ -1,0 +1,197 @@
+"""Shapley values of regions: the score is shared out as a game that the regions play together."""
+
+from math import comb
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from xnb.check import require
+from xnb.methods.sampling import Pairs, in_rounds, pairs, sandwich
+from xnb.regions import game
+from xnb.registry import method
+from xnb.types import Attribution, Batch, Model, Target
+
+EXACT = 16  # players: 65,536 coalitions
+
+
+@method(
+    family="perturbation",
+    needs="forward",
+    cost="samples F",
+    paper="Lundberg & Lee 2017, arXiv:1705.07874; sampling: arXiv:2410.01917, arXiv:2506.05216",
+)
+def kernel_shap(
+    model: Model,
+    x: Batch,
+    target: Target,
+    *,
+    regions: Int[Tensor, "..."] | None = None,
+    baseline: Tensor | float = 0.0,
+    samples: int = 512,
+    sampling: Literal["paired", "leverage"] = "paired",
+    standard_error: float | None = None,
+    seed: int = 0,
+    chunk: int | None = None,
+) -> Attribution:
+    r"""Shapley value of each region, by regression of the score on who is in. Unit: score per region.
+
+    .. math:: \phi = \arg\min \sum_S w_{|S|} \Bigl(f(x_S) - f(b) - \sum_{r \in S} \phi_r\Bigr)^2
+        \quad \text{with} \quad \sum_r \phi_r = f(x) - f(b)
+
+    .. math:: w_k \propto \Bigl[\tbinom{M}{k} k (M - k)\Bigr]^{-1}
+
+    The values of the regions add up to :math:`f(x) - f(b)` exactly, whatever the samples; with `samples` of all
+    :math:`2^M - 2` coalitions they are the exact Shapley values. Most coalitions are unnatural inputs: what the
+    model says there is shared out all the same.
+
+    Args:
+        regions: number of the region of each value, broadcast against one input; None: 7 x 7 squares of a picture,
+            every value of anything else.
+        baseline: what stands where a region is removed, one number or a tensor that broadcasts against `x`.
+        samples: coalitions besides none and all, half of them complements of the others; the same for every input.
+            Fewer than two a region leave the regression undetermined.
+        sampling: how the samples are shared out among coalition sizes: `leverage` evenly; `paired` with more for
+            the small and the large, which has the smaller error on most tables.
+        standard_error: draw further rounds of `samples` until the error, relative to the map, is this; 64 at most.
+        seed: seeds a generator of its own; the global one is left alone.
+        chunk: inputs run together; the result does not depend on it.
+
+    Raises:
+        ValueError: `regions` or `baseline` do not fit, `samples < 2`, or an unknown `sampling`.
+    """
+    require(samples >= 2, "kernel_shap: samples must be at least 2, one pair", samples, "samples=512")
+    known = sampling in {"paired", "leverage"}
+    require(known, "kernel_shap: sampling must be paired or leverage", sampling, "sampling='paired'")
+    play = game(model, x, target, regions, baseline, chunk)
+    ends = torch.tensor([[False], [True]]).expand(2, play.players)
+
+    def estimate(rows: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        drawn = pairs(play.players, samples // 2, sampling, rng)
+        wins = play.values(torch.cat([ends, drawn.members, ~drawn.members]), rows)
+        return regression(drawn, wins[1] - wins[0], (wins[2:] / 2).unflatten(0, (2, len(drawn.members))))
+
+    return play.spread(in_rounds(estimate, len(x), standard_error, seed))
+
+
+def regression(
+    drawn: Pairs, change: Float[Tensor, " B"], halves: Float[Tensor, "2 N B"]
+) -> tuple[Float[Tensor, "B M"], Float[Tensor, "B M"]]:
+    """Solve for all inputs at once: half of what a coalition wins over its complement is linear in who is in.
+
+    Subtracting the mean from each coalition eliminates the constraint. The errors are those of the residuals
+    (sandwich), except where all coalitions of a size were played.
+    """
+    M = drawn.members.shape[1]
+    inside = drawn.members.double()
+    apart = inside - inside.mean(1, keepdim=True)
+    weighted = apart.mT * drawn.weights
+    solve = torch.linalg.pinv(weighted @ apart, hermitian=True, rtol=1e-10) @ weighted
+    residual = halves[0] - halves[1] - (inside.mean(1) - 0.5)[:, None] * change
+    found = solve @ residual
+    residual -= apart @ found
+    errors = torch.zeros_like(found)  # nothing was left to chance
+    if drawn.missing.any():
+        errors = sandwich(solve, drawn.missing[:, None] * residual.square(), M - 1)
+    return (found + change / M).mT, errors.mT
+
+
+@method(
+    family="perturbation",
+    needs="forward",
+    cost="2 samples (M - 1) + 2 F",
+    axioms=("dummy",),
+    paper="Castro, Gomez & Tejada 2009, doi:10.1016/j.cor.2008.04.004; antithetic: arXiv:2104.12199",
+)
+def permutation_shapley(
+    model: Model,
+    x: Batch,
+    target: Target,
+    *,
+    regions: Int[Tensor, "..."] | None = None,
+    baseline: Tensor | float = 0.0,
+    samples: int = 10,
+    standard_error: float | None = None,
+    seed: int = 0,
+    chunk: int | None = None,
+) -> Attribution:
+    r"""Shapley value of each region: what it adds on joining, over random orders. Unit: score per region.
+
+    .. math:: \phi_r = \mathrm{E}_\pi \bigl[ f(x_{\{\pi \le r\}}) - f(x_{\{\pi < r\}}) \bigr]
+
+    Each order is also walked backwards, which cancels all interactions of two. Unbiased, and the values of the
+    regions add up to :math:`f(x) - f(b)` exactly; kernel_shap needs fewer passes for the same error.
+
+    Args:
+        regions: number of the region of each value, broadcast against one input; None: 7 x 7 squares of a picture,
+            every value of anything else.
+        baseline: what stands where a region is removed, one number or a tensor that broadcasts against `x`.
+        samples: pairs of an order and its reverse, each 2 (M - 1) passes; the same for every input.
+        standard_error: draw further rounds of `samples` until the error, relative to the map, is this; 64 at most.
+        seed: seeds a generator of its own; the global one is left alone.
+        chunk: inputs run together; the result does not depend on it.
+
+    Raises:
+        ValueError: `regions` or `baseline` do not fit, or `samples < 2`.
+    """
+    require(samples >= 2, "permutation_shapley: samples must be at least 2, or there is no spread", samples)
+    play = game(model, x, target, regions, baseline, chunk)
+    M = play.players
+    ends = torch.tensor([[False], [True]]).expand(2, M)
+
+    def estimate(rows: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        place = torch.rand(samples, M, generator=rng).argsort(1)
+        first = (place[:, None] < torch.arange(1, M)[:, None]).flatten(0, 1)  # the first 1, 2, ... M - 1 of each order
+        wins = play.values(torch.cat([ends, first, ~first]), rows)
+        none, every = wins[0].expand(samples, 1, -1), wins[1].expand(samples, 1, -1)
+        there, back = wins[2:].view(2, samples, M - 1, len(rows))
+        gains = torch.cat([none - every, there - back, every - none], 1).diff(dim=1) / 2
+        each = gains.gather(1, place[..., None].expand_as(gains))
+        mean = each.mean(0)
+        return mean.mT, ((each - mean).square().sum(0) / (samples * (samples - 1))).mT
+
+    return play.spread(in_rounds(estimate, len(x), standard_error, seed))
+
+
+@method(
+    family="perturbation",
+    needs="forward",
+    cost="2 ** M F",
+    axioms=("dummy",),
+    paper="Shapley 1953, doi:10.1515/9781400881970-018",
+)
+def exact_shapley(
+    model: Model,
+    x: Batch,
+    target: Target,
+    *,
+    regions: Int[Tensor, "..."] | None = None,
+    baseline: Tensor | float = 0.0,
+    chunk: int | None = None,
+) -> Attribution:
+    r"""Shapley value of each region, from all coalitions: its mean gain on joining. Unit: score per region.
+
+    .. math:: \phi_r = \sum_{S \not\ni r} \frac{|S|!\,(M - |S| - 1)!}{M!} \bigl( f(x_{S \cup r}) - f(x_S) \bigr)
+
+    The values of the regions add up to :math:`f(x) - f(b)`. Exact for this game; whether the game is the right
+    question depends on the regions and on the baseline.
+
+    Args:
+        regions: number of the region of each value, broadcast against one input, 16 at most; None: 4 x 4 squares
+            of a picture, every value of anything else.
+        baseline: what stands where a region is removed, one number or a tensor that broadcasts against `x`.
+        chunk: inputs run together; the result does not depend on it.
+
+    Raises:
+        ValueError: more than 16 regions, or `regions` or `baseline` do not fit.
+    """
+    play = game(model, x, target, regions, baseline, chunk, side=4)
+    M = play.players
+    hint = "xnb.attribute(model, x, target, 'kernel_shap', regions=regions)"
+    require(M <= EXACT, f"exact_shapley: at most {EXACT} regions, or there are too many coalitions", M, hint)
+    members = (torch.arange(2**M)[:, None] >> torch.arange(M)) % 2 == 1
+    joining = torch.tensor([1 / (M * comb(M - 1, size)) for size in range(M)], dtype=torch.double)
+    size = members.sum(1, keepdim=True)
+    share = torch.where(members, joining[(size - 1).clamp(min=0)], -joining[size.clamp(max=M - 1)])
+    return play.spread((share.mT @ play.values(members)).mT)

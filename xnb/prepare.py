@@ -1,0 +1,96 @@
+"""The fast form of a model, asked for by name: same function, fewer and faster operations."""
+
+import copy
+import ctypes
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+
+import torch
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
+
+from xnb.check import require
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+
+
+def prepare(model: nn.Module) -> nn.Module:
+    """A copy that computes the same faster: frozen, batch norms folded into convolutions, channels last.
+
+    The model itself is left alone. Modules keep their names; a folded batch norm becomes an identity. Logits and
+    slopes move by rounding: on a residual network at 32 x 32 the slope is within 1e-6 of its largest value in
+    float32, unless a ReLU that is within rounding of zero flips: over the 50 steps of integrated gradients that
+    happens, and single values then differ by up to 1e-3 of the largest. The same happens to the model itself
+    against its double-precision twin, some three times less.
+
+    Raises:
+        ValueError: `model` is not a module, or in training mode, where batch norms do not fold.
+    """
+    require(isinstance(model, nn.Module), "prepare: model must be a torch.nn.Module", model, "xnb.prepare(model)")
+    training = any(module.training for module in model.modules())
+    require(not training, "prepare: model must be in evaluation mode", "a module with training == True", "model.eval()")
+    fast = copy.deepcopy(model).requires_grad_(False)
+    for before, norm in foldable(fast):
+        fold(fast, before, norm)
+    return fast.to(memory_format=torch.channels_last)
+
+
+def fold(model: nn.Module, before: str, norm: str) -> None:
+    """Put the batch norm called `norm` into the weights of the module before it."""
+    layer, bn = model.get_submodule(before), model.get_submodule(norm)
+    fuse = fuse_linear_bn_weights if isinstance(layer, nn.Linear) else fuse_conv_bn_weights
+    scale = torch.ones_like(bn.running_var) if bn.weight is None else bn.weight
+    shift = torch.zeros_like(bn.running_mean) if bn.bias is None else bn.bias
+    layer.weight, layer.bias = fuse(layer.weight, layer.bias, bn.running_mean, bn.running_var, bn.eps, scale, shift)
+    layer.requires_grad_(False)
+    model.set_submodule(norm, nn.Identity().eval())
+
+
+def foldable(model: nn.Module) -> list[tuple[str, str]]:
+    """Names (convolution or linear, batch norm that takes its output and is alone in it), as torch.fx follows them.
+
+    Of a model whose forward method cannot be followed, neighbours in plain `nn.Sequential`s.
+    """
+    names = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
+    try:
+        pairs = list(followed(fx.Tracer().trace(model)))
+    except Exception:  # forward methods fail on symbols in every way there is
+        pairs = list(neighbours(model))
+    return [pair for pair in pairs if fits(model, *pair) and all(names[id(model.get_submodule(n))] == 1 for n in pair)]
+
+
+def followed(graph: fx.Graph) -> Iterator[tuple[str, str]]:
+    calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
+    for node in graph.nodes:
+        source = node.args[0] if node.op == "call_module" and node.args else None
+        alone = isinstance(source, fx.Node) and source.op == "call_module" and len(source.users) == 1
+        if alone and calls[node.target] == calls[source.target] == 1:
+            yield source.target, node.target
+
+
+def neighbours(model: nn.Module) -> Iterator[tuple[str, str]]:
+    for name, module in model.named_modules():
+        if type(module).forward is nn.Sequential.forward:
+            yield from pairwise(f"{name}.{child}".removeprefix(".") for child, _ in module.named_children())
+
+
+def fits(model: nn.Module, before: str, norm: str) -> bool:
+    layer, bn = model.get_submodule(before), model.get_submodule(norm)
+    flat = isinstance(layer, nn.Linear) and isinstance(bn, nn.BatchNorm1d)
+    return isinstance(bn, NORMS) and (flat or isinstance(layer, CONVOLUTIONS)) and bn.running_var is not None
+
+
+def tune_malloc() -> bool:
+    """Let glibc keep the memory that torch gives back, for the rest of the process; False where there is no glibc.
+
+    Attribution allocates and frees buffers of some MiB at every operation. By default glibc returns each to the
+    system and faults it in again, which can cost as much as the arithmetic. The process keeps its peak of memory.
+    """
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return False
+    return bool(libc.mallopt(M_MMAP_THRESHOLD, 1 << 30) and libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1))

@@ -1,0 +1,205 @@
+"""Run a model so that chosen torch functions hand back what a rule says instead of their gradient.
+
+Rules belong to functions, not to modules: `F.relu` in the middle of a forward method, `out += shortcut`, an
+in-place ReLU and a module that is used twice are seen like everything else. What cannot be seen is refused.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from xnb.check import require
+from xnb.types import Batch, Logits, Model
+
+# Move values without changing them, so that what is handed back is moved the same way.
+STRUCTURE = set(
+    "view reshape flatten unflatten permute transpose swapaxes movedim t contiguous squeeze unsqueeze expand "
+    "expand_as __getitem__ narrow select chunk split split_with_sizes unbind cat concat stack clone pad flip roll "
+    "identity dropout dropout1d dropout2d dropout3d feature_dropout alpha_dropout to type_as".split()
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a torch function on tensors that came from the input."""
+
+    name: str
+    function: Callable
+    args: tuple
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    known: Tensor | None = None  # its value, where it has been computed already
+
+    def value(self) -> Tensor:
+        """What the call returns, without a graph."""
+        with torch.no_grad():
+            return self.on() if self.known is None else self.known
+
+    @staticmethod
+    def traced(value: object) -> bool:
+        """Whether a value came from the input, rather than from weights and constants."""
+        return getattr(value, "_traced", False)
+
+    def on(self, *args: object) -> Any:
+        """The same call with its first arguments replaced."""
+        return self.function(*args, *self.args[len(args) :], **self.kwargs)
+
+
+Rule = Callable[[Call], Any]  # the call's value, on whatever graph the rule wants backward to follow
+Rules = Mapping[str, Rule]  # by function name, without the underscore of an in-place form
+
+
+class Replaced(torch.autograd.Function):
+    """`value` forward; backward, what arrives goes to each carrier times its factor."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, *carriers_and_factors: Tensor | None) -> Tensor:
+        ctx.save_for_backward(*carriers_and_factors[1::2])
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, arriving: Tensor) -> tuple[Tensor | None, ...]:
+        pairs = ((arriving if factor is None else arriving * factor, None) for factor in ctx.saved_tensors)
+        return None, *(entry for pair in pairs for entry in pair)
+
+
+def replaced(value: Tensor, carrier: Tensor, factor: Tensor | None = None) -> Tensor:
+    """`value`, whose relevance goes to `carrier` times `factor`."""
+    return Replaced.apply(value.detach(), carrier, None if factor is None else factor.detach())
+
+
+class _OnlyPositive(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, arriving: Tensor) -> Tensor:
+        return arriving.clamp(min=0)
+
+
+def only_positive(value: Tensor) -> Tensor:
+    """`value`, which hands back only what is positive of what arrives."""
+    return _OnlyPositive.apply(value)
+
+
+def native(call: Call) -> Any:
+    """The function as it is, with its own gradient."""
+    return call.on()
+
+
+def rewired(
+    model: Model, rules: Rules, *, who: str, others: Rule | None = None, pending: frozenset[str] = frozenset()
+) -> Model:
+    """The same function of its input, whose backward pass follows `rules`.
+
+    Args:
+        rules: rule for each function name; a function without one is refused, unless
+        others: is given, the rule for the rest.
+        who: the method, for the error messages.
+        pending: functions whose rule waits for the next call, as a batch norm may follow and be folded in.
+
+    Raises:
+        ValueError: when called, if a function has no rule, or if part of the model cannot be seen.
+    """
+
+    def run(x: Batch) -> Logits:
+        _mark(x, traced=True)
+        mode = _Rewired({**dict.fromkeys(STRUCTURE, native), **rules}, who, others, pending)
+        with mode:
+            out = model(x)
+        if isinstance(out, Tensor):
+            _seen(out, who)
+        return mode.settled(out)
+
+    return run
+
+
+class _Rewired(TorchFunctionMode):
+    """Tensors that came from the input are marked `_traced`; of constants the mark is False."""
+
+    def __init__(self, rules: Rules, who: str, others: Rule | None, pending: frozenset[str]) -> None:
+        super().__init__()
+        self.rules, self.who, self.others, self.pending = rules, who, others, pending
+
+    def __torch_function__(self, function: Callable, types: object, args: tuple = (), kwargs: Any = None) -> Any:
+        name, kwargs = function.__name__, dict(kwargs or {})
+        result = self.answer(function, name, args, kwargs)
+        for tensor in _tensors(result):
+            _mark(tensor, traced=getattr(tensor, "_traced", False))
+        return result
+
+    def answer(self, function: Callable, name: str, args: tuple, kwargs: dict) -> Any:
+        given = list(_tensors((args, tuple(kwargs.values()))))
+        for tensor in given:
+            _seen(tensor, self.who)
+        if not any(getattr(tensor, "_traced", False) for tensor in given):
+            return function(*args, **kwargs)
+        name, function, kwargs = self.out_of_place(name, function, args, kwargs)
+        if name not in self.rules and self.others is None:
+            return self.asked(name, function(*args, **kwargs))
+        if not (name == "batch_norm" and hasattr(args[0], "_pending")):
+            args = tuple(self.settled(value) for value in args)
+        call = Call(name, function, args, kwargs)
+        result = self.wait(call) if name in self.pending else self.rules.get(name, self.others)(call)
+        for tensor in _tensors(result):
+            _mark(tensor, traced=True)
+        return result
+
+    def out_of_place(self, name: str, function: Callable, args: tuple, kwargs: dict) -> tuple[str, Callable, dict]:
+        """The form that leaves its input alone; the input counts as overwritten from now on."""
+        in_place = name.endswith("_") and not name.endswith("__")
+        if in_place:
+            name = name.removesuffix("_")
+            function = getattr(torch.Tensor, name)
+        if in_place or kwargs.get("inplace"):
+            args[0]._overwritten = True
+        return name, function, {**kwargs, "inplace": False} if kwargs.get("inplace") else kwargs
+
+    def asked(self, name: str, result: Any) -> Any:
+        """A size or a type may be asked for; a tensor without a rule may not be made."""
+        hint = "xnb.attribute(model, x, target, 'integrated_gradients')"
+        values = next(_tensors(result), None) is not None
+        require(not values, f"{self.who}: every function of the model needs a rule", f"{name}()", hint)
+        return result
+
+    def wait(self, call: Call) -> Tensor:
+        known = call.value()
+        value = replaced(known, call.args[0])  # on the graph, or code that cannot be seen could lose it unnoticed
+        value._pending = replace(call, known=known)
+        return value
+
+    def settled(self, value: Any) -> Any:
+        """A tensor whose rule no longer waits; a list, as `cat` takes it, entry by entry."""
+        if isinstance(value, list | tuple):
+            return type(value)(map(self.settled, value)) if any(hasattr(v, "_pending") for v in value) else value
+        if not hasattr(value, "_pending"):
+            return value
+        if not hasattr(value, "_settled"):
+            value._settled = self.rules[value._pending.name](value._pending)
+            _mark(value._settled, traced=True)
+        return value._settled
+
+
+def _tensors(values: object) -> Iterator[Tensor]:
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, list | tuple):
+        for value in values:
+            yield from _tensors(value)
+
+
+def _mark(tensor: Tensor, *, traced: bool) -> None:
+    tensor._traced, tensor._made_by = traced, tensor.grad_fn
+
+
+def _seen(tensor: Tensor, who: str) -> None:
+    """Refuse tensors made where no function can be seen, and those that were overwritten in place."""
+    unseen = tensor.grad_fn is not getattr(tensor, "_made_by", None)
+    maker = f"a {type(tensor.grad_fn).__name__}"
+    require(not unseen, f"{who}: every function of the model must be seen", maker, "model = compiled_model._orig_mod")
+    lost = getattr(tensor, "_overwritten", False)
+    require(not lost, f"{who}: a tensor may not be used after it was overwritten in place", tensor, "inplace=False")
