@@ -14,6 +14,7 @@ help:
 	@echo "make lab        JupyterLab with the notebooks;  LAB_ARGS=\"--no-browser --port=9000\""
 	@echo "make test       lint, tests, and every notebook compared with its stored outputs"
 	@echo "make refresh    run the notebooks and store their outputs and figures;  NOTEBOOK=02"
+	@echo "make bench      time every kernel beside other libraries;  BENCH_ARGS=\"--quick --only lrp\""
 	@echo "make lint       ruff and codespell alone;  make format  lets ruff repair"
 	@echo "make clean      remove build/ and caches; .venv/ and data/cache/ stay"
 
@@ -41,6 +42,9 @@ lab: $(INSTALLED)
 test: lint
 	@$(BIN)/python -m pytest
 
+bench: $(INSTALLED)
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
 lint: $(INSTALLED)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -54,4 +58,4 @@ clean:
 	rm -rf build .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-.PHONY: help figures refresh lab test lint format clean
+.PHONY: help figures refresh lab test bench lint format clean

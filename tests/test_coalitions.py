@@ -117,7 +117,10 @@ class TestRise:
 
     def test_centred_needs_far_fewer_masks_than_the_paper(self, model, x, target):
         """What all masks have in common, here a constant, is noise to the raw estimator and none to the centred."""
-        shifted = lambda z: model(z) + 20  # noqa: E731
+
+        def shifted(z):
+            return model(z) + 20
+
         centred, raw = (
             torch.stack([rise(shifted, x, target, cells=3, samples=200, estimator=e, seed=s) for s in range(8)]).var(0)
             for e in ("centred", "raw")

@@ -1,68 +1,121 @@
-"""Exact incremental occlusion: computing again only what the window can reach (Krypton, SIGMOD 2019)."""
+"""Exact incremental occlusion: what no window can reach is computed once.
 
-from collections.abc import Iterator
+The model is called with a tensor that looks like a batch of occluded pictures. It holds the activations of the
+untouched picture, and for each window a crop of what differs from it. Convolutions, poolings, batch norm,
+activations and joins work on the crops alone, which grow with the receptive field (Nakandala et al. 2019,
+doi:10.1145/3299869.3319874, call it incremental inference). Any other operation is given the plain tensor: the
+scores are those of full passes for every model, and time is saved where the model is convolutional.
+"""
+
+from contextlib import suppress
+from math import isqrt
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xnb.incremental import rules  # noqa: F401  (fills the table of rules)
 from xnb.incremental.crops import Crops, Tape
-from xnb.incremental.geometry import Span
+from xnb.incremental.geometry import Span, groups
 from xnb.incremental.tensor import Occluded
+from xnb.ledger import counting
 from xnb.progress import watched
-from xnb.score import changed_scores, logits_of, pick, ready
-from xnb.types import Batch, Model, Target
+from xnb.score import CHUNK_LEAST, changed_scores, logits_of, pick, ready
+from xnb.types import Model, Target
 
-TOGETHER = 16
+# Bytes that the widest activation of the windows run together may have: some such tensors live at a time. Small
+# crops want to be many, or the calls cost more than the work; from 64 windows on nothing is gained.
+WIDEST = 4 * 2**20
+WIDEST_ACCELERATOR = 64 * 2**20
+
+
+class Windows(NamedTuple):
+    """Squares of `size` pixels, one for each pair of a first row and a first column."""
+
+    tops: list[int]
+    lefts: list[int]
+    size: int
+
+    def chosen(self, rows: list[int], columns: list[int]) -> "Windows":
+        return Windows([self.tops[i] for i in rows], [self.lefts[i] for i in columns], self.size)
 
 
 def occluded_scores(
     model: Model,
-    x: Batch,
+    x: Float[Tensor, "B C H W"],
     target: Target,
-    tops: list[int],
-    lefts: list[int],
-    window: int,
+    windows: Windows,
     baseline: Tensor,
     *,
     chunk: int | None = None,
 ) -> Float[Tensor, "R L B"]:
-    """Score of every input with each window painted over: window rows at `tops`, columns at `lefts`."""
+    """Score of every input with `baseline`, broadcast to it, painted over each window, without a graph.
+
+    Args:
+        chunk: occluded inputs run together; the result does not depend on it.
+    """
     ready(model, x, target)
-    together = chunk or TOGETHER
-    out = x.new_empty(len(tops), len(lefts), len(x))
-    painted = torch.broadcast_to(baseline, x.shape)
-    plan = list(tiles(tops, lefts, *x.shape[2:], window, together))
+    x, paint = x.detach(), torch.broadcast_to(baseline, x.shape)
+    if 2 * windows.size < min(x.shape[2:]):  # a larger window reaches everything at once
+        with torch.no_grad(), suppress(RuntimeError):  # the model may want memory that is not there: `.numpy()`
+            return incremental_scores(model, x, target, windows, paint, chunk)
+    return full_scores(model, x, target, windows, paint, chunk)
+
+
+def full_scores(
+    model: Model, x: Tensor, target: Target, windows: Windows, paint: Tensor, chunk: int | None
+) -> Float[Tensor, "R L B"]:
+    """The same by passes through the whole model."""
+    tops, lefts, size = windows
+    rows, columns = (
+        covered(starts, size, n).to(x.device) for starts, n in zip((tops, lefts), x.shape[2:], strict=True)
+    )
+
+    def change(some: slice, part: slice) -> Tensor:
+        number = torch.arange(some.start, some.stop, device=x.device)
+        inside = rows[number // len(lefts)][:, :, None] & columns[number % len(lefts)][:, None, :]
+        return torch.where(inside[:, None, None], paint[part], x[part])
+
+    scores = changed_scores(model, x, target, change, len(tops) * len(lefts), chunk=chunk)
+    return scores.view(len(tops), len(lefts), len(x))
+
+
+def covered(starts: list[int], size: int, length: int) -> Tensor:
+    """For each window the pixels that it covers along one axis."""
+    behind = torch.arange(length) - torch.tensor(starts)[:, None]
+    return (behind >= 0) & (behind < size)
+
+
+def incremental_scores(
+    model: Model, x: Tensor, target: Target, windows: Windows, paint: Tensor, chunk: int | None
+) -> Float[Tensor, "R L B"]:
+    tape, (tops, lefts, size) = Tape(), windows
+    together = chunk or windows_together(tape, model, x[:1], windows, paint[:1])
+    wide = min(len(lefts), isqrt(together))
+    rows, columns = groups(tops, x.shape[2] - size, together // wide), groups(lefts, x.shape[3] - size, wide)
     pictures = max(1, together // (len(tops) * len(lefts)))
-    with torch.no_grad():
-        for start in range(0, len(x), pictures):
-            part = slice(start, start + pictures)
-            tape = Tape()
-            for r, c in plan:
-                tape.place = 0
-                z = occluded(tape, x[part], painted[part], [tops[i] for i in r], [lefts[i] for i in c], window)
-                n = len(z) // len(x[part])
-                scores = pick(logits_of(model, z), target[part].repeat_interleave(n))
-                out[torch.tensor(r)[:, None], torch.tensor(c), part] = scores.view(-1, len(r), len(c)).permute(1, 2, 0)
+    plan = [(slice(b, b + pictures), r, c) for b in range(0, len(x), pictures) for r in rows for c in columns]
+    out = x.new_empty(len(tops), len(lefts), len(x))
+    for part, r, c in watched(plan, len(plan), "pass"):
+        logits = logits_of(model, occluded(tape, x[part], windows.chosen(r, c), paint[part]))
+        scores = pick(logits, target[part].repeat_interleave(len(r) * len(c)))
+        out[torch.tensor(r)[:, None], torch.tensor(c), part] = scores.view(-1, len(r), len(c)).permute(1, 2, 0)
     return out
 
 
-def occluded(tape, x, painted, tops, lefts, window):
-    rows, columns = Span(tuple(tops), window), Span(tuple(lefts), window)
-    patch = torch.stack([painted[:, :, t : t + window, l : l + window] for t in tops for l in lefts], 1)
-    return Occluded(Crops(tape, x, patch.flatten(0, 1), rows, columns))
+def windows_together(tape: Tape, model: Model, x: Tensor, windows: Windows, paint: Tensor) -> int:
+    """As many as keep their widest activation in bounds, from a pass with the window in the middle."""
+    middle = windows.chosen([len(windows.tops) // 2], [len(windows.lefts) // 2])
+    with counting():  # not for the ledger: this is how the untouched picture is run
+        logits_of(model, occluded(tape, x, middle, paint))
+    limit = WIDEST if x.device.type == "cpu" else WIDEST_ACCELERATOR
+    return max(CHUNK_LEAST, limit // tape.widest)
 
 
-def tiles(tops, lefts, H, W, window, together):
-    side = max(1, round(together**0.5))
-    rows = groups(tops, H - window, side)
-    columns = groups(lefts, W - window, max(1, together // len(rows[0])))
-    return [(r, c) for r in rows for c in columns]
-
-
-def groups(starts, last, size):
-    order = sorted(range(len(starts)), key=lambda i: min(starts[i], last - starts[i]))
-    count = -(-len(order) // size)
-    size = -(-len(order) // count)
-    return [order[i : i + size] for i in range(0, len(order), size)]
+def occluded(tape: Tape, x: Tensor, windows: Windows, paint: Tensor) -> Occluded:
+    """Every picture under every window, for a new pass through the model."""
+    tape.place = 0
+    tops, lefts, size = windows
+    views = paint.unfold(2, size, 1).unfold(3, size, 1)[:, :, torch.tensor(tops)[:, None], torch.tensor(lefts)]
+    patch = views.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+    return Occluded(Crops(tape, x, patch, Span(tuple(tops), size), Span(tuple(lefts), size)))

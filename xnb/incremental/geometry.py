@@ -1,24 +1,24 @@
-"""Where a change can be felt: intervals along one axis of a picture, and how a layer moves them on."""
+"""Where a change is felt: intervals along one axis of a picture, and how a layer moves them on."""
 
 from typing import NamedTuple
 
 
 class Layer(NamedTuple):
-    """A convolution or pooling along one axis."""
+    """A convolution or a pooling, along one axis."""
 
     kernel: int
     stride: int
     padding: int
-    dilation: int
+    dilation: int = 1
 
     @property
-    def reach(self) -> int:
-        """From the first to one past the last pixel that one output sees."""
+    def sight(self) -> int:
+        """Pixels from the first to the last that one output sees, both included."""
         return self.dilation * (self.kernel - 1) + 1
 
 
 class Span(NamedTuple):
-    """One interval for each window, all of the same size, along one axis."""
+    """An interval for each window, all of one size, along one axis."""
 
     starts: tuple[int, ...]
     size: int
@@ -30,43 +30,43 @@ class Span(NamedTuple):
         return Span((0,) * len(self.starts), length)
 
 
-# A crop of nearly the whole axis is widened to the whole: from there on nothing has to be gathered.
-
-NEARLY_ALL = 1
-
-
-def covering(bounds: list[tuple[int, int]], length: int) -> Span:
-    """The smallest equal spans inside `length` that hold each [first, last]."""
-    size = max(max(last - first + 1 for first, last in bounds), 1)
-    size = length if size > NEARLY_ALL * length else size
-    return Span(tuple(max(0, min(first, length - size)) for first, _ in bounds), size)
-
-
-def reached(span: Span, layer: Layer, length: int) -> Span:
-    """Outputs, of `length`, that see any pixel of the span."""
-    bounds = [
-        (
-            max(0, -((layer.reach - 1 - layer.padding - start) // layer.stride)),
-            min(length - 1, (start + span.size - 1 + layer.padding) // layer.stride),
-        )
-        for start in span.starts
-    ]
-    return covering(bounds, length)
-
-
-def seen(span: Span, layer: Layer) -> Span:
-    """Pixels that the outputs of the span see; those outside of the picture are padding."""
-    starts = tuple(start * layer.stride - layer.padding for start in span.starts)
-    return Span(starts, (span.size - 1) * layer.stride + layer.reach)
+def covering(firsts: list[int], lasts: list[int], length: int) -> Span:
+    """The smallest spans inside `length` that hold each [first, last]; near the border they are moved inwards."""
+    size = max(1, *(last - first + 1 for first, last in zip(firsts, lasts, strict=True)))
+    return Span(tuple(max(0, min(first, length - size)) for first in firsts), size)
 
 
 def union(spans: list[Span], length: int) -> Span:
-    """The smallest equal spans that hold all the given ones."""
+    """The smallest spans that hold all the given ones."""
     firsts = map(min, zip(*[span.starts for span in spans], strict=True))
     lasts = map(max, zip(*[span.moved(span.size - 1).starts for span in spans], strict=True))
-    return covering(list(zip(firsts, lasts, strict=True)), length)
+    return covering(list(firsts), list(lasts), length)
+
+
+def reached(span: Span, layer: Layer, length: int) -> Span:
+    """Outputs, of `length`, that see a pixel of the span: from ceil((a + p - sight + 1) / s) to floor((b + p) / s)."""
+    before = layer.sight - 1 - layer.padding
+    firsts = [max(0, -((before - start) // layer.stride)) for start in span.starts]
+    lasts = [min(length - 1, (start + span.size - 1 + layer.padding) // layer.stride) for start in span.starts]
+    return covering(firsts, lasts, length)
+
+
+def seen(span: Span, layer: Layer) -> Span:
+    """Pixels that the outputs of the span see, those of the padding included."""
+    starts = tuple(start * layer.stride - layer.padding for start in span.starts)
+    return Span(starts, (span.size - 1) * layer.stride + layer.sight)
 
 
 def margins(layer: Layer, length: int, outputs: int) -> tuple[int, int]:
     """Pixels that the layer sees before and after a picture of `length`."""
-    return layer.padding, max(0, (outputs - 1) * layer.stride - layer.padding + layer.reach - length)
+    return layer.padding, max(0, (outputs - 1) * layer.stride - layer.padding + layer.sight - length)
+
+
+def groups(starts: list[int], last: int, size: int) -> list[list[int]]:
+    """Indices of the windows in even groups of at most `size`, by distance to the border.
+
+    A window near the border reaches less of the next layers, at either border alike; those in a group share a size.
+    """
+    order = sorted(range(len(starts)), key=lambda i: min(starts[i], last - starts[i]))
+    count = -(-len(order) // size)
+    return [order[i * len(order) // count : (i + 1) * len(order) // count] for i in range(count)]

@@ -67,7 +67,7 @@ def rise(
     cells: int = 7,
     regions: Int[Tensor, "..."] | None = None,
     baseline: Tensor | float = 0.0,
-    samples: int = 1024,
+    samples: int = 512,
     standard_error: float | None = None,
     seed: int = 0,
     chunk: int | None = None,
@@ -96,7 +96,7 @@ def rise(
     Raises:
         ValueError: `samples < 2`, `cells < 1`, `regions` or `baseline` do not fit, or an unknown `estimator`.
     """
-    require(samples >= 2, "rise: samples must be at least 2", samples, "samples=1024")
+    require(samples >= 2, "rise: samples must be at least 2", samples, "samples=512")
     known = estimator in {"centred", "coverage", "raw"}
     require(known, "rise: estimator must be centred, coverage or raw", estimator, "estimator='centred'")
     start = expanded(baseline, x)

@@ -72,7 +72,7 @@ def shared(call: Call, shares: Shares) -> Tensor:
 
 def halves(x: Tensor, above: Tensor, below: Tensor, bias: Tensor) -> list[Part]:
     """Positive inputs with one weight, negative ones with another; behind a ReLU there are none and half the work."""
-    if not x.numel() or float(x.min()) >= 0:
+    if not x.numel() or float(x.amin()) >= 0:
         return [(x, above, bias)]
     return [(x.clamp(min=0), above, bias), (x.clamp(max=0), below, torch.zeros_like(bias))]
 

@@ -45,7 +45,8 @@ def integrated_gradients(
         steps: nodes on the path, at least 1; with `tolerance`, the most that one input may take.
         quadrature: where the nodes lie: at Gauss-Legendre's, or in the middle of equal steps.
         tolerance: halve steps, of each input where its own sum is worst, until the sum misses the change of score
-            by no more than this share of it. Easy inputs then take few steps and hard ones many.
+            by no more than this share of it, and not only because larger misses cancel. Easy inputs then take few
+            steps and hard ones many.
         chunk: inputs run together; None chooses a size that stays in cache. The result does not depend on it.
 
     Raises:

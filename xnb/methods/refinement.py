@@ -14,7 +14,7 @@ from xnb.check import require
 from xnb.score import chunks, per_input, slopes_and_scores
 from xnb.types import Attribution, Batch, Model, Points, Target
 
-FIRST = 4  # steps to begin with
+FIRST = 8  # steps to begin with
 
 
 @dataclass
@@ -80,6 +80,8 @@ def wanting(nodes: Nodes, inputs: int, most: int, tolerance: float) -> Tensor:
     length, missed = nodes.steps()
     change = nodes.of_input(nodes.scores.diff() * (length > 0), inputs)
     visited = torch.bincount(nodes.rows, minlength=inputs)
-    open_ = (nodes.of_input(missed, inputs).abs() > tolerance * change.abs()) & (visited < most)
+    gap = nodes.of_input(missed, inputs).abs()
+    spread = nodes.of_input(missed.square(), inputs).sqrt()  # a small gap of large misses that cancel is not enough
+    unfinished = (torch.maximum(gap, spread) > tolerance * change.abs()) & (visited < most)
     average = nodes.of_input(missed.abs(), inputs) / (visited - 1)
-    return open_[nodes.rows[:-1]] & (missed.abs() >= average[nodes.rows[:-1]]) & (length > 0)
+    return unfinished[nodes.rows[:-1]] & (missed.abs() >= average[nodes.rows[:-1]]) & (length > 0)

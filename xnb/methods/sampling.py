@@ -79,8 +79,8 @@ def pairs(players: int, number: int, sampling: Literal["paired", "leverage"], rn
     ends = np.floor(np.round(np.cumsum(wanted), 6) + torch.rand(1, generator=rng).item())
     drawn = np.diff(ends, prepend=0).clip(0, there).astype(int)
     members = subsets(players, sizes, drawn, there, rng)
-    each = [np.repeat(values, drawn) for values in (kernel / wanted, 1 - drawn / there)]
-    return Pairs(members, *map(torch.from_numpy, each))
+    size = members.sum(1) - 1
+    return Pairs(members, *(torch.from_numpy(values)[size] for values in (kernel / wanted, 1 - drawn / there)))
 
 
 def shares(there: np.ndarray, desire: np.ndarray, number: int) -> np.ndarray:

@@ -19,7 +19,7 @@ EXACT = 16  # players: 65,536 coalitions
 @method(
     family="perturbation",
     needs="forward",
-    cost="samples F",
+    cost="(samples + 2) F",
     paper="Lundberg & Lee 2017, arXiv:1705.07874; sampling: arXiv:2410.01917, arXiv:2506.05216",
 )
 def kernel_shap(
@@ -53,7 +53,7 @@ def kernel_shap(
         samples: coalitions besides none and all, half of them complements of the others; the same for every input.
             Fewer than two a region leave the regression undetermined.
         sampling: how the samples are shared out among coalition sizes: `leverage` evenly; `paired` with more for
-            the small and the large, which has the smaller error on most tables.
+            the small and the large, which is better where samples are scarce. With many they differ little.
         standard_error: draw further rounds of `samples` until the error, relative to the map, is this; 64 at most.
         seed: seeds a generator of its own; the global one is left alone.
         chunk: inputs run together; the result does not depend on it.
@@ -188,7 +188,7 @@ def exact_shapley(
     """
     play = game(model, x, target, regions, baseline, chunk, side=4)
     M = play.players
-    hint = "xnb.attribute(model, x, target, 'kernel_shap', regions=regions)"
+    hint = "xnb.attribute(model, x, target, 'kernel_shap')"
     require(M <= EXACT, f"exact_shapley: at most {EXACT} regions, or there are too many coalitions", M, hint)
     members = (torch.arange(2**M)[:, None] >> torch.arange(M)) % 2 == 1
     joining = torch.tensor([1 / (M * comb(M - 1, size)) for size in range(M)], dtype=torch.double)
