@@ -21,10 +21,10 @@ with warnings.catch_warnings():
     from benchmarks.clock import Clock, in_turn, order
     from benchmarks.growth import draw, slope, squares
     from benchmarks.measure import Plan, compare, finalists, measure, median_ratio
-    from benchmarks.summary import equal, gains, geometric_mean, line, table, verdict
+    from benchmarks.summary import equal, extras, gains, geometric_mean, line, table, verdict
     from benchmarks.workloads import RECIPES, load
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("as_users_run")]
 
 
 class Ticks:
@@ -216,6 +216,15 @@ class TestTable:
         assert first["difference"] == "1e-07 / 1e-06"
         assert first["error"] == "2e-01 / 9e-02"
 
+    def test_compiled_and_bfloat16_forms_have_a_table_of_their_own(self, found):
+        assert extras({"a/b": found}).empty
+        found["seconds"]["xnb bfloat16"] = [0.5, 0.5, 0.5]
+        found["error"]["xnb bfloat16"] = 0.25
+        shown = extras({"a/b": found, "growth": {}})
+        assert shown.to_dict("records") == [
+            {"row": "a/b", "form": "bfloat16", "by prepared": "0.5", "error": "2e-01 / 2e-01"}
+        ]
+
     def test_what_another_allocator_changes(self, found):
         row = {**found, "lines": [line(Case(lambda *given: None), Peer("captum", lambda: None), found)]}
         quick = {**row, "seconds": {name: [v / 2 for v in values] for name, values in row["seconds"].items()}}
@@ -232,7 +241,7 @@ class TestStore:
         first.rows["a/b"] = {"seconds": {"limit": [1.0]}}
         first.write()
         again = self.results(tmp_path / "results.json", date="2030-01-02")
-        again.resume()
+        assert again.resume()
         assert again.rows == first.rows
         assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
@@ -240,9 +249,7 @@ class TestStore:
         first = self.results(tmp_path / "results.json")
         first.rows["a/b"] = {}
         first.write()
-        other = self.results(tmp_path / "results.json", threads=1)
-        other.resume()
-        assert other.rows == {}
+        assert not self.results(tmp_path / "results.json", threads=1).resume()
 
     def test_runs_stand_side_by_side(self, tmp_path):
         for name in ("cpu", "cuda"):
@@ -276,6 +283,13 @@ class TestProgram:
         assert set(json.loads(written)["runs"]["cpu"]["rows"]) == {"gradient/mlp"}
         monkeypatch.setattr(run, "measured", lambda *given: pytest.fail("measured again"))
         assert self.main(tmp_path, "--only=gradient/mlp", "--resume") == 0
+
+    def test_rows_measured_otherwise_are_not_replaced(self, tmp_path, capsys):
+        assert self.main(tmp_path, "--only=gradient/mlp") == 0
+        before = (tmp_path / "r.json").read_text()
+        assert self.main(tmp_path, "--only=gradient_times_input/mlp", "--clock=cpu") == 2
+        assert "try: --output" in capsys.readouterr().out
+        assert (tmp_path / "r.json").read_text() == before
 
     def test_an_interrupt_prints_what_is_there(self, tmp_path, capsys, monkeypatch):
         measured = run.measured

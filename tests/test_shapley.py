@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from xnb.ledger import counting
-from xnb.methods.sampling import pairs
+from xnb.methods.sampling import different, pairs
 from xnb.methods.shapley import exact_shapley, kernel_shap, permutation_shapley
 from xnb.regions import grid
 from xnb.score import score
@@ -127,6 +127,13 @@ def test_a_region_counts_once_however_many_values_carry_it(shapley, model, x, ta
     torch.testing.assert_close(a[..., ::2, ::2].flatten(1).sum(1), score(model, x, target), **CLOSE)
 
 
+def test_a_picture_is_cut_into_sixteen_when_all_coalitions_are_played():
+    x = torch.randn(1, 1, 20, 20, generator=torch.Generator().manual_seed(0)).double()
+    found = exact_shapley(lambda z: z.sum((1, 2, 3))[:, None], x, torch.tensor([0]))
+    squares = x.unfold(2, 5, 5).unfold(3, 5, 5).sum((4, 5))
+    torch.testing.assert_close(found, squares.repeat_interleave(5, 2).repeat_interleave(5, 3), **CLOSE)
+
+
 def test_who_changes_nothing_gets_nothing():
     net, x, target = table(8)
     with torch.no_grad():
@@ -158,20 +165,24 @@ def test_four_times_the_samples_half_the_error(method):
     assert many < few / 3  # sixteen times the samples: a quarter, but for chance
 
 
-@pytest.mark.parametrize("method", [kernel_shap, permutation_shapley])
-def test_the_error_it_reports_is_the_error_it_has(method):
-    net, x, target = table(12)
+@pytest.mark.parametrize(
+    ("method", "features", "samples"),
+    [(kernel_shap, 12, 40), (kernel_shap, 12, 200), (kernel_shap, 8, 220), (permutation_shapley, 12, 10)],
+)
+def test_the_error_it_reports_is_the_error_it_has(method, features, samples):
+    """Also with hardly more pairs than players, and with nearly all coalitions there are."""
+    net, x, target = table(features)
     truth = exact_shapley(net, x, target)
     claimed, real = [], []
-    for seed in range(20):
+    for seed in range(40):
         with counting() as passes:
-            a = method(net, x, target, samples=200 if method is kernel_shap else 10, seed=seed)
-        claimed.append(passes.notes["standard_error"])
-        real.append((a - truth).square().mean(1).sqrt() / truth.square().mean(1).sqrt())
+            a = method(net, x, target, samples=samples, seed=seed)
+        claimed.append(passes.notes["standard_error"] * a.square().mean(1).sqrt())
+        real.append((a - truth).square().mean(1).sqrt())
     claimed, real = torch.stack(claimed), torch.stack(real)
-    assert (real < 4 * claimed).all()
+    assert (real < 4 * claimed).double().mean() > 0.97
     ratio = real.square().mean(0).sqrt() / claimed.square().mean(0).sqrt()
-    assert ((ratio > 0.6) & (ratio < 1.6)).all(), ratio
+    assert ((ratio > 0.7) & (ratio < 1.5)).all(), ratio
 
 
 def test_no_error_without_chance_and_none_known_without_freedom():
@@ -207,7 +218,9 @@ def test_gives_up_after_64_rounds():
 
 
 @pytest.mark.parametrize("sampling", ["paired", "leverage"])
-@pytest.mark.parametrize(("players", "number"), [(2, 1), (5, 9), (6, 20), (10, 300), (12, 60), (30, 250), (30, 15), (1200, 700)])
+@pytest.mark.parametrize(
+    ("players", "number"), [(2, 1), (5, 9), (6, 20), (10, 300), (12, 60), (30, 250), (30, 15), (1200, 700)]
+)
 def test_pairs_are_drawn_without_replacement(players, number, sampling):
     for seed in range(8):
         drawn = pairs(players, number, sampling, torch.Generator().manual_seed(seed))
@@ -215,6 +228,12 @@ def test_pairs_are_drawn_without_replacement(players, number, sampling):
         assert len(drawn.members) == number
         assert len(both.unique(dim=0)) == 2 * number
         assert both.any(1).all()
+
+
+def test_of_half_the_players_only_one_of_two_complements_is_drawn():
+    for seed in range(8):
+        drawn = different(8, torch.full((30,), 4), torch.Generator().manual_seed(seed))
+        assert len(torch.cat([drawn, ~drawn]).unique(dim=0)) == 60
 
 
 @pytest.mark.parametrize("sampling", ["paired", "leverage"])
@@ -242,7 +261,7 @@ def test_pairs_favour_no_player_and_carry_the_kernel(players, number, sampling):
         ),
         (lambda *a: permutation_shapley(*a, samples=1), "permutation_shapley: samples must be at least 2"),
         (lambda *a: kernel_shap(*a, standard_error=0.0), "standard_error: must be positive"),
-        (exact_shapley, r"at most 16 regions.*\n  got: 17\n  try: xnb.attribute\(model, x, target, 'kernel_shap'"),
+        (exact_shapley, r"at most 16 regions.*\n  got: 17\n  try: xnb.attribute\(model, x, target, 'kernel_shap'\)"),
     ],
 )
 def test_refusals(call, match, as_users_run):

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from xnb.incremental.crops import Crops, layout
-from xnb.incremental.geometry import Layer, Span, margins, reached, seen, union
+from xnb.incremental.geometry import Layer, margins, reached, seen, union
 
 aten = torch.ops.aten
 RULES: dict[object, Callable] = {}
@@ -71,7 +71,7 @@ def fits(x: object) -> bool:
     """Whether `x` is a batch of crops, or the same for all pixels and pictures."""
     if not isinstance(x, Tensor) or isinstance(x, Occluded):
         return not isinstance(x, Tensor) or is_open(x)
-    return x.ndim < 3 and x.numel() == 1 or x.ndim in (3, 4) and x.shape[-2:].numel() == 1 == len(x) ** (x.ndim - 3)
+    return (x.ndim < 3 and x.numel() == 1) or (x.ndim in (3, 4) and x.shape[-2:].numel() == 1 == len(x) ** (x.ndim - 3))
 
 
 def in_place(func: Callable, x: object, *args: object, **options: object) -> object:

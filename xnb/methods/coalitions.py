@@ -77,10 +77,10 @@ def rise(
     .. math:: a_p = \frac{\sum_i (M_{ip} - \bar M_p)\, f(x_i)}{\sum_i (M_{ip} - \bar M_p)^2},
         \qquad x_i = M_i \odot x + (1 - M_i) \odot b
 
-    Masks of pictures are coarse random bits, enlarged smoothly and shifted, `(B, 1, H, W)`; other values are shown
-    or hidden one by one, and half of them always are hidden. The picture blurs what is smaller than a cell. Noise
-    falls as one over the root of `samples`; that of the paper's own estimator is many times larger, since it
-    carries the score that all masks have in common.
+    Masks of pictures are coarse random bits, enlarged smoothly and shifted, `(B, 1, H, W)`: the map blurs what is
+    smaller than a cell. Values of anything else are shown or hidden one by one with even odds, which estimates
+    their Banzhaf values. Noise falls as one over the root of `samples`; that of the paper's own estimator is many
+    times larger, since it carries the score that all masks have in common.
 
     Args:
         estimator: `centred` as above; `coverage` the mean score of the masks, weighted by how much they show of the

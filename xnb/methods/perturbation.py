@@ -1,8 +1,11 @@
 """Methods that only run the model forward, on changed inputs."""
 
 import torch
+from torch import Tensor
 
 from xnb.check import require
+from xnb.incremental import Windows, covered, occluded_scores
+from xnb.regions import expanded
 from xnb.registry import method
 from xnb.score import score
 from xnb.types import Attribution, Batch, Model, Target
@@ -23,7 +26,7 @@ def occlusion(
     *,
     window: int = 4,
     stride: int | None = None,
-    baseline: float = 0.0,
+    baseline: Tensor | float = 0.0,
     chunk: int | None = None,
 ) -> Attribution:
     r"""Drop in score when a window is painted over: `(B, 1, H, W)`. Unit: score per window.
@@ -31,12 +34,13 @@ def occlusion(
     .. math:: a_{p} = \frac{1}{|\{w \ni p\}|} \sum_{w \ni p} \bigl( f(x) - f(x_{w \to b}) \bigr)
 
     Each pixel is the mean over the windows that cover it. A painted window is not natural: the drop mixes
-    missing evidence with surprise at the paint, and two copies of the evidence hide each other.
+    missing evidence with surprise at the paint, and two copies of the evidence hide each other. In a convolutional
+    network only what a window can reach is computed again: exact, and about twice as fast.
 
     Args:
         window: side of the square that is painted over, in pixels.
         stride: step between windows, `window` if omitted (tiles that do not overlap).
-        baseline: the value painted.
+        baseline: what is painted, one number or a tensor that broadcasts against `x`.
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
@@ -47,16 +51,20 @@ def occlusion(
     step = window if stride is None else stride
     require(1 <= window <= min(H, W), f"occlusion: window must lie in [1, {min(H, W)}]", window, "window=4")
     require(1 <= step <= window, f"occlusion: stride must lie in [1, {window}], or pixels are skipped", step)
-    whole = score(model, x, target, chunk=chunk)
-    total, count = x.new_zeros(len(x), 1, H, W), x.new_zeros(1, 1, H, W)
-    for top in starts(H, window, step):
-        for left in starts(W, window, step):
-            place = (..., slice(top, top + window), slice(left, left + window))
-            painted = x.clone()
-            painted[place] = baseline
-            total[place] += (whole - score(model, painted, target, chunk=chunk)).view(-1, 1, 1, 1)
-            count[place] += 1
-    return total / count
+    windows = Windows(starts(H, window, step), starts(W, window, step), window)
+    drops = score(model, x, target, chunk=chunk) - occluded_scores(
+        model, x, target, windows, expanded(baseline, x), chunk=chunk
+    )
+    return averaged(drops, windows, x)
+
+
+def averaged(drops: Tensor, windows: Windows, x: Batch) -> Attribution:
+    """For each pixel the mean over the windows that cover it, `(B, 1, H, W)`, from drops `(rows, columns, B)`."""
+    rows, columns = (
+        covered(starts, windows.size, length).to(drops) for starts, length in zip(windows[:2], x.shape[2:], strict=True)
+    )
+    total = torch.einsum("rcb,rh,cw->bhw", drops, rows, columns)
+    return (total / (rows.sum(0)[:, None] * columns.sum(0))).unsqueeze(1)
 
 
 def starts(length: int, window: int, stride: int) -> list[int]:

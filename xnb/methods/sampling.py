@@ -45,7 +45,10 @@ def relative(total: Tensor, squares: Tensor) -> Float[Tensor, " B"]:
 
 
 def sandwich(solve: Float[Tensor, "... M N"], squares: Float[Tensor, "... N K"], unknowns: int) -> Tensor:
-    """Squared errors of a regression from its squared residuals; infinite without more draws than unknowns."""
+    """Squared errors of a regression from its squared residuals; infinite without more draws than unknowns.
+
+    With few more draws than unknowns it is too hopeful, by up to a half at twice as many.
+    """
     draws = solve.shape[-1]
     errors = solve.square() @ squares
     return errors * draws / (draws - unknowns) if draws > unknowns else torch.full_like(errors, torch.inf)
