@@ -83,7 +83,7 @@ def pairs(players: int, number: int, sampling: Literal["paired", "leverage"], rn
     drawn = np.diff(ends, prepend=0).clip(0, there).astype(int)
     members = subsets(players, sizes, drawn, there, rng)
     size = members.sum(1) - 1
-    return Pairs(members, *(torch.from_numpy(values)[size] for values in (kernel / wanted, 1 - drawn / there)))
+    return Pairs(*map(torch.from_numpy, (members, (kernel / wanted)[size], (1 - drawn / there)[size])))
 
 
 def shares(there: np.ndarray, desire: np.ndarray, number: int) -> np.ndarray:
@@ -100,36 +100,37 @@ def shares(there: np.ndarray, desire: np.ndarray, number: int) -> np.ndarray:
 
 def subsets(
     players: int, sizes: np.ndarray, drawn: np.ndarray, there: np.ndarray, rng: torch.Generator
-) -> Bool[Tensor, "N M"]:
+) -> Bool[np.ndarray, "N M"]:
     """For each size as many different coalitions as are `drawn`; of two complements only one is in."""
     listed = drawn > there / 4  # drawing what is new from what is half used up would take long
-    parts = [torch.zeros(0, players, dtype=torch.bool)]
+    parts = [different(players, np.repeat(sizes[~listed], drawn[~listed]), rng)]
     for size, number in zip(sizes[listed], drawn[listed], strict=True):
         every = all_of_size(players, int(size))
-        parts.append(every[torch.randperm(len(every), generator=rng)[:number]])
-    parts.append(different(players, torch.from_numpy(np.repeat(sizes[~listed], drawn[~listed])), rng))
-    return torch.cat(parts)
+        parts.append(every[torch.randperm(len(every), generator=rng)[:number].numpy()])
+    return np.concatenate(parts)
 
 
-def all_of_size(players: int, size: int) -> Bool[Tensor, "N M"]:
+def all_of_size(players: int, size: int) -> Bool[np.ndarray, "N M"]:
     """All coalitions of a size; of half the players, those that the first player is in."""
     half = int(2 * size == players)
-    listed = torch.tensor([(0,) * half + rest for rest in combinations(range(half, players), size - half)])
-    return torch.zeros(len(listed), players, dtype=torch.bool).scatter_(1, listed, True)
+    listed = np.array([(0,) * half + rest for rest in combinations(range(half, players), size - half)])
+    members = np.zeros((len(listed), players), bool)
+    np.put_along_axis(members, listed, True, 1)
+    return members
 
 
-def different(players: int, sizes: Int[Tensor, " N"], rng: torch.Generator) -> Bool[Tensor, "N M"]:
+def different(players: int, sizes: Int[np.ndarray, " N"], rng: torch.Generator) -> Bool[np.ndarray, "N M"]:
     """Random coalitions of these sizes, no two the same or complements: what comes twice is drawn again."""
-    found = torch.zeros(len(sizes), players, dtype=torch.bool)
-    keys = torch.randint(2**62, (players,), generator=rng)  # sums wrap around; coalitions differ or their sums agree
-    again = torch.arange(len(sizes))
+    found = np.zeros((len(sizes), players), bool)
+    keys = torch.randint(2**62, (players,), generator=rng).numpy()  # should two sums agree, one is drawn again
+    again = np.arange(len(sizes))
     while len(again):
-        ticket = torch.rand(len(again), players, generator=rng)
-        last = ticket.sort(1).values.gather(1, sizes[again, None] - 1)
-        drawn = ticket <= last
+        tickets = torch.rand(len(again), players, generator=rng, dtype=torch.double).numpy()  # no ties
+        last = np.sort(tickets, 1)[np.arange(len(again)), sizes[again] - 1]
+        drawn = tickets <= last[:, None]
         found[again] = drawn ^ ((2 * sizes[again] == players) & ~drawn[:, 0])[:, None]
-        codes, order = (found * keys).sum(1).sort(stable=True)
-        again = order[1:][codes[1:] == codes[:-1]]
+        first = np.unique(found @ keys, return_index=True)[1]
+        again = np.delete(np.arange(len(sizes)), first)
     return found
 
 
