@@ -21,7 +21,7 @@ with warnings.catch_warnings():
     from benchmarks.clock import Clock, in_turn, order
     from benchmarks.growth import draw, slope, squares
     from benchmarks.measure import Plan, compare, finalists, measure, median_ratio
-    from benchmarks.summary import equal, extras, gains, geometric_mean, line, table, verdict
+    from benchmarks.summary import equal, extras, gains, geometric_mean, line, suite, table, verdict
     from benchmarks.workloads import RECIPES, load
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("as_users_run")]
@@ -184,7 +184,10 @@ class TestVerdict:
 
     def test_memory_that_is_not_known_is_no_success(self, found):
         found["peak_mib"]["captum default"] = math.nan
-        assert "memory" in line(Case(lambda *given: None), self.peer(memory=0.5), found)["missed"]
+        out = line(Case(lambda *given: None), self.peer(memory=0.5), found)
+        assert verdict(True, out["missed"]) == "missed: memory –"
+        assert store.strict(out)["memory"] is None
+        assert table({"a/b": {"lines": [store.strict(out)]}})["memory"][0] == "–"
 
     def test_results_that_differ_are_called_so(self, found):
         assert equal(Case(lambda *given: None, tolerance=1e-6), self.peer(), found)
@@ -201,6 +204,17 @@ class TestVerdict:
     def test_geometric_mean(self):
         lines = [{"peer": name, "ratios": {"prepared/default": {"median": m}}} for name, m in (("a", 0.1), ("b", 0.4))]
         assert geometric_mean([*lines, {"peer": None, "ratios": {}}]) == pytest.approx(0.2)
+        assert math.isnan(geometric_mean([]))
+
+    def test_suite(self, found):
+        row = {"lines": [line(Case(lambda *given: None), self.peer(prepared_by_default=0.4), found)] * 2}
+        assert suite({"a/b": row, "growth": {}}) == {
+            "geometric mean of prepared/default": pytest.approx(0.5),
+            "its goal": 0.33,
+            "lines": 2,
+            "lines met": 0,
+        }
+        assert suite({"growth": {}}) == {}
 
 
 class TestTable:
@@ -371,3 +385,12 @@ def test_results_agree(row):
     found = compare(case, results)
     assert all(equal(case, peer, found) for peer in case.peers), found
     assert all(value.isfinite().all() for value in results.values())
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_settings_that_are_searched_work(row):
+    """The last of each peer: a library that refuses it would make its best look worse than it is."""
+    case = row.build(load(row.workload, row.inputs, tiny=True))
+    for peer in case.peers:
+        *_, last = peer.variants().values()
+        assert last().isfinite().all()

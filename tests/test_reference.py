@@ -103,7 +103,8 @@ class TestCaptum:
 
 
 TESTED_IN = {
-    "test_reference.py": "gradient gradient_times_input integrated_gradients occlusion edges random centre input constant",
+    "test_reference.py": "gradient gradient_times_input occlusion edges random centre input constant",
+    "test_paths.py": "integrated_gradients",
     "test_rules.py": "lrp guided_backprop deconvnet deep_lift",
     "test_noise.py": "smoothgrad vargrad expected_gradients",
     "test_cam.py": "grad_cam grad_cam_plus_plus hires_cam layer_cam score_cam ablation_cam",

@@ -17,16 +17,17 @@ from xnb.prefix import last_spatial
 from xnb.progress import watched
 from xnb.regions import expanded
 from xnb.registry import CARDS, find
-from xnb.score import chunks, ready, score, slope_of
-from xnb.types import Attribution, Batch, Model, Target
+from xnb.score import chunks, logits, pick, ready, score, slope_of
+from xnb.types import Attribution, Batch, Logits, Model, Target
 
+Knobs = Mapping[str, Mapping[str, object]]
 AT_LAYER = {"grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam"}
 AT_INPUT = {"gradient", "gradient_times_input"}
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Attributions by method, and the ledger: what each cost and how exact it claims to be, a row a method.
+    """Logits, attributions by method, and the ledger: what each cost and how exact it claims to be, a row a method.
 
     `forward` and `backward` are passes per input. `seconds` is wall time. `peak_mib` is the most memory above what
     was in use before. `gap` is the largest part, over the inputs, by which the sum of a complete method misses the
@@ -34,6 +35,7 @@ class Explanation:
     several methods ask together, and the passes that tell the gap, are paid for in the row `shared`.
     """
 
+    logits: Logits
     attributions: Mapping[str, Attribution]
     ledger: pd.DataFrame
 
@@ -44,7 +46,7 @@ def explain(
     target: Target,
     methods: Iterable[str] = ("gradient", "integrated_gradients", "random"),
     *,
-    knobs: Mapping[str, Mapping[str, object]] | None = None,
+    knobs: Knobs | None = None,
 ) -> Explanation:
     """Explain `model`'s logit for `target` at `x` by several methods; equal questions are put to the model once.
 
@@ -61,7 +63,7 @@ def explain(
     attributions, rows = {}, []
     with remembering():
         with bill("shared", len(x), x.device) as row:
-            joint(model, x, target, names, knobs)
+            predicted = joint(model, x, target, names, knobs)
         rows.append(row)
         for name in watched(names, len(names), "method"):
             given = knobs.get(name, {})
@@ -71,7 +73,7 @@ def explain(
             with bill("gap", len(x), x.device) as check:
                 row["gap"] = gap(model, x, target, name, attributions[name], given)
             rows[0] |= {cost: rows[0][cost] + check[cost] for cost in ("forward", "backward", "seconds")}
-    return Explanation(attributions, pd.DataFrame(rows).set_index("method"))
+    return Explanation(predicted, attributions, pd.DataFrame(rows).set_index("method"))
 
 
 @contextmanager
@@ -91,24 +93,28 @@ def largest(passes: Passes) -> float:
     return float("nan") if error is None or not error.numel() else float(error.max())
 
 
-def joint(model: Model, x: Batch, target: Target, names: list[str], knobs: Mapping[str, Mapping[str, object]]) -> None:
-    """One forward and one backward pass for all who ask for the slope at the input or at a layer."""
-    wanted = {knobs.get(name, {}).get("layer") or last_spatial(model, x) for name in names if name in AT_LAYER}
-    if not wanted and not AT_INPUT & set(names):
-        return
+def joint(
+    model: Model, x: Batch, target: Target, names: list[str], knobs: Mapping[str, Mapping[str, object]]
+) -> Logits:
+    """Logits, from one forward and one backward pass for all who ask for the slope at the input and at a layer."""
     ready(model, x, target)
-    slopes, scores, found = [], [], {layer: [] for layer in wanted}
+    if not AT_INPUT & set(names):
+        return logits(model, x)
+    wanted = {knobs.get(name, {}).get("layer") or last_spatial(model, x) for name in names if name in AT_LAYER}
+    slopes, outs, found = [], [], {layer: [] for layer in wanted}
     for part in chunks(x, None):
-        with captured(model, *wanted) if wanted else nullcontext({}) as seen:
-            slope, scored, at_layers = slope_of(model, x[part], target[part], seen)
+        with captured(model, *wanted, once=True) if wanted else nullcontext({}) as seen:
+            slope, out, at_layers = slope_of(model, x[part], target[part], seen)
         slopes.append(slope)
-        scores.append(scored)
+        outs.append(out)
         for (layer, activation), at in zip(seen.items(), at_layers, strict=True):
             found[layer].append((activation.detach(), at))
     remember(("slope", model, x, target), torch.cat(slopes))
-    remember(("score", model, x, target), torch.cat(scores))
+    remember(("score", model, x, target), pick(torch.cat(outs), target))
     for layer, pairs in found.items():
-        remember(("layer", model, x, target, layer), tuple(map(torch.cat, zip(*pairs, strict=True))))
+        if pairs[0][0].ndim == 4:  # others the methods themselves refuse
+            remember(("layer", model, x, target, layer), tuple(map(torch.cat, zip(*pairs, strict=True))))
+    return torch.cat(outs)
 
 
 def gap(model: Model, x: Batch, target: Target, name: str, a: Attribution, given: Mapping[str, object]) -> float:

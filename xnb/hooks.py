@@ -55,15 +55,20 @@ def submodule(model: nn.Module, name: str) -> nn.Module:
 
 
 @contextmanager
-def captured(model: nn.Module, *layers: str) -> Iterator[dict[str, Tensor]]:
+def captured(model: nn.Module, *layers: str, once: bool = False) -> Iterator[dict[str, Tensor]]:
     """Outputs of the named layers, still on the graph, filled in by each forward pass.
 
     The model goes on with a copy: what comes next may work in place, and the output is to stay what it was.
+
+    Raises:
+        ValueError: no such layer; with `once`, a layer that is called again.
     """
     seen: dict[str, Tensor] = {}
 
     def record(name: str) -> Hook:
         def hook(module: nn.Module, args: tuple, out: object) -> object:
+            again = once and name in seen
+            require(not again, "hooks: the layer must be called once in a forward pass", name, "a layer used once")
             seen[name] = out
             return out.clone() if isinstance(out, Tensor) else None
 

@@ -157,7 +157,7 @@ def slopes_and_scores(model: Model, x: Batch, target: Target, *, chunk: int | No
     for part in watched(parts, len(parts), "pass"):
         found = slope_of(model, x[part], target[part])
         slopes.append(found[0])
-        scores.append(found[1])
+        scores.append(pick(found[1], target[part]))
     return torch.cat(slopes), torch.cat(scores)
 
 
@@ -175,17 +175,18 @@ def changed_slopes(
 
 def slope_of(
     model: Model, x: Batch, target: Target, seen: Mapping[str, Tensor] = MappingProxyType({})
-) -> tuple[Batch, Scores, list[Tensor]]:
-    """Slope and score of one chunk; also the slopes at what `hooks.captured` has `seen` on the way."""
+) -> tuple[Batch, Logits, list[Tensor]]:
+    """Slope of the score and logits of one chunk; also the slopes at what `hooks.captured` has `seen` on the way."""
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
         # a copy: an in-place first module must not reach the caller's pixels
-        scores = pick(logits_of(model, leaf.clone()), target)
+        out = logits_of(model, leaf.clone())
+        scores = pick(out, target)
         require(scores.requires_grad, "score: no gradient reaches x", "an output without a graph", FORWARD_ONLY)
         found = torch.autograd.grad(scores.sum(), [leaf, *seen.values()], allow_unused=True)
     require(found[0] is not None, "score: no gradient reaches x", "an output that does not depend on x", FORWARD_ONLY)
     count(backward=len(x))
-    return found[0], scores.detach(), list(found[1:])
+    return found[0], out.detach(), list(found[1:])
 
 
 def per_input(values: Tensor, x: Batch) -> Tensor:

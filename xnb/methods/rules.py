@@ -7,7 +7,7 @@ from xnb.check import require
 from xnb.methods.composites import COMPOSITES, CONVOLUTIONS, entering
 from xnb.registry import method
 from xnb.rewire import Call, Rule, Rules, native, only_positive, replaced, rewired
-from xnb.score import chunks, per_input, ready, slope_of
+from xnb.score import chunks, per_input, pick, ready, slope_of
 from xnb.types import Attribution, Batch, Model, Target
 
 RECTIFIERS = ("relu", "relu6", "hardtanh", "clamp", "clamp_min")  # where their lower bound is zero
@@ -56,8 +56,9 @@ def lrp(
     for part in chunks(x, chunk):
         table = rules if first is None else entering(rules, first)
         surrogate = rewired(model, table, who="lrp", pending=frozenset(CONVOLUTIONS) | {"linear"})
-        slope, score, _ = slope_of(surrogate, x[part], target[part])
-        parts.append(slope * per_input(score, x))  # rules are linear in what arrives: the score comes in last
+        slope, out, _ = slope_of(surrogate, x[part], target[part])
+        # rules are linear in what arrives: the score comes in last
+        parts.append(slope * per_input(pick(out, target[part]), x))
     return torch.cat(parts)
 
 
