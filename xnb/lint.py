@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from xnb.hooks import around
 from xnb.methods import attribute
+from xnb.regions import grid
 from xnb.registry import CARDS, METHODS
 from xnb.score import logits
 from xnb.types import Model
@@ -37,7 +38,8 @@ def lint(model: Model, x: Tensor) -> pd.DataFrame:
 
 def verdict(model: Model, x: Tensor, name: str) -> dict[str, object]:
     """Whether a method runs on one input, and its refusal if not."""
-    knobs = {knob: few for knob, few in LITTLE.items() if knob in signature(METHODS[name]).parameters}
+    little = LITTLE | ({"regions": grid(*x.shape[2:], 2)} if x.ndim == 4 else {})
+    knobs = {knob: few for knob, few in little.items() if knob in signature(METHODS[name]).parameters}
     try:
         looks = CARDS[name].needs != "nothing"
         target = logits(model, x).argmax(1) if looks else torch.zeros(len(x), dtype=torch.long, device=x.device)
