@@ -27,28 +27,28 @@ FORWARD_ONLY = "use a method with needs == 'forward', e.g. xnb.attribute(model, 
 Change = Callable[[slice, slice], Tensor]  # (which changes, which inputs) -> changed inputs (n, b, *shape)
 
 
-def chunk_size(x: Batch, chunk: int | None) -> int:
-    """Inputs that are run together: `chunk`, or as many as stay in cache."""
+def chunk_size(x: Batch, chunk: int | None, *, graph: bool = True) -> int:
+    """Inputs that are run together: `chunk`, or as many as stay in cache; twice that if no graph is kept."""
     require(chunk is None or chunk >= 1, "chunk: must be at least 1 input, or None for automatic", chunk, "chunk=None")
     limit = CHUNK_BYTES if x.device.type == "cpu" else CHUNK_BYTES_ACCELERATOR
-    limit *= CHUNK_TABLE if x.ndim == 2 else 1
+    limit *= (CHUNK_TABLE if x.ndim == 2 else 1) * (1 if graph else 2)
     return chunk or max(CHUNK_LEAST, limit // max(1, x[:1].nbytes))
 
 
-def chunks(x: Batch, chunk: int | None) -> Iterator[slice]:
+def chunks(x: Batch, chunk: int | None, *, graph: bool = True) -> Iterator[slice]:
     """Slices of the batch that are run together."""
-    size = chunk_size(x, chunk)
+    size = chunk_size(x, chunk, graph=graph)
     yield from (slice(start, start + size) for start in range(0, len(x), size))
 
 
-def blocks(x: Batch, changes: int, chunk: int | None) -> list[tuple[slice, slice]]:
+def blocks(x: Batch, changes: int, chunk: int | None, *, graph: bool = True) -> list[tuple[slice, slice]]:
     """Pairs (changes, inputs) that are run together, so that `changes` of every input become cache-sized passes."""
-    size = chunk_size(x, chunk)
+    size = chunk_size(x, chunk, graph=graph)
     together = max(1, size // max(1, len(x)))
     return [
         (slice(start, min(start + together, changes)), part)
         for start in range(0, changes, together)
-        for part in chunks(x, max(size, 1))
+        for part in chunks(x, size)
     ]
 
 
@@ -102,7 +102,7 @@ def logits(model: Model, x: Batch, *, chunk: int | None = None) -> Logits:
     """
     ready(model, x)
     with torch.no_grad():
-        return torch.cat([logits_of(model, x[part]) for part in chunks(x, chunk)])
+        return torch.cat([logits_of(model, x[part]) for part in chunks(x, chunk, graph=False)])
 
 
 def score(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Scores:
@@ -116,7 +116,8 @@ def score(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -
 
     def run() -> Scores:
         with torch.no_grad():
-            return torch.cat([pick(logits_of(model, x[part]), target[part]) for part in chunks(x, chunk)])
+            parts = chunks(x, chunk, graph=False)
+            return torch.cat([pick(logits_of(model, x[part]), target[part]) for part in parts])
 
     return remembered(("score", model, x, target), run)
 
@@ -131,7 +132,7 @@ def changed_scores(
     """
     ready(model, x, target)
     out = x.new_empty(changes, len(x))
-    plan = blocks(x, changes, chunk)
+    plan = blocks(x, changes, chunk, graph=False)
     with torch.no_grad():
         for some, part in watched(plan, len(plan), "pass"):
             inputs = change(some, part)

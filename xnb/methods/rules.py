@@ -34,7 +34,8 @@ def lrp(
 
     What counts as the contribution :math:`z_{ij}` is the rule of the function. Batch norms are folded into the
     convolution before them and residual joins share by what was added, so relevance is conserved up to what the
-    biases absorb, which is a third to three quarters of the score in a small trained network. With z-plus rules the upper layers hardly matter: it finds what excites the network, less well
+    biases absorb, which is a third to three quarters of the score in a small trained network. With z-plus rules the
+    upper layers hardly matter: it finds what excites the network, less well
     what speaks for one class rather than another (arXiv:1912.09818).
 
     Args:
