@@ -96,6 +96,7 @@ def test_refinement_of_one_input_does_not_depend_on_the_others(x, target):
         ({"tolerance": 0.0}, "must be positive"),
         ({"quadrature": "simpson"}, "gauss_legendre or midpoint"),
         ({"baseline": torch.zeros(3, dtype=torch.double)}, "must broadcast"),
+        ({"baseline": torch.zeros(1)}, r"x's dtype and device, torch.float64 on cpu\n  got: float32\[1\]"),
     ],
 )
 @pytest.mark.usefixtures("as_users_run")

@@ -1,6 +1,8 @@
 """The front page shows what its own code draws, and lists the notebooks that there are."""
 
+import json
 import re
+from operator import attrgetter
 
 import matplotlib as mpl
 import nbformat
@@ -8,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import xnb
+import xnb.adapters  # not loaded by `import xnb`
 from xnb import paths
 
 README = (paths.ROOT / "README.md").read_text()
@@ -57,3 +61,26 @@ def test_make_targets_in_the_text_exist():
     makefile = (paths.ROOT / "Makefile").read_text()
     for target in set(re.findall(r"make ([a-z]+)", README)) - {"with"}:
         assert f"\n{target}:" in makefile, target
+
+
+def test_the_calls_in_the_table_exist():
+    for name in set(re.findall(r"`xnb\.([a-z_.]+)\(", README)):
+        assert callable(attrgetter(name)(xnb)), name
+
+
+RESULTS = json.loads((paths.ROOT / "benchmarks" / "results.json").read_text())["runs"]["cpu"]["rows"]
+SPEED = re.findall(r"^\| ([^|]+?) \(`(.+?)`\) \| ([a-zA-Z-]+) \| ([\d.]+) \| ([\d.]+) \|$", README, re.M)
+
+
+@pytest.mark.parametrize("row", SPEED, ids=lambda row: "-".join(row[:3]))
+def test_times_are_those_of_the_stored_run(row):
+    _, name, peer, default, best = row
+    ratios = next(line["ratios"] for line in RESULTS[name]["lines"] if line["peer"] == peer.lower())
+    assert f"{ratios['prepared/default']['median']:.2g}" == default
+    assert f"{ratios['prepared/best']['median']:.2g}" == best
+
+
+def test_there_are_times_to_check_and_all_works_that_missed_are_named():
+    assert len(SPEED) >= 10
+    slower = {n for n, row in RESULTS.items() for line in row.get("lines", ()) if "prepared/best" in line["missed"]}
+    assert slower == set(re.findall(r"`([^`]+/[a-z0-9]+)`", README.split("Slower than")[1].split("\n")[0]))

@@ -60,7 +60,7 @@ def test_the_way_out_of_a_gap_works(x):
 def test_refuses_a_baseline_that_does_not_fit(x):
     assert torch.equal(expanded(0.5, x), torch.full_like(x, 0.5))
     with pytest.raises(ValueError, match="must broadcast to x"):
-        expanded(torch.zeros(7), x)
+        expanded(torch.zeros(7).to(x), x)
 
 
 def test_a_coalition_keeps_its_regions_and_no_others(model, x, target):

@@ -55,12 +55,18 @@ def game(
 
 
 def expanded(baseline: Tensor | float, x: Batch) -> Batch:
-    """The baseline of each input: a number or a tensor, broadcast against `x`."""
-    given = baseline if isinstance(baseline, Tensor) else x.new_tensor(baseline)
+    """The baseline of each input: a number or a tensor, broadcast against `x`.
+
+    Raises:
+        ValueError: it does not broadcast to `x`, or is of another dtype or on another device.
+    """
+    given, hint = baseline if isinstance(baseline, Tensor) else x.new_tensor(baseline), "baseline=torch.zeros_like(x)"
+    alike = given.dtype == x.dtype and given.device == x.device
+    require(alike, f"baseline: must have x's dtype and device, {x.dtype} on {x.device}", given, hint)
     try:
         return given.expand_as(x)
     except RuntimeError:
-        require(False, f"baseline: must broadcast to x {tuple(x.shape)}", baseline, "baseline=torch.zeros_like(x)")
+        require(False, f"baseline: must broadcast to x {tuple(x.shape)}", baseline, hint)
 
 
 def grid(height: int, width: int, cells: int = SIDE) -> Int[Tensor, "H W"]:
