@@ -1,5 +1,6 @@
 """A progress bar for what turns out to be slow."""
 
+import os
 from collections.abc import Iterable, Iterator
 from time import monotonic
 from typing import TypeVar
@@ -7,7 +8,9 @@ from typing import TypeVar
 from tqdm.auto import tqdm
 
 Item = TypeVar("Item")
-PATIENCE = 2.0  # seconds without news that a reader of a notebook bears
+# Seconds without news that a reader bears. Stored outputs must not depend on how fast a machine is: who executes
+# notebooks to store them sets XNB_PATIENCE=inf.
+PATIENCE = float(os.environ.get("XNB_PATIENCE", "2"))
 
 
 def watched(items: Iterable[Item], total: int, unit: str) -> Iterator[Item]:
