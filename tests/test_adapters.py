@@ -21,7 +21,7 @@ def test_quantus_explains_with_our_method(model, x, target):
             explain_func=for_quantus("gradient_times_input"),
             device="cpu",
         )
-    a = np.sort(attribute(model, x, target, "gradient_times_input").sum(1).abs().flatten(1).numpy(), axis=1)
+    a = np.sort(attribute(model, x, target, "gradient_times_input").abs().flatten(1).numpy(), axis=1)
     n = a.shape[1]
     gini = (2 * np.arange(1, n + 1) - n - 1) @ a.T / (n * a.sum(1))
     np.testing.assert_allclose(scores, gini, rtol=1e-4)
