@@ -105,6 +105,24 @@ def test_exact_for_functions_and_for_channels_last():
     torch.testing.assert_close(incremental_scores(leaky, x, target[:1].repeat(2), windows, paint, None), expected)
 
 
+def shares(x):
+    """Two names for the same values, one of them written to; and an operation with two results."""
+    x = F.avg_pool2d(x, 30, stride=1)  # each window reaches all of it
+    y = F.pad(x, (0, 0, 0, 0))
+    y[:, 0] = 7
+    z = x.detach()
+    z.mul_(2)
+    return (torch.frexp(x)[0] + y).mean((2, 3))
+
+
+def test_writes_reach_who_shares_the_values_and_no_one_else():
+    x = torch.randn(2, 3, 32, 32, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    x, target = x.to(memory_format=torch.channels_last), torch.tensor([0, 2])
+    windows, paint = Windows([0, 10, 27], [0, 14, 27], 5), torch.zeros_like(x)
+    full = full_scores(shares, x, target, windows, paint, None)
+    torch.testing.assert_close(incremental_scores(shares, x, target, windows, paint, 4), full, rtol=1e-10, atol=1e-12)
+
+
 class Work(TorchDispatchMode):
     """Multiply-adds of the convolutions that run."""
 

@@ -80,13 +80,8 @@ class Crops:
             return self.patch
         B, C, H, W = self.base.shape
         size = H + around[2] + around[3], W + around[0] + around[1]
-        old, new = (
-            (self.rows.moved(around[2]), self.columns.moved(around[0])),
-            (
-                rows.moved(around[2]),
-                columns.moved(around[0]),
-            ),
-        )
+        pairs = (self.rows, self.columns), (rows, columns)
+        old, new = ((y.moved(around[2]), x.moved(around[0])) for y, x in pairs)
         base = self.tape.pixels(self.base, around, padding)
         patch = self.patch.permute(CHANNELS_INSIDE).reshape(-1, C)
         found = torch.cat([base, patch]).index_select(0, sources(B, size, old, new, base.device))
@@ -100,7 +95,8 @@ class Crops:
     def write_out(self) -> Tensor:
         """The plain tensor; from now on it stands for the crops, so that views of it and writes to it hold."""
         if self.plain is None:
-            self.plain = self.whole().contiguous(memory_format=layout(self.base))
+            values = self.whole().contiguous(memory_format=layout(self.base))
+            self.plain = values.clone() if values is self.patch else values  # others may hold the patch
             self.widest(self.plain)
         return self.plain
 

@@ -60,7 +60,8 @@ def is_open(x: object) -> bool:
 @rule(torch.Tag.pointwise)
 def pointwise(func: Callable, *args: object, **options: object) -> object:
     """Each pixel by itself: on the base, and on crops that are first brought to the same place."""
-    if torch.Tag.nondeterministic_seeded in func.tags or not all(map(fits, [*args, *options.values()])):
+    random, several = torch.Tag.nondeterministic_seeded in func.tags, len(func._schema.returns) > 1
+    if random or several or not all(map(fits, [*args, *options.values()])):
         return NotImplemented
     if func._schema.is_mutable:
         return in_place(func, *args, **options)
