@@ -7,8 +7,8 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.models import VisionTransformer, mobilenet_v3_small, resnet18
 
-from xnb import attribute
-from xnb.incremental import Windows, full_scores, incremental_scores, occluded_scores
+from xnb import attribute, incremental
+from xnb.incremental import Windows, full_scores, incremental_scores, occluded_scores, tried
 from xnb.incremental.tensor import Occluded
 from xnb.ledger import counting
 from xnb.models import FastNet, SmallCNN
@@ -74,6 +74,12 @@ MODELS = {
 }
 
 
+@torch.no_grad()
+def by_crops(model, x, target, windows, paint, chunk):
+    """Whether it is worthwhile or not."""
+    return incremental_scores(model, x, target, windows, paint, chunk, tried(model, x[:1], windows, paint[:1]))
+
+
 def setting(name, baseline=0.3):
     make, (H, W) = MODELS[name]
     x = torch.randn(2, 3, H, W, dtype=torch.double, generator=torch.Generator().manual_seed(0))
@@ -88,7 +94,7 @@ def setting(name, baseline=0.3):
 def test_exact(name, chunk):
     model, x, target, windows, paint = setting(name)
     full = full_scores(model, x, target, windows, paint, 50)
-    found = incremental_scores(model, x, target, windows, paint, chunk)
+    found = by_crops(model, x, target, windows, paint, chunk)
     told_apart = (full - full.mean()).abs().max()  # with random weights a window may matter little
     assert told_apart > 0
     assert (found - full).abs().max() <= 1e-6 * told_apart
@@ -99,10 +105,10 @@ def test_exact_for_functions_and_for_channels_last():
     model, x, target, windows, paint = setting("residual")
     full = full_scores(model, x, target, windows, paint, None)
     for other, inputs in ((lambda z: model(z), x), (model.to(memory_format=torch.channels_last), x)):
-        found = incremental_scores(other, inputs, target, windows, paint, None)
+        found = by_crops(other, inputs, target, windows, paint, None)
         torch.testing.assert_close(found, full, rtol=1e-10, atol=1e-11)
     expected = full_scores(leaky, x, target[:1].repeat(2), windows, paint, None)
-    torch.testing.assert_close(incremental_scores(leaky, x, target[:1].repeat(2), windows, paint, None), expected)
+    torch.testing.assert_close(by_crops(leaky, x, target[:1].repeat(2), windows, paint, None), expected)
 
 
 def shares(x):
@@ -120,7 +126,7 @@ def test_writes_reach_who_shares_the_values_and_no_one_else():
     x, target = x.to(memory_format=torch.channels_last), torch.tensor([0, 2])
     windows, paint = Windows([0, 10, 27], [0, 14, 27], 5), torch.zeros_like(x)
     full = full_scores(shares, x, target, windows, paint, None)
-    torch.testing.assert_close(incremental_scores(shares, x, target, windows, paint, 4), full, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(by_crops(shares, x, target, windows, paint, 4), full, rtol=1e-10, atol=1e-12)
 
 
 class Work(TorchDispatchMode):
@@ -146,9 +152,9 @@ def test_less_work_is_done(name, share):
     model, x, target, windows, paint = setting(name)
     with Work() as full, torch.no_grad():
         full_scores(model, x, target, windows, paint, None)
-    with Work() as incremental, torch.no_grad():
-        incremental_scores(model, x, target, windows, paint, None)
-    assert 0 < incremental.done < share * full.done
+    with Work() as less, torch.no_grad():
+        by_crops(model, x, target, windows, paint, None)
+    assert 0 < less.done < share * full.done
 
 
 def test_large_windows_and_what_wants_memory_run_in_full(model, x, target):
@@ -161,11 +167,22 @@ def test_large_windows_and_what_wants_memory_run_in_full(model, x, target):
     torch.testing.assert_close(occluded_scores(through_numpy, x, target, small, paint), expected)
 
 
+@pytest.mark.usefixtures("as_users_run")
+@pytest.mark.parametrize(("name", "expected"), [("residual", True), ("plain", True), ("transformer", False)])
+def test_crops_only_where_they_spare_work(name, expected, monkeypatch):
+    model, x, target, windows, paint = setting(name)
+    used = []
+    monkeypatch.setattr(incremental, "incremental_scores", lambda *args: used.append(True) or by_crops(*args[:-1]))
+    monkeypatch.setattr(incremental, "full_scores", lambda *args: used.append(False) or full_scores(*args))
+    occluded_scores(model, x, target, windows, paint)
+    assert used == [expected]
+
+
 def test_single_and_half_precision():
     model, x, target, windows, paint = setting("residual")
     exact = full_scores(model, x, target, windows, paint, None)
     for dtype, tolerance in ((torch.float32, 1e-5), (torch.bfloat16, 0.1)):
-        found = incremental_scores(model.to(dtype), x.to(dtype), target, windows, paint.to(dtype), None)
+        found = by_crops(model.to(dtype), x.to(dtype), target, windows, paint.to(dtype), None)
         assert found.dtype == dtype
         assert (found.double() - exact).abs().max() < tolerance * exact.abs().max()
         model.double()

@@ -12,6 +12,10 @@ from xnb.incremental.geometry import Span
 
 CHANNELS_INSIDE = (0, 2, 3, 1)  # a pixel is then a contiguous row of channels, and rows are what is copied
 
+# A plain tensor counts for more than itself: what follows from it is not seen. In a transformer's MLP it is four
+# times as wide.
+UNSEEN = 4
+
 
 class Tape:
     """What the untouched pictures give at each operation: computed by the first pass, looked up by the next ones.
@@ -22,8 +26,18 @@ class Tape:
     def __init__(self) -> None:
         self.entries: list[tuple] = []
         self.rows: dict[tuple, tuple[Tensor, Tensor]] = {}
-        self.place = 0
         self.widest = 1  # bytes of one occluded picture's largest activation
+        self.rewind()
+
+    def rewind(self) -> None:
+        """To before the first operation."""
+        self.place = 0
+        self.held, self.spared = 0, 0  # values of one occluded picture's activations, in and out of the crops
+
+    def weigh(self, values: Tensor, spared: int = 0, times: int = 1) -> None:
+        """Note the size of one occluded picture's activation; it is taken for this many."""
+        self.widest = max(self.widest, times * values[:1].nbytes)
+        self.held, self.spared = self.held + times * values[:1].numel(), self.spared + spared
 
     def once(self, operation: Callable, *args: object, **options: object) -> object:
         """`operation(*args, **options)`, or what it was in the pass before."""
@@ -65,10 +79,7 @@ class Crops:
     plain: Tensor | None = None  # the values, once an operation without a rule has asked for them
 
     def __post_init__(self) -> None:
-        self.widest(self.patch)
-
-    def widest(self, values: Tensor) -> None:
-        self.tape.widest = max(self.tape.widest, values[:1].nbytes)
+        self.tape.weigh(self.patch, self.base[:1].numel() - self.patch[:1].numel())
 
     @property
     def full(self) -> bool:
@@ -97,7 +108,7 @@ class Crops:
         if self.plain is None:
             values = self.whole().contiguous(memory_format=layout(self.base))
             self.plain = values.clone() if values is self.patch else values  # others may hold the patch
-            self.widest(self.plain)
+            self.tape.weigh(self.plain, times=UNSEEN)
         return self.plain
 
 
