@@ -7,14 +7,13 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
-import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 from torch import Tensor
 
 import xnb
 from benchmarks.clock import Clock
-from benchmarks.workloads import Workload, load
+from benchmarks.workloads import Workload, load, rectangles
 
 GOAL = 1.1
 REPEATS = 3
@@ -29,10 +28,7 @@ def ask(w: Workload, name: str, inputs: int, **knobs: object) -> Callable[[], Te
 def squares(w: Workload, cells: int) -> Tensor:
     """`cells` equal rectangles, a power of two of them."""
     rows = 2 ** (int(math.log2(cells)) // 2)
-    H, W = w.x.shape[2:]
-    columns = cells // rows
-    found = (torch.arange(H) * rows // H)[:, None] * columns + torch.arange(W) * columns // W
-    return found.to(w.x.device)
+    return rectangles(w, rows, cells // rows)
 
 
 TASKS: dict[str, tuple[str, tuple[int, ...], Task]] = {

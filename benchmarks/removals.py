@@ -3,12 +3,11 @@
 Libraries repeat the value of a region in every channel, we do not; comparisons broadcast.
 """
 
-import torch
 from torch import Tensor
 
 from benchmarks.cases import Case, Peer, in_double, method, row
 from benchmarks.peers import captum_asks, captum_lime, shap_kernel, sizes
-from benchmarks.workloads import Workload
+from benchmarks.workloads import Workload, rectangles
 
 SAMPLES = 200
 ORDERS = 20
@@ -93,10 +92,7 @@ def exact_shapley(w: Workload) -> Case:
 
 def fifty(w: Workload) -> Tensor:
     """Regions of a picture, 5 x 10, as (1, 1, H, W); of a tiny one, 2 x 3."""
-    rows, columns = (2, 3) if w.tiny else (5, 10)
-    H, W = w.x.shape[2:]
-    found = (torch.arange(H) * rows // H)[:, None] * columns + torch.arange(W) * columns // W
-    return found[None, None].to(w.x.device)
+    return rectangles(w, *((2, 3) if w.tiny else (5, 10)))[None, None]
 
 
 def judged(w: Workload) -> int:

@@ -72,6 +72,12 @@ def test_where_the_slope_does_not_change_the_first_nodes_are_enough(model, x, ta
     torch.testing.assert_close(found, attribute(model, x, target, "gradient_times_input"), rtol=1e-9, atol=1e-12)
 
 
+def test_a_tolerance_alone_is_met(x, target):
+    model = network(nn.ReLU())
+    assert (gap(model, x, target, tolerance=1e-3) <= 1e-3).all()
+    assert (gap(model, x, target) > 1e-3).any()
+
+
 def test_steps_are_the_most_that_an_input_takes(x, target):
     model = network(nn.ReLU())
     with counting() as passes:

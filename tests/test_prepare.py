@@ -1,4 +1,6 @@
 import copy
+import json
+import platform
 
 import pytest
 import torch
@@ -7,6 +9,7 @@ from torchvision.models import mobilenet_v3_small, resnet18
 
 from xnb import attribute, prepare, tune_malloc
 from xnb.models import FastNet, Net, SmallCNN
+from xnb.paths import ROOT
 from xnb.prepare import foldable
 
 pytestmark = pytest.mark.usefixtures("as_users_run")  # torch.fx calls forward methods with symbols
@@ -112,7 +115,15 @@ def test_refusals():
         prepare(lambda x: x)
 
 
-def test_deviation_in_single_precision_is_what_the_docstring_says():
+def test_stored_deviations_are_what_the_docstring_says():
+    rows = json.loads((ROOT / "benchmarks" / "results.json").read_text())["runs"]["cpu"]["rows"]
+    bounds = {"gradient/cnn32": (5e-7, 1e-6), "integrated_gradients/cnn32": (2e-4, 1e-3)}
+    for name, (plain, prepared) in bounds.items():
+        assert plain / 5 < rows[name]["error"]["xnb plain"] < plain
+        assert prepared / 5 < rows[name]["error"]["xnb prepared"] < prepared
+
+
+def test_deviation_in_single_precision():
     """Slope of a residual network against its double-precision twin: the plain model and the prepared one."""
     model = lively(SmallCNN())
     x = torch.randn(32, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -121,9 +132,9 @@ def test_deviation_in_single_precision_is_what_the_docstring_says():
     worst = exact.flatten(1).abs().amax(1)
     for net in (model, prepare(model)):
         off = (attribute(net, x, target, "gradient").double() - exact).flatten(1).abs().amax(1) / worst
-        assert off.median() < 1e-5  # a ReLU that flips moves single inputs by more
+        assert off.median() < 1e-6  # a ReLU that flips moves single inputs by more
 
 
 def test_tune_malloc_says_whether_it_could():
-    assert tune_malloc() in {True, False}
+    assert tune_malloc() == (platform.libc_ver()[0] == "glibc")
     torch.testing.assert_close(torch.ones(3) + 1, torch.full((3,), 2.0))

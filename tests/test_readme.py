@@ -76,6 +76,7 @@ SPEED = re.findall(r"^\| ([^|]+?) \(`(.+?)`\) \| ([a-zA-Z-]+) \| ([\d.]+) \| ([\
 def test_times_are_those_of_the_stored_run(row):
     _, name, peer, default, best = row
     ratios = next(line["ratios"] for line in RESULTS[name]["lines"] if line["peer"] == peer.lower())
+    assert next(line["equal"] for line in RESULTS[name]["lines"] if line["peer"] == peer.lower())
     assert f"{ratios['prepared/default']['median']:.2g}" == default
     assert f"{ratios['prepared/best']['median']:.2g}" == best
 

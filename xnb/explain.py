@@ -93,9 +93,7 @@ def largest(passes: Passes) -> float:
     return float("nan") if error is None or not error.numel() else float(error.max())
 
 
-def joint(
-    model: Model, x: Batch, target: Target, names: list[str], knobs: Mapping[str, Mapping[str, object]]
-) -> Logits:
+def joint(model: Model, x: Batch, target: Target, names: list[str], knobs: Knobs) -> Logits:
     """Logits, from one forward and one backward pass for all who ask for the slope at the input and at a layer."""
     ready(model, x, target)
     if not AT_INPUT & set(names):

@@ -29,20 +29,27 @@ def lint(model: Model, x: Tensor) -> pd.DataFrame:
     `valid` is found by running the method on `x[:1]`, so it is what `attribute` would do. `reason` is the refusal.
     `caution` says what the model does that trips libraries which hook modules, and therefore comparisons with them.
     """
-    found = pd.DataFrame([{"method": name, **verdict(model, x[:1], name)} for name in METHODS])
+    target = predicted(model, x[:1])
+    found = pd.DataFrame([{"method": name, **verdict(model, x[:1], target, name)} for name in METHODS])
     notes = "; ".join(findings(model, x[:1]))
     touched = [CARDS[name].family in {"rules", "cam", "attention"} for name in found["method"]]
     found["caution"] = [notes if hit else "" for hit in touched]
     return found.set_index("method")
 
 
-def verdict(model: Model, x: Tensor, name: str) -> dict[str, object]:
+def predicted(model: Model, x: Tensor) -> Tensor:
+    """The class that the model says, or any where it refuses: each method will then refuse likewise."""
+    try:
+        return logits(model, x).argmax(1)
+    except (ValueError, RuntimeError):
+        return torch.zeros(len(x), dtype=torch.long, device=x.device)
+
+
+def verdict(model: Model, x: Tensor, target: Tensor, name: str) -> dict[str, object]:
     """Whether a method runs on one input, and its refusal if not."""
     little = LITTLE | ({"regions": grid(*x.shape[2:], 2)} if x.ndim == 4 else {})
     knobs = {knob: few for knob, few in little.items() if knob in signature(METHODS[name]).parameters}
     try:
-        looks = CARDS[name].needs != "nothing"
-        target = logits(model, x).argmax(1) if looks else torch.zeros(len(x), dtype=torch.long, device=x.device)
         attribute(model, x, target, name, **knobs)
     except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
         return {"valid": False, "reason": " ".join(str(error).split())}

@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from xnb.check import require
 from xnb.types import Batch, Logits, Model
 
+WITHOUT_RULES = "xnb.attribute(model, x, target, 'integrated_gradients')"
 # Move values without changing them, so that what is handed back is moved the same way.
 STRUCTURE = set(
     "view reshape flatten unflatten permute transpose swapaxes movedim t contiguous squeeze unsqueeze expand "
@@ -161,9 +162,8 @@ class _Rewired(TorchFunctionMode):
 
     def asked(self, name: str, result: Any) -> Any:
         """A size or a type may be asked for; a tensor without a rule may not be made."""
-        hint = "xnb.attribute(model, x, target, 'integrated_gradients')"
         values = next(_tensors(result), None) is not None
-        require(not values, f"{self.who}: every function of the model needs a rule", f"{name}()", hint)
+        require(not values, f"{self.who}: every function of the model needs a rule", f"{name}()", WITHOUT_RULES)
         return result
 
     def wait(self, call: Call) -> Tensor:

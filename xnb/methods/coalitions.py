@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from xnb.check import require
-from xnb.methods.sampling import in_rounds, sandwich, smooth_masks
+from xnb.methods.sampling import averaged, sandwich, smooth_masks
 from xnb.regions import Game, expanded, game, partition
 from xnb.registry import method
 from xnb.score import changed_scores, per_input
@@ -110,7 +110,7 @@ def rise(
         scores = changed_scores(model, seen, target[rows], change, samples, chunk=chunk)
         return weighed(masks, scores.cpu().double(), estimator)
 
-    return in_rounds(estimate, len(x), standard_error, seed).to(x)
+    return averaged(estimate, len(x), standard_error, seed).to(x)
 
 
 Masks = Callable[[slice], Tensor]  # which of the masks -> (n, *#shape), between 0 and 1
@@ -209,7 +209,7 @@ def lime(
         near = torch.exp(-distances(play, members, distance)[:, rows].square() / (2 * width**2))
         return local_fit(members.double(), near.mT, play.values(members, rows).mT, ridge)
 
-    return play.spread(in_rounds(estimate, len(x), standard_error, seed))
+    return play.spread(averaged(estimate, len(x), standard_error, seed))
 
 
 def distances(play: Game, members: Tensor, kind: str) -> Float[Tensor, "N B"]:

@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xnb.check import require
-from xnb.rewire import Call, Replaced, Rule, Rules, native, replaced
+from xnb.rewire import WITHOUT_RULES, Call, Replaced, Rule, Rules, native, replaced
 
 EPSILON = 1e-6  # keeps denominators from zero and absorbs what is weaker
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
+AFFINE = (*CONVOLUTIONS, "linear")
 ACTIVATIONS = tuple("relu relu6 hardtanh leaky_relu elu celu selu sigmoid tanh softplus silu gelu".split())
 AVERAGES = tuple("avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d mean sum".split())
 MAXIMA = ("max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool2d")
@@ -50,13 +51,13 @@ def folded(norm: Call, before: Call) -> Call:
     """The affine call `before` with the batch norm behind it folded into its weight and bias."""
     bound = inspect.signature(F.batch_norm).bind(*norm.args, **norm.kwargs)
     bound.apply_defaults()
-    given = bound.arguments
-    x, weight, bias, *rest = affine(before).args
+    given, before = bound.arguments, affine(before)
+    x, weight, bias, *rest = before.args
     gain = 1.0 if given["weight"] is None else given["weight"].detach()
     scale = (given["running_var"] + given["eps"]).rsqrt() * gain
     shift = 0.0 if given["bias"] is None else given["bias"].detach()
     args = (x, weight * scale.view(-1, *[1] * (weight.ndim - 1)), (bias - given["running_mean"]) * scale + shift, *rest)
-    return Call(before.name, before.function, args, affine(before).kwargs, norm.value())
+    return Call(before.name, before.function, args, before.kwargs, norm.value())
 
 
 def shared(call: Call, shares: Shares) -> Tensor:
@@ -146,8 +147,7 @@ def joined(call: Call) -> Tensor:
 def scaled(call: Call) -> Tensor:
     """A constant factor changes the value, not the relevance; a product of two signals has no rule."""
     signals = [value for value in call.args[:2] if call.traced(value)]
-    hint = "xnb.attribute(model, x, target, 'integrated_gradients')"
-    require(len(signals) == 1, "lrp: no rule for a product of two signals", f"{call.name}()", hint)
+    require(len(signals) == 1, "lrp: no rule for a product of two signals", f"{call.name}()", WITHOUT_RULES)
     return replaced(call.value(), signals[0])
 
 
@@ -183,7 +183,7 @@ def entering(rules: Rules, first: Rule) -> Rules:
     def choose(name: str) -> Rule:
         return lambda call: (waiting.pop() if waiting else rules[name])(call)
 
-    chosen = {name: choose(name) for name in (*CONVOLUTIONS, "linear")}
+    chosen = {name: choose(name) for name in AFFINE}
     return {**rules, **chosen, "batch_norm": partial(batch_norm, rules=chosen)}
 
 

@@ -9,7 +9,7 @@ from xnb.check import require
 from xnb.methods.composites import ACTIVATIONS, AVERAGES, CONVOLUTIONS, MAXIMA
 from xnb.regions import expanded
 from xnb.registry import method
-from xnb.rewire import Call, Replaced, Rules, native, replaced, rewired
+from xnb.rewire import WITHOUT_RULES, Call, Replaced, Rules, native, replaced, rewired
 from xnb.score import chunks, logits_of, ready, slope_of
 from xnb.types import Attribution, Batch, Model, Target
 
@@ -68,9 +68,8 @@ def table(rule: Callable[[Call], Tensor]) -> Rules:
 
 def _linear_in_one(call: Call) -> Tensor:
     both = call.traced(call.args[0]) and call.traced(call.args[1])
-    hint = "xnb.attribute(model, x, target, 'integrated_gradients')"
     product = both and call.name not in {"add", "sub"}
-    require(not product, "deep_lift: no rule for a product of two signals", f"{call.name}()", hint)
+    require(not product, "deep_lift: no rule for a product of two signals", f"{call.name}()", WITHOUT_RULES)
     return native(call)
 
 

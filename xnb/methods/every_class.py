@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from xnb.methods import attribute
 from xnb.registry import CARDS, find
 from xnb.score import logits
 from xnb.types import Batch, Logits, Model
@@ -21,12 +22,12 @@ def attribute_all(model: Model, x: Batch, method: str = "integrated_gradients", 
     Raises:
         ValueError: as `attribute`.
     """
+    find(method)
     classes = logits(model, x[:1]).shape[1]
     inputs = x.repeat_interleave(classes, 0)
     target = torch.arange(classes, device=x.device).repeat(len(x))
-    once = _each_once(model) if CARDS[find(method).__name__].needs == "forward" else model
-    found = find(method)(once, inputs, target, **knobs)
-    return found.unflatten(0, (len(x), classes)).detach()
+    once = _each_once(model) if CARDS[method].needs == "forward" else model
+    return attribute(once, inputs, target, method, **knobs).unflatten(0, (len(x), classes))
 
 
 def _each_once(model: Model) -> Model:

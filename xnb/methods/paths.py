@@ -13,6 +13,8 @@ from xnb.registry import method
 from xnb.score import changed_slopes
 from xnb.types import Attribution, Batch, Model, Target
 
+STEPS, MOST = 32, 1024
+
 
 @method(
     family="gradient",
@@ -27,7 +29,7 @@ def integrated_gradients(
     target: Target,
     *,
     baseline: Tensor | float = 0.0,
-    steps: int = 32,
+    steps: int | None = None,
     quadrature: Literal["gauss_legendre", "midpoint"] = "gauss_legendre",
     tolerance: float | None = None,
     chunk: int | None = None,
@@ -42,7 +44,8 @@ def integrated_gradients(
 
     Args:
         baseline: where the path starts, one number or a tensor that broadcasts against `x`.
-        steps: nodes on the path, at least 1; with `tolerance`, the most that one input may take.
+        steps: nodes on the path, at least 1, 32 if omitted; with `tolerance`, about the most that one input may
+            take, 1,024 if omitted.
         quadrature: where the nodes lie: at Gauss-Legendre's, or in the middle of equal steps.
         tolerance: halve steps, of each input where its own sum is worst, until the sum misses the change of score
             by no more than this share of it, and not only because larger misses cancel. Easy inputs then take few
@@ -52,6 +55,7 @@ def integrated_gradients(
     Raises:
         ValueError: `steps < 1`, or `baseline` does not broadcast to `x`.
     """
+    steps = steps if steps is not None else STEPS if tolerance is None else MOST
     require(steps >= 1, "integrated_gradients: steps must be at least 1", steps, "steps=32")
     start = expanded(baseline, x)
     if tolerance is not None:

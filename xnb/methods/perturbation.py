@@ -35,7 +35,7 @@ def occlusion(
 
     Each pixel is the mean over the windows that cover it. A painted window is not natural: the drop mixes
     missing evidence with surprise at the paint, and two copies of the evidence hide each other. In a convolutional
-    network only what a window can reach is computed again: exact, and about twice as fast.
+    network only what a window can reach is computed again, which is exact.
 
     Args:
         window: side of the square that is painted over, in pixels.

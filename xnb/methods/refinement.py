@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from xnb.check import require
 from xnb.score import chunks, per_input, slopes_and_scores
@@ -71,7 +72,7 @@ def _refined_chunk(
         middle = (nodes.times[1:] + nodes.times[:-1]) / 2
         nodes = nodes.joined(visit(nodes.rows[:-1][halve], middle[halve]))
     length, _ = nodes.steps()
-    weights = (torch.nn.functional.pad(length, (1, 0)) + torch.nn.functional.pad(length, (0, 1))) / 2
+    weights = (F.pad(length, (1, 0)) + F.pad(length, (0, 1))) / 2
     return way * torch.zeros_like(x).index_add(0, nodes.rows, per_input(weights, x) * nodes.slopes)
 
 

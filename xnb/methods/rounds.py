@@ -47,15 +47,25 @@ def moments(draw: Draw, x: Batch, samples: int, standard_error: float | None, se
     The draws of a round are the same for every input that takes part, so no input's result depends on its batch.
     """
     require(samples >= 2, "samples: must be at least 2, or there is no spread to tell the error from", samples)
-    wanted = standard_error is None or standard_error > 0
-    require(wanted, "standard_error: must be positive, or None for one round", standard_error, "standard_error=0.05")
     exact = torch.promote_types(x.dtype, torch.float32)  # sums of many draws want more than bfloat16
     found = Moments(*(torch.zeros(shape, dtype=exact, device=x.device) for shape in (len(x), x.shape, x.shape)))
     rng = torch.Generator(x.device).manual_seed(seed)
-    rows = torch.arange(len(x), device=x.device)
-    for _ in range(1 if standard_error is None else MOST_ROUNDS):
+
+    def play(rows: Tensor) -> None:
         for _, part, values in draw(rows, samples, rng):
             found.add(rows[part], values)
-        if standard_error is None or not len(rows := rows[found.error()[rows] > standard_error]):
-            break
+
+    in_rounds(play, found.error, torch.arange(len(x), device=x.device), standard_error)
     return found
+
+
+def in_rounds(
+    play: Callable[[Tensor], None], error: Callable[[], Tensor], rows: Tensor, standard_error: float | None
+) -> None:
+    """Play one round for all rows, and more for those whose relative error is larger than asked for; 64 at most."""
+    wanted = standard_error is None or standard_error > 0
+    require(wanted, "standard_error: must be positive, or None for one round", standard_error, "standard_error=0.05")
+    for _ in range(1 if standard_error is None else MOST_ROUNDS):
+        play(rows)
+        if standard_error is None or not len(rows := rows[error()[rows] > standard_error]):
+            return

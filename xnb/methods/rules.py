@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from xnb.check import require
-from xnb.methods.composites import COMPOSITES, CONVOLUTIONS, entering
+from xnb.methods.composites import AFFINE, COMPOSITES, entering
 from xnb.registry import method
 from xnb.rewire import Call, Rule, Rules, native, only_positive, replaced, rewired
 from xnb.score import chunks, per_input, pick, ready, slope_of
@@ -35,8 +35,8 @@ def lrp(
     What counts as the contribution :math:`z_{ij}` is the rule of the function. Batch norms are folded into the
     convolution before them and residual joins share by what was added, so relevance is conserved up to what the
     biases absorb, which is a third to three quarters of the score in a small trained network. With z-plus rules the
-    upper layers hardly matter: it finds what excites the network, less well
-    what speaks for one class rather than another (arXiv:1912.09818).
+    upper layers hardly matter: it finds what excites the network, less well what speaks for one class rather than
+    another (arXiv:1912.09818).
 
     Args:
         composite: a name in `COMPOSITES` or a table of your own: rule by function name, and the rule for the first
@@ -56,7 +56,7 @@ def lrp(
     parts = [torch.zeros_like(x[:0])]
     for part in chunks(x, chunk):
         table = rules if first is None else entering(rules, first)
-        surrogate = rewired(model, table, who="lrp", pending=frozenset(CONVOLUTIONS) | {"linear"})
+        surrogate = rewired(model, table, who="lrp", pending=frozenset(AFFINE))
         slope, out, _ = slope_of(surrogate, x[part], target[part])
         # rules are linear in what arrives: the score comes in last
         parts.append(slope * per_input(pick(out, target[part]), x))

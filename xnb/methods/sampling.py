@@ -12,31 +12,32 @@ from scipy.special import binom
 from torch import Tensor
 from torch.nn import functional as F
 
-from xnb.check import require
 from xnb.ledger import note
-from xnb.methods.rounds import MOST_ROUNDS
+from xnb.methods.rounds import in_rounds
 
 Estimate = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]  # rows -> values and squared standard errors
 
 
-def in_rounds(estimate: Estimate, inputs: int, standard_error: float | None, seed: int) -> Tensor:
+def averaged(estimate: Estimate, inputs: int, standard_error: float | None, seed: int) -> Tensor:
     """One round of `estimate`, or the mean of as many as each input needs to come down to its relative error.
 
     A round draws the same for every input that takes part, so no input's result depends on its neighbours.
     """
-    wanted = standard_error is None or standard_error > 0
-    require(wanted, "standard_error: must be positive, or None for one round", standard_error, "standard_error=0.05")
-    rng, rows = torch.Generator().manual_seed(seed), torch.arange(inputs)
-    total, squares = estimate(rows, rng)
-    rounds = torch.ones(inputs, *[1] * (total.ndim - 1))
-    for _ in range(0 if standard_error is None else MOST_ROUNDS - 1):
-        rows = rows[relative(total, squares)[rows] > standard_error]
-        if not len(rows):
-            break
-        for sums, more in zip((total, squares, rounds), (*estimate(rows, rng), 1), strict=True):
-            sums[rows] += more
+    rng, sums = torch.Generator().manual_seed(seed), []
+
+    def play(rows: Tensor) -> None:
+        values, squares = estimate(rows, rng)
+        found = values, squares, values.new_ones(len(rows), *[1] * (values.ndim - 1))
+        if not sums:  # the first round is everyone's
+            sums.extend(found)
+            return
+        for total, more in zip(sums, found, strict=True):
+            total[rows] += more
+
+    in_rounds(play, lambda: relative(*sums[:2]), torch.arange(inputs), standard_error)
+    total, squares, rounds = sums
     note(standard_error=relative(total, squares))
-    return total / rounds.to(total)
+    return total / rounds
 
 
 def relative(total: Tensor, squares: Tensor) -> Float[Tensor, " B"]:

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from xnb.check import require
-from xnb.methods.sampling import Pairs, in_rounds, pairs, sandwich
+from xnb.methods.sampling import Pairs, averaged, pairs, sandwich
 from xnb.regions import game
 from xnb.registry import method
 from xnb.types import Attribution, Batch, Model, Target
@@ -72,7 +72,7 @@ def kernel_shap(
         wins = play.values(torch.cat([ends, drawn.members, ~drawn.members]), rows)
         return regression(drawn, wins[1] - wins[0], (wins[2:] / 2).unflatten(0, (2, len(drawn.members))))
 
-    return play.spread(in_rounds(estimate, len(x), standard_error, seed))
+    return play.spread(averaged(estimate, len(x), standard_error, seed))
 
 
 def regression(
@@ -151,7 +151,7 @@ def permutation_shapley(
         mean = each.mean(0)
         return mean.mT, ((each - mean).square().sum(0) / (samples * (samples - 1))).mT
 
-    return play.spread(in_rounds(estimate, len(x), standard_error, seed))
+    return play.spread(averaged(estimate, len(x), standard_error, seed))
 
 
 @method(
