@@ -46,9 +46,10 @@ def method(
 
 def find(name: str) -> Callable:
     """The method of that name, or an error with the nearest names."""
+    if name in METHODS:
+        return METHODS[name]
     near = get_close_matches(name, METHODS, n=3, cutoff=0.3) or sorted(METHODS)
-    require(name in METHODS, "attribute: no method of that name", name, f"one of {near}")
-    return METHODS[name]
+    require(False, "attribute: no method of that name", name, f"one of {near}")
 
 
 def catalog() -> pd.DataFrame:

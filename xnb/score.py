@@ -158,7 +158,7 @@ def slopes_and_scores(model: Model, x: Batch, target: Target, *, chunk: int | No
     for part in watched(parts, len(parts), "pass"):
         found = slope_of(model, x[part], target[part])
         slopes.append(found[0])
-        scores.append(pick(found[1], target[part]))
+        scores.append(found[1].gather(1, target[part, None].long()).squeeze(1))
     return torch.cat(slopes), torch.cat(scores)
 
 

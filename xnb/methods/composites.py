@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from xnb.check import require
 from xnb.rewire import WITHOUT_RULES, Call, Replaced, Rule, Rules, native, replaced
 
+ALL = 1.0  # the share of a group that is the only one
 EPSILON = 1e-6  # keeps denominators from zero and absorbs what is weaker
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 AFFINE = (*CONVOLUTIONS, "linear")
@@ -67,7 +68,7 @@ def shared(call: Call, shares: Shares) -> Tensor:
     value, carriers = call.value(), []
     for share, parts in shares(x.detach(), weight, bias, value):
         z = sum(call.on(times(x, part), w, b) for part, w, b in parts)
-        carriers += [z, reciprocal(z).mul_(share)]
+        carriers += [z, reciprocal(z) if share is ALL else reciprocal(z).mul_(share)]
     return Replaced.apply(value, *carriers)
 
 
@@ -79,7 +80,7 @@ def halves(x: Tensor, above: Tensor, below: Tensor, bias: Tensor) -> list[Part]:
 
 
 def _z_plus(x: Tensor, w: Tensor, b: Tensor, value: Tensor) -> list[tuple[Tensor | float, list[Part]]]:
-    return [(1.0, halves(x, w.clamp(min=0), w.clamp(max=0), b.clamp(min=0)))]
+    return [(ALL, halves(x, w.clamp(min=0), w.clamp(max=0), b.clamp(min=0)))]
 
 
 def _alpha_beta(
@@ -100,7 +101,7 @@ def _gamma(
 
 
 def _flat(x: Tensor, w: Tensor, b: Tensor, value: Tensor) -> list[tuple[Tensor | float, list[Part]]]:
-    return [(1.0, [(torch.ones_like(x), torch.ones_like(w), torch.zeros_like(b))])]
+    return [(ALL, [(torch.ones_like(x), torch.ones_like(w), torch.zeros_like(b))])]
 
 
 def epsilon(call: Call) -> Tensor:

@@ -1,5 +1,6 @@
 """Integrated gradients: the slope collected on the way from a baseline to the input."""
 
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -71,6 +72,7 @@ def integrated_gradients(
     return way * total
 
 
+@cache
 def quadratures(name: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes in [0, 1] and weights that add up to 1."""
     if name == "midpoint":
