@@ -5,8 +5,18 @@ from torch import nn
 
 
 @pytest.fixture
-def model():
-    """Small enough to check by hand, double precision, no bias so that a black picture scores zero."""
+def model(request):
+    """Small enough to check by hand, double precision, no bias so that a black picture scores zero.
+
+    For a test of one method that looks at attention, a network that has it.
+    """
+    import networks  # not above: the package may be loaded only when its shapes are being checked
+
+    name = request.node.callspec.params.get("name") if hasattr(request.node, "callspec") else None
+    return networks.with_attention(name) or convolutional()
+
+
+def convolutional():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = nn.Sequential(

@@ -64,3 +64,53 @@ def edges(x):
     grey = x.mean(1).numpy()
     strength = [np.hypot(sobel(g, axis=0, mode="nearest"), sobel(g, axis=1, mode="nearest")) / 2 for g in grey]
     return torch.tensor(np.stack(strength))[:, None]
+
+
+# Methods on attention, as their papers write them, for one input: weights (h, N, N) and slopes of each layer, the
+# row that is read as shares of the tokens.
+
+
+def rollout(weights, read):
+    total = torch.eye(weights[0].shape[-1], dtype=weights[0].dtype)
+    for layer in weights:
+        mixed = sum(head + torch.eye(len(head), dtype=head.dtype) for head in layer)
+        total = torch.stack([row / row.sum() for row in mixed]) @ total
+    return read @ total
+
+
+def chefer(weights, slopes, read):
+    identity = torch.eye(weights[0].shape[-1], dtype=weights[0].dtype)
+    total = identity
+    for layer, slope in zip(weights, slopes, strict=True):
+        raising = sum((a * s).clamp(min=0) for a, s in zip(layer, slope, strict=True)) / len(layer)
+        total = total + raising @ total
+    return read @ (total - identity)
+
+
+def attention_flow(weights, read):
+    """Maximum flow by networkx, from a source that is as wide as what is read."""
+    import networkx
+
+    graph = networkx.DiGraph()
+    for token, share in enumerate(read.tolist()):
+        graph.add_edge("source", (len(weights), token), capacity=share)
+    for number, layer in enumerate(weights):
+        for i, row in enumerate((layer.mean(0) + torch.eye(layer.shape[-1])) / 2):
+            for j, width in enumerate(row.tolist()):
+                graph.add_edge((number + 1, i), (number, j), capacity=width)
+    sinks = [(0, token) for token in range(weights[0].shape[-1])]
+    return torch.tensor([networkx.maximum_flow_value(graph, "source", sink) for sink in sinks], dtype=torch.double)
+
+
+def legrad(model, x, target, captured):
+    """One forward and one backward for each layer, on its own."""
+    total = 0
+    for depth in range(1, len(model.blocks) + 1):
+        with captured(model) as layers, torch.enable_grad():
+            state = model.tokens(x)
+            for block in model.blocks[:depth]:
+                state = block(state)
+            score = model.readout(state)[0, target]
+            (slope,) = torch.autograd.grad(score, layers[-1].weights)
+        total = total + slope[0].clamp(min=0).mean((0, 1))
+    return total / len(model.blocks)

@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1] / "xnb"
 LAYERS = [
     {"types", "check", "paths", "parts", "progress", "ledger"},
-    {"score", "hooks", "registry", "weights", "plot", "figures", "data", "execute"},
+    {"score", "registry", "weights", "plot", "figures", "data", "execute", "attention"},
+    {"hooks"},
     {"prefix", "rewire", "incremental", "regions"},
     {"train", "summary", "receptive", "models", "runner", "methods", "prepare"},
     {"checkpoints", "explain", "lint", "adapters"},

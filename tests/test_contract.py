@@ -14,6 +14,9 @@ from xnb.score import score
 every = pytest.mark.parametrize("name", sorted(METHODS))
 
 
+TARGET_FREE = {"nothing", "target_free"}
+
+
 def promising(axiom):
     return pytest.mark.parametrize("name", sorted(n for n, card in CARDS.items() if axiom in card.axioms))
 
@@ -115,9 +118,14 @@ def test_takes_any_callable(name, model, x, target):
     assert torch.equal(attribute(lambda z: model(z), x, target, name), attribute(model, x, target, name))
 
 
-@looking()
+@pytest.mark.parametrize("name", sorted(n for n, c in CARDS.items() if {c.needs, *c.axioms}.isdisjoint(TARGET_FREE)))
 def test_depends_on_the_target(name, model, x, target):
     assert not torch.equal(attribute(model, x, target, name), attribute(model, x, (target + 1) % 3, name))
+
+
+@promising("target_free")
+def test_is_the_same_for_every_target(name, model, x, target):
+    torch.testing.assert_close(attribute(model, x, target, name), attribute(model, x, (target + 1) % 3, name))
 
 
 @looking(("nothing",))

@@ -6,6 +6,7 @@ from torchvision.models import VisionTransformer, resnet18
 
 from xnb import METHODS, attribute, lint
 from xnb.models import Net, SmallCNN
+from xnb.registry import CARDS
 
 
 class Functional(nn.Module):
@@ -42,14 +43,16 @@ def test_a_transformer():
     vit = VisionTransformer(image_size=32, patch_size=8, num_layers=1, num_heads=2, hidden_dim=16, mlp_dim=32).eval()
     table = lint(vit, torch.randn(1, 3, 32, 32))
     assert table.loc["integrated_gradients", "valid"]
-    for name in ("lrp", "deep_lift", "guided_backprop", "grad_cam"):
+    assert table.loc[["lrp", "rollout", "chefer"], "valid"].all()
+    for name in ("deep_lift", "guided_backprop", "grad_cam", "legrad"):
         assert not table.loc[name, "valid"], name
     assert "fused attention" in table.loc["lrp", "caution"]
 
 
 def test_torchvisions_residual_network():
     table = lint(resnet18().eval(), torch.randn(1, 3, 64, 64))
-    assert table["valid"].all(), table[~table["valid"]]["reason"].to_dict()
+    without = {name for name, card in CARDS.items() if card.family == "attention"}
+    assert set(table.index[~table["valid"]]) == without, table[~table["valid"]]["reason"].to_dict()
     assert "in place: relu, layer1.0.relu, layer1.1.relu and" in table.loc["lrp", "caution"]
 
 

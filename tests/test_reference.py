@@ -110,6 +110,8 @@ TESTED_IN = {
     "test_cam.py": "grad_cam grad_cam_plus_plus hires_cam layer_cam score_cam ablation_cam",
     "test_coalitions.py": "feature_ablation rise lime",
     "test_shapley.py": "kernel_shap permutation_shapley exact_shapley",
+    "test_attention.py": "raw_attention value_weighted_attention rollout attention_flow chefer "
+    "gradient_weighted_attention legrad attcat token_cam token_occlusion leave_one_out",
 }
 
 

@@ -352,8 +352,9 @@ class Overwrites(nn.Module):
 @pytest.mark.parametrize(
     ("names", "layer", "says"),
     [
-        (("lrp", "deep_lift"), nn.LayerNorm(72), r"needs a rule\n  got: 'layer_norm\(\)'"),
-        (("lrp", "deep_lift"), nn.Softmax(1), r"needs a rule\n  got: 'softmax\(\)'"),
+        (("deep_lift",), nn.LayerNorm(72), r"needs a rule\n  got: 'layer_norm\(\)'"),
+        (("lrp", "deep_lift"), nn.LogSoftmax(1), r"needs a rule\n  got: 'log_softmax\(\)'"),
+        (("lrp",), nn.Softmax(1), "no gradient reaches x"),
         (("lrp", "deep_lift"), Gate(), r"product of two signals\n  got: 'mul\(\)'"),
         (RULES, Overwrites(), "overwritten in place"),
         (("guided_backprop", "deconvnet"), nn.GELU(), r"must have a ReLU\n  got: .*\n  try: xnb.attribute"),

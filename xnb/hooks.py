@@ -9,10 +9,13 @@ from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
 from functools import partial
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from xnb.attention import Attending, Attention, Comparing, distance
 from xnb.check import require
+from xnb.score import logits
 
 Hook = Callable[[nn.Module, tuple, object], object]
 
@@ -108,3 +111,52 @@ def answering(pairs: Iterable[tuple[nn.Module, Callable[..., object]]]) -> Itera
             stack.callback(vars(module).pop, "forward", None)
             module.forward = forward
         yield
+
+
+@contextmanager
+def captured_attention(model: nn.Module) -> Iterator[list[Attention]]:
+    """The attention of each forward pass, in the order in which it runs, on the graph, with the layer that ran it.
+
+    Within the block attention runs written out instead of fused, so that its weights exist; `attention_proof` says
+    how far apart the two are.
+    """
+    path = [""]
+
+    def enter(name: str, module: nn.Module, args: tuple) -> None:
+        path.append(name)
+        if not name:
+            mode.found.clear()
+            mode.inputs = len(args[0]) if args else None
+
+    def leave(name: str, module: nn.Module, args: tuple, out: object) -> None:
+        path.pop()
+
+    mode = Attending(where=lambda: path[-1])
+    with around(model, enter, leave), mode:
+        yield mode.found
+
+
+def attention_proof(model: nn.Module, x: Tensor) -> pd.DataFrame:
+    """A row for each attention: that the captured weights are the ones which the model used.
+
+    `rows` is the largest distance of a row's sum from 1. `reproduced` is the largest distance of what the weights
+    and values give to what the model's own call returns, and `logits` that of the logits to those of the model left
+    alone, both in parts of the largest value.
+    """
+    with captured_attention(model) as found:
+        out = logits(model, x)
+    with Comparing() as mode:
+        mode.inputs = len(x)
+        logits(model, x)
+    rows = [
+        {
+            "layer": one.layer,
+            "heads": one.weights.shape[1],
+            "queries": one.weights.shape[2],
+            "keys": one.weights.shape[3],
+            "rows": float((one.weights.sum(-1) - 1).abs().max()),
+            "reproduced": error,
+        }
+        for one, error in zip(found, mode.errors, strict=True)
+    ]
+    return pd.DataFrame(rows).assign(logits=distance(out, logits(model, x)))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from xnb.attention import WRITTEN_OUT, written_out
 from xnb.check import require
 from xnb.types import Batch, Logits, Model
 
@@ -139,6 +140,9 @@ class _Rewired(TorchFunctionMode):
             _seen(tensor, self.who)
         if not any(getattr(tensor, "_traced", False) for tensor in given):
             return function(*args, **kwargs)
+        if name in WRITTEN_OUT and "softmax" in self.rules:
+            with self:  # step by step, each step by its rule
+                return written_out(name, args, kwargs)[0]
         name, function, kwargs = self.out_of_place(name, function, args, kwargs)
         if name not in self.rules and self.others is None:
             return self.asked(name, function(*args, **kwargs))
@@ -147,7 +151,8 @@ class _Rewired(TorchFunctionMode):
         call = Call(name, function, args, kwargs)
         result = self.wait(call) if name in self.pending else self.rules.get(name, self.others)(call)
         for tensor in _tensors(result):
-            _mark(tensor, traced=True)
+            # what a rule hands nothing through is a constant from now on
+            _mark(tensor, traced=tensor.requires_grad or not torch.is_grad_enabled())
         return result
 
     def out_of_place(self, name: str, function: Callable, args: tuple, kwargs: dict) -> tuple[str, Callable, dict]:

@@ -1,7 +1,9 @@
-"""Data sets as one frozen type: `split.train` and `split.test`, each with `x`, `y` and, where known, `masks`."""
+"""Data sets as one frozen type: `split.train` and `split.test`, each with `x`, `y` and, where known, the truth."""
 
+from xnb.data.bags import bags as bags
 from xnb.data.cifar import cifar10 as cifar10
 from xnb.data.folders import image_folder as image_folder
+from xnb.data.medical import medmnist as medmnist
 from xnb.data.photos import photos as photos
 from xnb.data.shapes import shapes as shapes
 from xnb.data.split import Part as Part, Split as Split

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from jaxtyping import Int
 from torch import Tensor
 
 from xnb.check import require
@@ -10,22 +11,28 @@ from xnb.types import Batch, Masks, Target
 
 @dataclass(frozen=True)
 class Part:
-    """Inputs, their classes and, where the true evidence is known, its masks."""
+    """Inputs, their classes and, where the truth is known, what shows the class.
+
+    For pictures `masks`, the pixels that do; for bags `evidence`, the sign (-1, 0 or 1) of what instance n of a bag
+    says for class k.
+    """
 
     x: Batch
     y: Target
     masks: Masks | None = None
+    evidence: Int[Tensor, "B N K"] | None = None
 
     def __post_init__(self) -> None:
-        lengths = {len(self.x), len(self.y)} | ({len(self.masks)} if self.masks is not None else set())
-        require(len(lengths) == 1, "Part: x, y and masks must have the same length", sorted(lengths))
+        lengths = {len(values) for values in (self.x, self.y, self.masks, self.evidence) if values is not None}
+        require(len(lengths) == 1, "Part: x, y, masks and evidence must have the same length", sorted(lengths))
 
     def __len__(self) -> int:
         return len(self.y)
 
     def __getitem__(self, rows: slice | Tensor) -> "Part":
         """The chosen rows, as a part again."""
-        return Part(self.x[rows], self.y[rows], None if self.masks is None else self.masks[rows])
+        truths = (None if truth is None else truth[rows] for truth in (self.masks, self.evidence))
+        return Part(self.x[rows], self.y[rows], *truths)
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,19 @@
 
 from xnb.check import require
 from xnb.methods import (
+    attention as attention,
     cam as cam,
     coalitions as coalitions,
     controls as controls,
     deep_lift as deep_lift,
+    flow as flow,
     gradient as gradient,
     noise as noise,
     paths as paths,
     perturbation as perturbation,
     rules as rules,
     shapley as shapley,
+    tokens as tokens,
 )
 from xnb.registry import find
 from xnb.types import Attribution, Batch, Model, Target

@@ -145,6 +145,43 @@ def joined(call: Call) -> Tensor:
     return replaced(z, z, reciprocal(z))
 
 
+def product(call: Call) -> Tensor:
+    """A matrix product with a constant is a sum; of two signals each gets half (arXiv:2402.05602)."""
+    first, second, *_ = call.args
+    if not call.traced(second):
+        return summed(call)
+    if not call.traced(first):
+        z = call.on(first, times(second))
+        return replaced(z, z, reciprocal(z))
+    z = call.on(times(first), times(second))
+    return replaced(z, z, reciprocal(z).div_(2))
+
+
+def normed(call: Call) -> Tensor:
+    """A layer norm whose deviation is a constant: what is left is linear (arXiv:2202.07304)."""
+    bound = inspect.signature(F.layer_norm).bind(*call.args, **call.kwargs)
+    bound.apply_defaults()
+    x, shape, weight, bias, eps = bound.arguments.values()
+    axes = tuple(range(-len(shape), 0))
+    inputs = times(x)
+    centred = inputs - inputs.mean(axes, keepdim=True)
+    scale = (centred.detach().square().mean(axes, keepdim=True) + eps).rsqrt()
+    z = centred * (scale if weight is None else scale * weight.detach()) + (0.0 if bias is None else bias.detach())
+    return replaced(z, z, reciprocal(z))
+
+
+def constant(call: Call) -> Tensor:
+    """Attention weights take nothing: all relevance goes to the values (conservative, arXiv:2202.07304)."""
+    return call.value()
+
+
+def attended(call: Call) -> Tensor:
+    """R_i = x_i (R_i - s_i sum_j R_j), the slope of a log-softmax times its input (arXiv:2402.05602)."""
+    x = call.args[0]
+    found = call.on(times(x, x.detach().clamp(min=torch.finfo(x.dtype).min))).clamp(min=torch.finfo(x.dtype).tiny).log()
+    return replaced(call.value(), found)
+
+
 def scaled(call: Call) -> Tensor:
     """A constant factor changes the value, not the relevance; a product of two signals has no rule."""
     signals = [value for value in call.args[:2] if call.traced(value)]
@@ -169,7 +206,10 @@ def composite(convolution: Rule, linear: Rule) -> Rules:
         **dict.fromkeys(CONVOLUTIONS, convolution),
         "linear": linear,
         **dict.fromkeys(ACTIVATIONS, passed),
-        **dict.fromkeys((*AVERAGES, "matmul"), summed),
+        **dict.fromkeys(AVERAGES, summed),
+        **dict.fromkeys(("matmul", "bmm"), product),
+        "layer_norm": normed,
+        "softmax": constant,
         **dict.fromkeys(MAXIMA, native),
         **dict.fromkeys(("add", "sub"), joined),
         **dict.fromkeys(("mul", "div"), scaled),
@@ -194,5 +234,7 @@ COMPOSITES: dict[str, tuple[Rules, Rule | None]] = {  # the table, and the rule 
     "z_plus": (composite(z_plus, z_plus), None),
     "alpha_beta": (composite(alpha_beta, alpha_beta), None),
     "epsilon_plus": (composite(z_plus, epsilon), None),
+    "attn_lrp": ({**composite(epsilon, epsilon), "softmax": attended}, None),
+    "attn_lrp_gamma": ({**composite(gamma, gamma), "softmax": attended}, None),
     "flat": (composite(z_plus, epsilon), flat),
 }

@@ -42,7 +42,8 @@ def lrp(
         composite: a name in `COMPOSITES` or a table of your own: rule by function name, and the rule for the first
             function with weights or None. `epsilon`, `gamma`, `z_plus`, `alpha_beta` use one rule throughout;
             `epsilon_plus` has z-plus in convolutions and epsilon in linear layers; `flat` is the same with the
-            first layer spread evenly.
+            first layer spread evenly. In attention all of them take the weights as constant, which conserves
+            relevance; `attn_lrp` and `attn_lrp_gamma` also hand some to queries and keys, and lose about half.
         chunk: inputs run together; the result does not depend on it.
 
     Raises:

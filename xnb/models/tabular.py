@@ -1,0 +1,106 @@
+"""Networks on records of numbers: a Transformer and attention pooling over features, and logistic regression.
+
+`models.Net(in_features=features, classes=classes)` is the plain network beside them.
+"""
+
+from collections import OrderedDict
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from xnb.check import require
+from xnb.models.attention import AttentionPool
+from xnb.models.vit import Block, Transformer
+from xnb.parts import FirstToken, Prepend
+from xnb.types import Logits
+
+
+class FeatureTokens(nn.Module):
+    """One token a feature: `token_j = x_j * weight_j + bias_j` (arXiv:2106.11959).
+
+    Raises:
+        ValueError: called on inputs of another number of features.
+    """
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        bound = width**-0.5
+        self.weight = nn.Parameter(torch.empty(features, width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(features, width).uniform_(-bound, bound))
+
+    def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D width"]:
+        features = len(self.weight)
+        hint = f"FeatureTransformer(features={x.shape[1:].numel()})"
+        require(x.shape[1:] == (features,), f"FeatureTokens: an input must hold {features} features", x, hint)
+        return x.unsqueeze(2) * self.weight + self.bias
+
+
+class FeatureTransformer(Transformer):
+    """Transformer over features (FT-Transformer, arXiv:2106.11959): tokens, pre-norm blocks, the class token read out.
+
+    `forward(x)` is `readout(blocks(tokens(x)))`; the first `prefix` tokens are no features. Attention costs grow with
+    the square of the number of features. 7,602 parameters for 30 features at the defaults.
+
+    Args:
+        features: numbers an input; their order means nothing, as each has its own weights.
+        classes: number of logits.
+        width: of a token.
+        depth: number of blocks.
+        heads: of the attention in each block; a divisor of `width`.
+
+    Raises:
+        ValueError: called on inputs of another number of features.
+    """
+
+    prefix = 1
+
+    def __init__(self, features: int, classes: int = 2, width: int = 16, depth: int = 2, heads: int = 2) -> None:
+        super().__init__()
+        self.embed, self.prepend = FeatureTokens(features, width), Prepend(1, width)
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.norm, self.pool, self.head = nn.LayerNorm(width), FirstToken(), nn.Linear(width, classes)
+
+    def tokens(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B N width"]:
+        return self.prepend(self.embed(x))
+
+    def readout(self, tokens: Float[Tensor, "B N width"]) -> Logits:
+        return self.head(self.pool(self.norm(tokens)))
+
+
+class FeatureAttention(nn.Module):
+    """Attention pooling over feature tokens with a linear head: the logit is a weighted sum over features.
+
+    Weights depend on the tokens one by one, so features interact only through the softmax that they share.
+
+    Args:
+        features: numbers an input.
+        classes: number of logits.
+        width: of a token, and of the hidden layer that scores it.
+
+    Raises:
+        ValueError: called on inputs of another number of features.
+    """
+
+    def __init__(self, features: int, classes: int = 2, width: int = 16) -> None:
+        super().__init__()
+        self.embed, self.pool = FeatureTokens(features, width), AttentionPool(width, width)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x: Float[Tensor, "B D"]) -> Logits:
+        return self.head(self.pool(self.embed(x)))
+
+
+class Logistic(nn.Sequential):
+    """Logistic regression, for comparison: linear logits, one row of weights a class.
+
+    One unit more of feature j multiplies the odds of class k against class l by `exp(weight[k, j] - weight[l, j])`.
+    Misleads where features go together: then the weights of two that say the same may have opposite signs.
+
+    Args:
+        features: numbers an input.
+        classes: number of logits.
+    """
+
+    def __init__(self, features: int, classes: int = 2) -> None:
+        super().__init__(OrderedDict(linear=nn.Linear(features, classes)))
