@@ -8,7 +8,7 @@ inputs i: in proportion to what i added to j. Rules differ in what they count as
 
 import inspect
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 
 import torch
 from torch import Tensor
@@ -28,8 +28,10 @@ Part = tuple[Tensor, Tensor, Tensor]  # inputs, weight, bias: what they add up t
 Shares = Callable[[Tensor, Tensor, Tensor, Tensor], list[tuple[Tensor | float, list[Part]]]]
 
 
-def reciprocal(z: Tensor) -> Tensor:
+def reciprocal(z: Tensor, *, positive: bool = False) -> Tensor:
     """1 / (z + eps sign z); in place after the first step, as these passes cost what the arithmetic itself costs."""
+    if positive:
+        return z.detach().add(EPSILON).reciprocal_()
     return torch.copysign(z.new_tensor(EPSILON), z.detach()).add_(z.detach()).reciprocal_()
 
 
@@ -61,14 +63,14 @@ def folded(norm: Call, before: Call) -> Call:
     return Call(before.name, before.function, args, before.kwargs, norm.value())
 
 
-def shared(call: Call, shares: Shares) -> Tensor:
-    """The call's value; its relevance goes to each group of parts by the group's share."""
+def shared(call: Call, shares: Shares, *, positive: bool = False) -> Tensor:
+    """The call's value; its relevance goes to each group of parts by the group's share; `positive` parts add up so."""
     call = affine(call)
     x, weight, bias, *_ = call.args
     value, carriers = call.value(), []
     for share, parts in shares(x.detach(), weight, bias, value):
-        z = sum(call.on(times(x, part), w, b) for part, w, b in parts)
-        carriers += [z, reciprocal(z) if share is ALL else reciprocal(z).mul_(share)]
+        z = reduce(torch.add, [call.on(times(x, part), w, b) for part, w, b in parts])
+        carriers += [z, reciprocal(z, positive=positive) if share is ALL else reciprocal(z).mul_(share)]
     return Replaced.apply(value, *carriers)
 
 
@@ -111,7 +113,7 @@ def epsilon(call: Call) -> Tensor:
 
 def z_plus(call: Call) -> Tensor:
     """z_ij = what raises j: x+ w+ and x- w- (arXiv:1512.02479)."""
-    return shared(call, _z_plus)
+    return shared(call, _z_plus, positive=True)
 
 
 def alpha_beta(call: Call, alpha: float = 2.0) -> Tensor:
