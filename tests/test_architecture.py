@@ -13,7 +13,10 @@ LAYERS = [
     {"hooks"},
     {"prefix", "rewire", "incremental", "regions"},
     {"train", "summary", "receptive", "models", "runner", "methods", "prepare"},
+    {"metrics"},
     {"checkpoints", "explain", "lint", "adapters"},
+    {"compare"},
+    {"widgets"},
     {""},
 ]
 RANK = {name: level for level, layer in enumerate(LAYERS) for name in layer}

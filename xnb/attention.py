@@ -138,11 +138,12 @@ class Attending(TorchFunctionMode):
         name, kwargs = function.__name__, kwargs or {}
         if name in WRITTEN_OUT:
             return self.written_out(function, args, kwargs)
-        if name in PRODUCTS and getattr(args[0], "_softmax", False) and sums_to_one(args[0]):
+        weighting = bool(args) and getattr(args[0], "_softmax", False)
+        if weighting and name in PRODUCTS and args[0].ndim in {3, 4} and sums_to_one(args[0]):
             return self.product(function, *args)
         self.after.append(name)
         result = function(*args, **kwargs)
-        if name == "softmax" or (name in CARRIED and getattr(args[0], "_softmax", False)):
+        if name == "softmax" or (weighting and name in CARRIED):
             result._softmax = True
         return result
 
