@@ -7,27 +7,17 @@ facts make the mask ground truth, and are tested on a trained network: new backg
 objects leave chance.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from xnb.check import require
+from xnb.data.draw import FORMS, clouds, colour, placed
 from xnb.data.split import Part, Split
 
-# Which points (u, v) of the plane each form covers, with its area and its reach from the centre.
-FORMS: dict[str, tuple[Callable[[NDArray, NDArray], NDArray], float, float]] = {
-    "disk": (lambda u, v: u**2 + v**2 <= 1, np.pi, 1.0),
-    "square": (lambda u, v: np.maximum(abs(u), abs(v)) <= 1, 4.0, 2**0.5),
-    "triangle": (lambda u, v: (v <= 0.5) & (3**0.5 * abs(u) - v <= 1), 3 * 3**0.5 / 4, 1.0),
-    "cross": (lambda u, v: (np.minimum(abs(u), abs(v)) <= 0.33) & (np.maximum(abs(u), abs(v)) <= 1), 2.2044, 1.06),
-    "ring": (lambda u, v: (u**2 + v**2 <= 1) & (u**2 + v**2 >= 0.3), 0.7 * np.pi, 1.0),
-    "bar": (lambda u, v: (abs(u) <= 1) & (abs(v) <= 0.3), 1.2, 1.05),
-}
 CLASSES = tuple(FORMS)
 AREA = (0.06, 0.14)  # of the picture; below, forms of 32 x 32 pictures blur into one another
 MARKS = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], dtype=float)
@@ -87,30 +77,23 @@ def _part(n: int, style: Style, seed: int, background: int, part: int) -> Part:
     x = np.empty((n, 3, style.size, style.size), dtype=np.float32)
     masks = np.zeros((n, 1, style.size, style.size), dtype=bool)
     for i in range(n):
-        x[i] = _background(default_rng((background, part, i, 0)), style.size)
+        x[i] = clouds(default_rng((background, part, i, 0)), style.size)
         _draw(x[i], masks[i], i % len(CLASSES), default_rng((seed, part, i, 1)), style)
     return Part(torch.from_numpy(x), torch.arange(n) % len(CLASSES), torch.from_numpy(masks))
-
-
-def _background(rng: Generator, size: int) -> NDArray:
-    """Smooth noise of one random grain around one random colour; channels stay within [0.25, 0.75]."""
-    noise = gaussian_filter(rng.standard_normal((3, size, size)), (0, *[rng.uniform(0.7, 3.0)] * 2), mode="wrap")
-    colour = rng.uniform(0.4, 0.6, (3, 1, 1))
-    return np.clip(colour + 0.07 * noise / noise.std(), 0.25, 0.75)
 
 
 def _draw(x: NDArray, mask: NDArray, label: int, rng: Generator, style: Style) -> None:
     """Everything on the background; every number is drawn whether it is used or not, so that options combine."""
     area = rng.uniform(*AREA) * style.size**2
-    inside = _object(CLASSES[label], area, rng, style.size)
-    colour, other = _colour(rng), _colour(rng)
+    inside = placed(CLASSES[label], area, rng, style.size)
+    tint, other = colour(rng), colour(rng)
     if style.second:
         stranger = CLASSES[(label + rng.integers(1, len(CLASSES))) % len(CLASSES)]
-        x[:, _object(stranger, area / 2, rng, style.size)] = other
+        x[:, placed(stranger, area / 2, rng, style.size)] = other
     for _ in range(style.distractors):
-        x[:, _object("disk", np.pi * (style.size / 20) ** 2, rng, style.size)] = _colour(rng)
+        x[:, placed("disk", np.pi * (style.size / 20) ** 2, rng, style.size)] = colour(rng)
     if style.objects:
-        x[:, inside] = colour + rng.normal(0, 0.03, (3, inside.sum()))
+        x[:, inside] = tint + rng.normal(0, 0.03, (3, inside.sum()))
         mask[0] = inside
     if style.watermark is not None:
         agrees = rng.random() < style.watermark
@@ -119,19 +102,3 @@ def _draw(x: NDArray, mask: NDArray, label: int, rng: Generator, style: Style) -
         x[:, -edge:, -edge:] = MARKS[told][:, None, None]
         mask[0, -edge:, -edge:] = False
     x.clip(0, 1, out=x)
-
-
-def _object(form: str, area: float, rng: Generator, size: int) -> NDArray:
-    """Pixels `(size, size)` of a form of the given area at a random place and angle, wholly in the picture."""
-    covers, unit, reach = FORMS[form]
-    scale, angle = (area / unit) ** 0.5, rng.uniform(-0.35, 0.35)  # within 20 degrees: a square never is a diamond
-    room = min(scale * reach, size / 2)
-    row, column = rng.uniform(room, size - room, 2)
-    v, u = (np.mgrid[:size, :size] + 0.5 - np.array([row, column])[:, None, None]) / scale
-    return covers(u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle))
-
-
-def _colour(rng: Generator) -> NDArray:
-    """Each channel nearly off or nearly on: stands out from every background, whichever it is."""
-    on = rng.integers(0, 2, 3)
-    return np.where(on, rng.uniform(0.85, 1.0, 3), rng.uniform(0.0, 0.15, 3))[:, None]
