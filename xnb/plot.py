@@ -1,5 +1,7 @@
 """Pictures of numbers: arrays and an `ax` in, the `ax` out. Nothing here knows a model or a method."""
 
+from collections.abc import Collection
+
 import matplotlib as mpl
 import networkx as nx
 import numpy as np
@@ -13,6 +15,7 @@ from xnb.check import require
 
 SIGNED = "RdBu_r"  # red for, blue against: told apart by all common forms of colour blindness, white is nothing
 UNSIGNED = "viridis"
+GREY = "0.55"  # controls
 OUTLINE = "#ffb000"  # mask outlines; the IBM colour-blind-safe yellow
 
 
@@ -153,4 +156,58 @@ def structure(edges: list[tuple[str, str]], ax: Axes) -> Axes:
     across = [x for x, _ in place.values()]
     ax.set_xlim(min(across) - 0.5, max(across) + 0.5)  # room for the labels, also where all is one chain
     ax.set_axis_off()
+    return ax
+
+
+def intervals(table: pd.DataFrame, ax: Axes, *, label: str, controls: Collection[str] = ()) -> Axes:
+    """A point and its interval a row, the first on top: a table with columns `method`, `mean`, `low` and `high`."""
+    rows = np.arange(len(table))
+    for row, one in zip(rows, table.itertuples(), strict=True):
+        colour = GREY if one.method in controls else sns.color_palette("colorblind")[0]
+        ax.plot([one.low, one.high], [row, row], color=colour, linewidth=2)
+        ax.plot(one.mean, row, "s" if one.method in controls else "o", color=colour, markersize=5)
+    ax.set(xlabel=label, yticks=rows, yticklabels=table["method"], ylim=(len(table) - 0.5, -0.5))
+    ax.grid(axis="y", color="0.92")
+    return ax
+
+
+def bump(ranks: pd.DataFrame, ax: Axes, *, controls: Collection[str] = ()) -> Axes:
+    """Rank of each row by each column, 1 on top, as lines that cross where columns disagree; controls in grey."""
+    colours = iter(sns.color_palette("colorblind", len(ranks)))
+    places = np.arange(len(ranks.columns))
+    for number, (name, row) in enumerate(ranks.iterrows()):
+        line = {"color": GREY, "linestyle": "--"} if name in controls else {"color": next(colours)}
+        ax.plot(places, row, marker="os^Dv"[number % 5], markersize=5, linewidth=1.5, **line)
+    for place, side, align in ((0, -6, "right"), (-1, 6, "left")):
+        for height, names in ranks.index.groupby(ranks.iloc[:, place]).items():
+            where = {"xytext": (side, 0), "textcoords": "offset points", "ha": align, "va": "center", "fontsize": 8}
+            ax.annotate(", ".join(names), (places[place], height), **where)
+    ax.set(xticks=places, xticklabels=ranks.columns, yticks=[], ylim=(len(ranks) + 0.5, 0.5))
+    ax.set_xlim(-0.1, places[-1] + 0.1)
+    sns.despine(ax=ax, left=True)
+    return ax
+
+
+def agreement(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Correlations between the columns of a table, from -1, blue, to 1, red; the half below the diagonal."""
+    shown = table.iloc[1:, :-1]
+    above = np.triu(np.ones(shown.shape, dtype=bool), 1)
+    sns.heatmap(shown, mask=above, annot=True, fmt=".1f", cmap=SIGNED, vmin=-1, vmax=1, square=True, cbar=False, ax=ax)
+    ax.set(xlabel="", ylabel="")
+    return ax
+
+
+def front(table: pd.DataFrame, ax: Axes, *, cost: str, value: str, controls: Collection[str] = ()) -> Axes:
+    """Cost against value, a row a point: a table with `cost`, `value` and `front`, which is joined by a line."""
+    best = table[table["front"]].sort_values("cost")
+    ax.step(best["cost"], best["value"], where="post", color=GREY, linewidth=1)
+    for name, one in table.iterrows():
+        control = name in controls
+        filled = "white" if not one["front"] else GREY if control else sns.color_palette("colorblind")[0]
+        edge = GREY if control else sns.color_palette("colorblind")[0]
+        ax.plot(one["cost"], one["value"], "s" if control else "o", markerfacecolor=filled, markeredgecolor=edge)
+        ax.annotate(name, (one["cost"], one["value"]), (5, 3), textcoords="offset points", fontsize=8)
+    ax.set_xscale("symlog", linthresh=1)
+    ax.set(xlabel=cost, ylabel=value)
+    ax.margins(0.1)
     return ax
