@@ -1,0 +1,207 @@
+"""One input, one explanation, and everything about it that can be moved."""
+
+from collections.abc import Iterator, Sequence
+
+import ipywidgets as W
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+from traitlets import Bunch
+
+from xnb import plot
+from xnb.data import Part, Split
+from xnb.lint import lint
+from xnb.registry import CARDS
+from xnb.types import Model
+from xnb.widgets import knobs, page, still
+from xnb.widgets.panel import Panel, choice, slider, tick
+from xnb.widgets.state import (
+    Answer,
+    Look,
+    Question,
+    answer,
+    code,
+    curves,
+    end,
+    masked,
+    original,
+    picture,
+    words,
+)
+from xnb.widgets.subject import Subject, subject
+
+SCALES = [("ends at the largest value", "largest"), ("clipped: 99 % of the values", "clip"), ("held as it is", "held")]
+MOST = 6  # classes that are shown
+KEPT = 64  # answers that are not asked for again
+
+
+def explore(
+    model: Model,
+    data: Split | Part | Tensor,
+    *,
+    classes: Sequence[str] | None = None,
+    method: str = "gradient_times_input",
+    picture: int = 0,
+) -> "Explorer":
+    """Explain single inputs and move everything: input, class, method, knobs, colours.
+
+    Shown are the probabilities, the map on a scale symmetric around zero, its mask where one is known, what it cost,
+    and how fast the class is lost when what the map calls important is removed. Methods that are not right for the
+    model are listed with the reason, see `xnb.lint`.
+
+    Args:
+        data: the test part of a split, a part, or inputs alone.
+        classes: their names; those of the split if omitted.
+        method: which is shown first.
+        picture: which input is shown first.
+
+    Raises:
+        ValueError: as `xnb.explain`; later refusals are shown in the widget.
+    """
+    return Explorer(subject(model, data, classes), Question(picture=picture, method=method))
+
+
+class Explorer(Panel):
+    """See `explore`."""
+
+    def __init__(self, subject: Subject, start: Question) -> None:
+        self.subject, self.answers, self.own = subject, {}, {}
+        table = lint(subject.model, subject.input(0))
+        names = [(f"{name} ({CARDS[name].family})", name) for name in table.index[table["valid"]]]
+        classes = [(name, k) for k, name in enumerate(subject.classes)]
+        controls = {
+            "picture": slider(W.IntSlider, "picture", start.picture, 0, len(subject.x) - 1),
+            "target": choice("class", [("what the model says", None), *classes], start.target),
+            "rather": choice("rather than", [("(no other class)", None), *classes], start.rather),
+            "method": choice("method", names, start.method),
+            "knobs": W.VBox(),
+            "scale": choice("colours", SCALES, "largest"),
+            "opacity": slider(W.FloatSlider, "opacity", 1.0, 0, 1, 0.05),
+            "normalised": tick("numbers as shares of the end of the scale", False),
+            "outline": tick("outline of the true evidence", subject.masks is not None),
+            "curves": tick("removal curves", True),
+            "refused": W.HTML(page.reasons(table["reason"][~table["valid"]].to_dict())),
+        }
+        controls["outline"].disabled = subject.masks is None
+        controls["scale"].observe(self.hold, "value")  # before the panel's own observers, which draw
+        controls["method"].observe(self.turn, "value")
+        self.end = 1.0
+        super().__init__(controls, ("view", "below"))
+        self.turn()
+        self.refresh()
+
+    def turn(self, change: object = None) -> None:
+        """Show the knobs of the method that is chosen; each method keeps where its own were."""
+        method = self.controls["method"].value
+        if method not in self.own:
+            self.own[method] = knobs.controls(method, self.subject)
+            for knob in self.own[method].values():
+                self.follow(knob)
+        self.controls["knobs"].children = [*self.own[method].values()]
+
+    def hold(self, change: Bunch) -> None:
+        """Keep the end of the scale where it was before."""
+        if change.new == "held":
+            self.end = end(self.answer(), Look(scale=change.old))
+
+    @property
+    def question(self) -> Question:
+        """What the controls ask now."""
+        method = self.controls["method"].value
+        given = tuple((name, knob.value) for name, knob in self.own.get(method, {}).items())
+        picture, target, rather = (self.controls[name].value for name in ("picture", "target", "rather"))
+        return Question(picture, target, rather, method, given)
+
+    @property
+    def look(self) -> Look:
+        """How the controls want it drawn."""
+        values = {name: self.controls[name].value for name in ("scale", "normalised", "opacity", "outline")}
+        return Look(end=self.end, **values)
+
+    def answer(self) -> Answer:
+        """The answer to the question, asked once."""
+        question = self.question
+        if question not in self.answers:
+            while len(self.answers) >= KEPT:
+                self.answers.pop(next(iter(self.answers)))
+            self.answers[question] = answer(self.subject, question)
+        return self.answers[question]
+
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        """The map that is shown, `(H, W, 3)`."""
+        return picture(self.subject, self.question, self.answer(), self.look)
+
+    def draw(self) -> Iterator[tuple[str, str]]:
+        question, look, found = self.question, self.look, self.answer()
+        yield "view", view(self.subject, question, found, look)
+        yield "below", below(self.subject, question, found, look, removal=self.controls["curves"].value)
+
+    def words(self) -> str:
+        question = self.question
+        return f"explore: input {question.picture}, {question.method}. Run the cell to move it."
+
+    def still(self) -> Figure:
+        question, look, found = self.question, self.look, self.answer()
+        fig, axes = still.figure(3)
+        x, masks = self.subject.x[question.picture].cpu(), self.subject.masks
+        mask = masks[question.picture] if masks is not None else None
+        plot.picture(x, axes[0], title=said(self.subject, question, found))
+        plot.attribution(found.attribution[0].cpu(), axes[1], mask=mask, limit=end(found, look), title=question.method)
+        still.shares(*likely(self.subject, found), axes[2])
+        return fig
+
+
+def said(subject: Subject, question: Question, found: Answer) -> str:
+    """The input's number, what the model says of it and what it is."""
+    best, true = int(found.said.argmax()), subject.truth(question.picture)
+    wrong = f", in truth {true}" if true and true != subject.classes[best] else ""
+    return f"input {question.picture}: {subject.classes[best]}{wrong}"
+
+
+def likely(subject: Subject, found: Answer) -> tuple[list[str], NDArray]:
+    """The most probable classes and the explained one, with their probabilities."""
+    order = [*found.said.argsort()[::-1][:MOST]]
+    order += [found.target] if found.target not in order else []
+    return [subject.classes[k] for k in order], found.said[order]
+
+
+def view(subject: Subject, question: Question, found: Answer, look: Look) -> str:
+    """Picture, map and probabilities."""
+    name = subject.classes[found.target]
+    rather = "" if question.rather is None else f" rather than {subject.classes[question.rather]}"
+    limit = end(found, look)
+    bar = page.scale(1.0, unit=f"= {limit:.2g}") if look.normalised else page.scale(limit)
+    outline = "; outline: the true evidence" if masked(subject, look) else ""
+    caption, alt = said(subject, question, found), words(subject, question, found)
+    left = page.image(original(subject, question, look), f"{caption}{outline}", caption)
+    right = page.image(picture(subject, question, found, look), alt, f"{question.method} for {name}{rather}")
+    names, values = likely(subject, found)
+    return page.row(left, page.column(right, bar), page.bars(names, values, mark=name))
+
+
+def below(subject: Subject, question: Question, found: Answer, look: Look, *, removal: bool) -> str:
+    """Curves, costs and code."""
+    pieces = [page.table("Ledger", costs(found))]
+    if removal:
+        lost = curves(subject, question, found)
+        gap = float(np.mean(lost["least important first"]) - np.mean(lost["most important first"]))
+        alt = ", ".join(f"{name}: mean {np.mean(values):.2f}" for name, values in lost.items())
+        head = f"Probability of {subject.classes[found.target]} while pixels go"
+        across = f"0 to 100 % of the pixels replaced by their mean; gap {gap:+.2f}"
+        pieces.insert(0, page.lines(head, lost, alt=alt, across=across))
+    copy = page.column("<b>Copy as code</b>", page.code(code(subject, question, found, look)), width="100%")
+    return page.column(page.row(*pieces), copy, width="100%")
+
+
+def costs(found: Answer) -> dict[str, str]:
+    """The ledger in words: the passes of this input, prediction and checks included."""
+    bill = found.ledger
+    facts = {
+        "passes forward, backward": f"{bill['forward']:.4g}, {bill['backward']:.4g}",
+        "milliseconds": f"{1000 * bill['seconds']:.0f}",
+        "gap of completeness": f"{bill['gap']:.1%}",
+        "standard error": f"{bill['standard_error']:.1%}",
+    }
+    return {name: "–" if "nan" in fact else fact for name, fact in facts.items()}
