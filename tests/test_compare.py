@@ -203,6 +203,15 @@ class TestSharing:
     def test_a_curve_is_run_once_for_all_metrics_that_read_it(self, model, part):
         assert self.passes(model, part, [], ["srg"]) == self.passes(model, part, [], ["srg", "morf", "lerf"])
 
+    def test_neighbours_are_explained_once_for_all_metrics_that_read_them(self, model, part):
+        both = ["max_sensitivity", "average_sensitivity"]
+        assert self.passes(model, part, ["gradient"], both[:1]) == self.passes(model, part, ["gradient"], both)
+
+    @pytest.mark.parametrize("metric", ["faithfulness_correlation", "sensitivity_n", "single_deletion", "infidelity"])
+    def test_what_does_not_depend_on_the_method_is_run_once_for_all(self, metric, model, part):
+        """Controls alone cost as much as with a method beside them, but for the method's own passes."""
+        assert self.passes(model, part, ["gradient"], [metric]) == self.passes(model, part, [], [metric]) + 5
+
     def test_a_method_costs_what_it_costs_alone(self, model, part):
         knobs = {name: FEW[name] for name in ("srg", "occlusion")}
         table = xnb.compare(model, part, ["gradient", "gradient_times_input", "occlusion"], ["srg"], knobs=knobs)
@@ -290,6 +299,9 @@ class TestFile:
         assert fingerprint([w]) == fingerprint([w.clone()]) != fingerprint([w[None]])
         assert fingerprint([w, None]) != fingerprint([None, w])
         assert told(partial(integrated_gradients, baseline=w)) != told(partial(integrated_gradients, baseline=w + 1))
+        one, other = nn.Linear(2, 2), nn.Linear(2, 2)
+        assert told(partial(mean_of_map, other=one)) != told(partial(mean_of_map, other=other))
+        assert told(partial(mean_of_map, method=mean_of_map)) == told(partial(mean_of_map, method=mean_of_map))
         assert told(partial(integrated_gradients, steps=3)).endswith("paths.integrated_gradients(steps=3)")
 
 

@@ -138,12 +138,17 @@ def takes(function: Callable, name: str) -> bool:
 
 
 def told(function: Callable) -> str:
-    """A function by name and knobs; tensors among them by their content."""
-    knobs = getattr(function, "keywords", {})
-    given = {k: fingerprint([v]) if isinstance(v, Tensor) else v for k, v in sorted(knobs.items())}
+    """A function by name and knobs; tensors and models among them by their content."""
+    knobs = sorted(getattr(function, "keywords", {}).items())
+    given = {k: fingerprint([v] if isinstance(v, Tensor) else v) if big(v) else v for k, v in knobs}
     inner = bare(function)
     name = getattr(inner, "__qualname__", type(inner).__qualname__)
     return f"{inner.__module__}.{name}({', '.join(f'{k}={v!r}' for k, v in given.items())})"
+
+
+def big(knob: object) -> bool:
+    """Whether its repr does not tell what it is."""
+    return isinstance(knob, Tensor) or callable(knob)
 
 
 def fingerprint(of: Model | Sequence[Tensor | None]) -> str:

@@ -92,7 +92,8 @@ def block(work: Plan, number: int, rows: slice) -> Iterator[pd.DataFrame | None]
     target = logits(model, part.x).argmax(1) if work.target is None else work.target[rows]
     with remembering():
         for label, method in work.methods.items():
-            explained = attempt(partial(alone, method, model, part.x, target))
+            method = partial(alone, method)
+            explained = attempt(partial(method, model, part.x, target))
             yield None
             for name, metric in work.metrics.items():
                 found = measure(metric, model, part, target, method, explained)
@@ -147,7 +148,7 @@ def measure(
     """One number an image, or why there is none."""
     if explained.error is not None:
         return Outcome(None, explained.error)
-    asked = {"masks": part.masks, "method": partial(alone, method)}
+    asked = {"masks": part.masks, "method": method}
     asked = {name: given for name, given in asked.items() if takes(metric, name)}
 
     def call() -> Tensor:
