@@ -38,7 +38,12 @@ def cascade(
 
 def own_layers(model: nn.Module) -> list[str]:
     """Names of the modules with parameters of their own, in the order in which the network declares them."""
+    module_only(model)
     return list(dict.fromkeys(name.rpartition(".")[0] for name, _ in model.named_parameters()))
+
+
+def module_only(model: nn.Module) -> None:
+    require(isinstance(model, nn.Module), "randomised: only an nn.Module has parameters", model, "a torch.nn.Module")
 
 
 def home(key: str, layers: list[str]) -> str | None:
@@ -52,7 +57,7 @@ def randomised(model: nn.Module, *, seed: int = 0) -> nn.Module:
     Raises:
         ValueError: `model` is no module.
     """
-    require(isinstance(model, nn.Module), "randomised: only an nn.Module has parameters", model, "method 'random'")
+    module_only(model)
     copy = deepcopy(model)
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
