@@ -5,6 +5,14 @@
 `METRICS` holds them by name, `catalog()` says which way is better and what each asks for beside the attribution.
 """
 
+from xnb.metrics.axioms import completeness_gap as completeness_gap, symmetry as symmetry
+from xnb.metrics.complexity import (
+    effective_support as effective_support,
+    entropy as entropy,
+    sparseness as sparseness,
+)
+from xnb.metrics.groups import saco as saco
+from xnb.metrics.in_domain import fine_tuned as fine_tuned
 from xnb.metrics.localisation import (
     auc as auc,
     chance as chance,
@@ -25,6 +33,7 @@ from xnb.metrics.randomisation import (
 )
 from xnb.metrics.registry import CARDS as CARDS, METRICS as METRICS, catalog as catalog, find as find
 from xnb.metrics.removal import (
+    curve as curve,
     deletion as deletion,
     insertion as insertion,
     lerf as lerf,
@@ -36,4 +45,10 @@ from xnb.metrics.robustness import (
     average_sensitivity as average_sensitivity,
     local_lipschitz as local_lipschitz,
     max_sensitivity as max_sensitivity,
+)
+from xnb.metrics.subsets import (
+    faithfulness_correlation as faithfulness_correlation,
+    infidelity as infidelity,
+    sensitivity_n as sensitivity_n,
+    single_deletion as single_deletion,
 )
