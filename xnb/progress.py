@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from time import monotonic
 from typing import TypeVar
 
@@ -12,6 +14,7 @@ Item = TypeVar("Item")
 # notebooks to store them sets XNB_PATIENCE=inf.
 PATIENCE = float(os.environ.get("XNB_PATIENCE", "2"))
 _shown: list[tqdm] = []
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
 
 
 def watched(items: Iterable[Item], total: int, unit: str) -> Iterator[Item]:
@@ -22,7 +25,7 @@ def watched(items: Iterable[Item], total: int, unit: str) -> Iterator[Item]:
     start, bar = monotonic(), None
     try:
         for done, item in enumerate(items):
-            if bar is None and not _shown and monotonic() - start > PATIENCE:
+            if bar is None and not _shown and not _silent.get() and monotonic() - start > PATIENCE:
                 bar = tqdm(total=total, initial=done, unit=unit, leave=False)
                 _shown.append(bar)
             yield item
@@ -32,3 +35,13 @@ def watched(items: Iterable[Item], total: int, unit: str) -> Iterator[Item]:
         if bar is not None:
             _shown.remove(bar)
             bar.close()
+
+
+@contextmanager
+def silently() -> Iterator[None]:
+    """No bar within the block: where a widget has another way to say that it is working."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
