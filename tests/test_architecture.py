@@ -12,7 +12,7 @@ LAYERS = [
     {"score", "registry", "weights", "plot", "figures", "data", "execute", "attention"},
     {"hooks"},
     {"prefix", "rewire", "incremental", "regions"},
-    {"train", "summary", "receptive", "models", "runner", "methods", "prepare"},
+    {"train", "summary", "receptive", "models", "runner", "methods", "prepare", "weightings"},
     {"metrics"},
     {"checkpoints", "explain", "lint", "adapters"},
     {"compare"},
