@@ -10,7 +10,7 @@ from torchvision.models import ResNet18_Weights, ViT_B_16_Weights
 
 from xnb import attribute, paths
 from xnb.hooks import captured
-from xnb.models import FASTNET, IMAGENET, IMAGENET_CLASSES, FastNet, Net, Preprocess, SmallCNN
+from xnb.models import FASTNET, IMAGENET, IMAGENET_CLASSES, FastNet, Net, Preprocess, SmallCNN, ViT
 from xnb.parts import Add, PadSame
 from xnb.score import logits
 from xnb.summary import count
@@ -28,6 +28,17 @@ def test_parameter_counts():
     assert count(SmallCNN()) == 121_562
     assert count(SmallCNN()) < 150_000
     assert count(FastNet()) == 4_652_008
+
+
+def test_waves_make_neighbours_start_alike():
+    start = ViT(width=48, registers=2, waves=0.2).positions.positions[0, 3:]
+    alike = torch.cdist(start, start).unflatten(0, (8, 8)).unflatten(2, (8, 8))
+    torch.testing.assert_close(start.norm(dim=1), torch.full((64,), 0.2 * 24**0.5))  # 24 pairs of sine and cosine
+    assert alike[3, 3, 3, 4] < alike[3, 3, 3, 6] < alike[3, 3, 6, 6]
+    torch.testing.assert_close(alike[2, 3, 2, 5], alike[3, 2, 5, 2])  # rows and columns are told alike
+    assert alike.flatten(0, 1).flatten(1).add(torch.eye(64)).min() > 0.05  # and no two places are the same
+    with pytest.raises(ValueError, match="waves=0"):
+        ViT(width=42, heads=2, waves=0.2)
 
 
 def test_net_computes_the_articles_function():

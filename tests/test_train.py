@@ -11,7 +11,7 @@ from torch.optim import SGD, AdamW
 
 from xnb import attribute
 from xnb.data.split import Part
-from xnb.train import cosine, epochs, evaluate, fit
+from xnb.train import cosine, epochs, evaluate, fit, warmed
 from xnb.weights import read
 
 
@@ -167,6 +167,10 @@ def test_other_settings_in_the_folder_are_refused(parts, tmp_path):
 
 def test_cosine():
     assert [cosine(p) for p in (0.0, 0.5, 1.0)] == pytest.approx([1, 0.5, 0])
+
+
+def test_warmed_rises_for_a_tenth_and_is_cosine_then():
+    assert [warmed(p) for p in (0.0, 0.05, 0.1, 0.5, 1.0)] == pytest.approx([0, cosine(0.05) / 2, cosine(0.1), 0.5, 0])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
