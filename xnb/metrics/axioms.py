@@ -42,7 +42,7 @@ def completeness_gap(
     start = expanded(baseline, x)
     asked = ("change", model, x, target, baseline)
     change = remembered(asked, lambda: score(model, x, target, chunk=chunk) - score(model, start, target, chunk=chunk))
-    return (attribution.flatten(1).double().sum(1) - change.double()).abs().to(x)
+    return (attribution.detach().flatten(1).double().sum(1) - change.double()).abs().to(x)
 
 
 @metric(category="axioms", better="lower", paper="Shapley 1953; as an axiom of attribution: arXiv:1703.01365")
@@ -65,8 +65,8 @@ def symmetry(
         r_{ij}^2 = \mathbb{E}_S \bigl( f(x_{\setminus S \cup i}) - f(x_{\setminus S \cup j}) \bigr)^2
 
     :math:`E` are the pairs of smallest :math:`r`. Unit: none; 0 if equal parts get equal shares, about 1 for a map that
-    knows nothing, NaN for a constant one. Whether such pairs are equal at all depends on the input: it compares
-    methods, not inputs.
+    knows nothing, NaN for a constant one and where there is but one part. How alike those pairs are depends on the
+    input: it compares methods, not inputs.
 
     Args:
         side: squares along a picture; of a table each feature, of a bag each instance is a part.
@@ -88,6 +88,8 @@ def symmetry(
     fell = remembered(asked, lambda: drops(model, x, target, also.flatten(0, 1), where, impute, chunk))
     swap = exchanges(fell.unflatten(0, also.shape[:2]), gone)
     first, second = torch.triu_indices(len(worth), len(worth), 1)
+    if len(first) == 0:
+        return torch.full_like(x.flatten(1)[:, 0], torch.nan)
     apart = (worth[first] - worth[second]).abs()
     alike = (swap <= swap.quantile(share, dim=0)).double()
     return ((apart * alike).sum(0) / alike.sum(0) / apart.mean(0)).to(x)

@@ -14,6 +14,7 @@ from xnb.check import require
 from xnb.ledger import remembered
 from xnb.metrics.nearby import Method, nearby, noise
 from xnb.metrics.registry import metric
+from xnb.metrics.values import values
 from xnb.score import logits
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
@@ -146,6 +147,7 @@ def neighbours(
     chunk: int | None,
 ) -> Neighbours:
     """Explain the neighbours, once for all metrics that ask for the same ones."""
+    values(attribution, x)  # refuses what is no map of x
     require(radius > 0, "sensitivity: radius must be positive, in input units", radius, "radius=0.02")
     require(samples >= 1, "sensitivity: samples must be at least 1", samples, "samples=10")
 
@@ -155,7 +157,7 @@ def neighbours(
         for some, part, inputs, found in nearby(
             method, model, x, target, lambda some, part: x[part] + moves[some], samples, chunk=chunk
         ):
-            maps[some, part] = (found - attribution[part]).flatten(2).norm(dim=2)
+            maps[some, part] = (found - attribution[part].detach()).flatten(2).norm(dim=2)
             if said is not None:
                 kept = logits(model, inputs.flatten(0, 1)).argmax(1).view(inputs.shape[:2]) == said[part]
                 maps[some, part] = torch.where(kept, maps[some, part], torch.nan)
@@ -173,7 +175,5 @@ def largest(moves: Float[Tensor, "N B"]) -> Scores:
 
 def size(attribution: Attribution, x: Batch) -> Scores:
     """Euclid's norm of each map, NaN where it is zero: no change is relative to nothing."""
-    fits = len(attribution) == len(x)
-    require(fits, f"metrics: the attribution must be that of x {tuple(x.shape)}", attribution, "attribution[:len(x)]")
-    norm = attribution.flatten(1).norm(dim=1)
+    norm = attribution.detach().flatten(1).norm(dim=1)
     return torch.where(norm > 0, norm, torch.nan)

@@ -21,6 +21,7 @@ def values(attribution: Attribution, x: Batch) -> Float[Tensor, "B D"]:
     require(fits, f"metrics: the attribution must broadcast to x {tuple(x.shape)}, one map an input", attribution, hint)
     finite = bool(attribution.isfinite().all())
     require(finite, "metrics: the attribution must be finite", "NaN or infinity", "attribution.nan_to_num()")
+    attribution = attribution.detach()
     if x.ndim == 4:
         return attribution.expand(-1, -1, *x.shape[2:]).sum(1).flatten(1)
     full = attribution.expand(-1, x.shape[1], *[-1] * (x.ndim - 2))

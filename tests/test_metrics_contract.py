@@ -1,0 +1,233 @@
+"""What every metric owes, checked for every metric: registering one is enough to be tested."""
+
+import copy
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+import xnb
+from xnb import METHODS, ledger, metrics
+from xnb.metrics import CARDS, METRICS, catalog, find
+
+# these never run the model
+BLIND = {n for n, c in CARDS.items() if c.category == "complexity" or c.asks == ("masks",) or "other" in c.asks}
+AFRESH = {"grid_pointing", "smooth_mprt"}  # explain inputs of their own, and do not read the map
+COMPOSED = {"grid_pointing"}  # puts inputs of the batch together, so one alone is no batch
+SHARED = ["single_deletion", "faithfulness_correlation", "sensitivity_n", "infidelity", "symmetry", "completeness_gap"]
+# What a map that says nothing scores; removal of its pixels in random order is no special case.
+CONSTANT_IS_NAN = {"single_deletion", "faithfulness_correlation", "sensitivity_n", "saco", "symmetry"}
+OWN = {"faithfulness", "complexity", "axioms"}
+
+every = pytest.mark.parametrize("name", sorted(METRICS))
+
+
+def of(categories):
+    return pytest.mark.parametrize("name", sorted(n for n, card in CARDS.items() if card.category in categories))
+
+
+def owed(name, rows=slice(None)):
+    """What a metric asks for beside the attribution."""
+    masks = torch.zeros(5, 1, 6, 6, dtype=torch.bool)
+    masks[:, :, 1:4, 2:4] = True
+    given = {"masks": masks[rows], "method": METHODS["gradient"], "other": network(1)}
+    return {asked: given[asked] for asked in CARDS[name].asks}
+
+
+def ask(name, model, x, target, a, **knobs):
+    return METRICS[name](model, x, target, a, **{**owed(name), **knobs})
+
+
+def network(seed):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        layers = nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(36, 4)
+        return nn.Sequential(*layers).double().eval()
+
+
+@pytest.fixture
+def model():
+    return network(0)
+
+
+@pytest.fixture
+def target():
+    return torch.tensor([0, 1, 2, 3, 0])
+
+
+@pytest.fixture
+def a(model, x, target):
+    return METHODS["gradient"](model, x, target).sum(1, keepdim=True)
+
+
+@every
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_one_number_an_input_in_its_dtype(name, dtype, model, x, target, a):
+    knobs = {"other": network(1).to(dtype)} if "other" in CARDS[name].asks else {}
+    found = ask(name, model.to(dtype), x.to(dtype), target, a.to(dtype), **knobs)
+    assert found.shape == (5,)
+    assert found.dtype == dtype
+    assert not found.requires_grad
+    assert found.isfinite().any()
+
+
+@every
+def test_same_call_same_answer_and_no_global_randomness(name, model, x, target, a):
+    rng = torch.get_rng_state()
+    first = ask(name, model, x, target, a)
+    torch.rand(3)  # moves the global generator
+    assert torch.equal(ask(name, model, x, target, a).nan_to_num(9), first.nan_to_num(9))
+    torch.set_rng_state(rng)
+    ask(name, model, x, target, a)
+    assert torch.equal(torch.get_rng_state(), rng)
+
+
+@pytest.mark.parametrize("name", sorted(METRICS.keys() - COMPOSED))
+def test_batch_does_not_leak(name, model, x, target, a):
+    each = [slice(i, i + 1) for i in range(5)]
+    alone = torch.cat([METRICS[name](model, x[i], target[i], a[i], **owed(name, i)) for i in each])
+    torch.testing.assert_close(ask(name, model, x, target, a), alone, rtol=1e-9, atol=1e-9, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", sorted(n for n in METRICS if "chunk" in inspect.signature(METRICS[n]).parameters))
+@pytest.mark.parametrize("chunk", [3, 100])
+def test_chunk_does_not_matter(name, chunk, model, x, target, a):
+    expected = ask(name, model, x, target, a)
+    found = ask(name, model, x, target, a, chunk=chunk)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", sorted(METRICS.keys() - BLIND))
+def test_whoever_runs_the_model_refuses_training_mode(name, model, x, target, a):
+    assert "chunk" in inspect.signature(METRICS[name]).parameters or "method" in CARDS[name].asks
+    model[1].train()
+    with pytest.raises(ValueError, match="evaluation mode"):
+        ask(name, model, x, target, a)
+
+
+@every
+@pytest.mark.parametrize("spoil", [False, True])
+def test_leaves_no_trace(name, spoil, model, x, target, a):
+    class Interrupted(nn.Module):
+        def forward(self, x):
+            raise KeyboardInterrupt
+
+    if spoil:
+        model.append(Interrupted().eval())
+    weights, before = copy.deepcopy(model.state_dict()), [v.clone() for v in (x, target, a)]
+    if spoil and name not in BLIND:
+        with pytest.raises(KeyboardInterrupt):
+            ask(name, model, x, target, a)
+    else:
+        ask(name, model, x, target, a)
+    assert all(torch.equal(*pair) for pair in zip(before, (x, target, a), strict=True))
+    assert all(torch.equal(*pair) for pair in zip(weights.values(), model.state_dict().values(), strict=True))
+    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+    assert not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in model.modules())
+    assert not any(m.training for m in model.modules())
+
+
+@every
+def test_works_under_no_grad_and_on_tensors_with_grad(name, model, x, target, a):
+    expected = ask(name, model, x, target, a).nan_to_num(9)
+    with torch.no_grad():
+        assert torch.equal(ask(name, model, x, target, a).nan_to_num(9), expected)
+    found = ask(name, model, x.clone().requires_grad_(), target, a.clone().requires_grad_())
+    assert torch.equal(found.nan_to_num(9), expected)
+    assert not found.requires_grad
+
+
+@pytest.mark.parametrize("name", sorted(METRICS.keys() - AFRESH))
+def test_refuses_maps_that_are_not_of_the_input(name, model, x, target, a, as_users_run):
+    with pytest.raises(ValueError, match="finite"):
+        METRICS[name](model, x, target, a.index_fill(0, torch.tensor(2), torch.nan), **owed(name))
+    with pytest.raises(ValueError, match="must broadcast"):
+        METRICS[name](model, x, target, a[:, :, :3, :3], **owed(name))
+
+
+@of(OWN)
+def test_constant_maps(name, model, x, target):
+    found = ask(name, model, x, target, torch.full_like(x[:, :1], 0.3))
+    assert found.isnan().all() if name in CONSTANT_IS_NAN else found.isfinite().all()
+
+
+@of(OWN)
+@pytest.mark.parametrize("shape", [(2, 1, 1), (2, 1, 7), (2, 5, 2)])
+def test_pictures_of_odd_shape(name, shape):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, x = nn.Sequential(nn.Flatten(), nn.LazyLinear(3)).eval(), torch.randn(4, *shape)
+        model(x)
+    knobs = {"impute": "mean"} if "impute" in inspect.signature(METRICS[name]).parameters else {}
+    assert METRICS[name](model, x, torch.tensor([0, 1, 2, 0]), x, **knobs).shape == (4,)
+
+
+@of(OWN)
+@pytest.mark.parametrize("shape", [(7,), (6, 1, 4, 4), (6, 5)], ids=["table", "bag", "tokens"])
+def test_tables_and_bags(name, shape):
+    """Removing a feature or an instance: a map that knows the model is better than its opposite."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, x = nn.Sequential(nn.Flatten(), nn.LazyLinear(3, bias=False)).double().eval(), torch.randn(20, *shape)
+        x = x.double()
+        target = model(x).argmax(1).detach()
+    a = (x * model[1].weight[target].view_as(x)).detach()
+    knobs = {"impute": "zero"} if "impute" in inspect.signature(METRICS[name]).parameters else {}
+    good, bad = (METRICS[name](model, x, target, given, **knobs) for given in (a, -a))
+    sign = {"higher": 1, "lower": -1}[CARDS[name].better]
+    if CARDS[name].category == "faithfulness" or name == "completeness_gap":
+        assert (sign * (good - bad)).nanmean() > 0
+    else:
+        torch.testing.assert_close(good, bad)
+
+
+@of({"faithfulness"})
+def test_oracle_beats_random_beats_reversed(name):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, x = nn.Sequential(nn.Flatten(), nn.LazyLinear(3, bias=False)).double().eval(), torch.randn(24, 1, 12, 12)
+        x = x.double()
+        target = model(x).argmax(1).detach()
+        noise = torch.randn_like(x)
+    oracle = (x * model[1].weight[target].view_as(x)).detach()
+    sign = {"higher": 1, "lower": -1}[CARDS[name].better]
+    best, random, worst = (sign * METRICS[name](model, x, target, a).mean() for a in (oracle, noise, -oracle))
+    assert best > random > worst
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_passes_are_paid_once_for_all_methods(name, model, x, target, a):
+    with ledger.remembering():
+        with ledger.counting() as first:
+            once = ask(name, model, x, target, a)
+        with ledger.counting() as second:
+            again = ask(name, model, x, target, x)
+    assert first.forward > 0
+    assert second.forward == 0
+    assert torch.equal(once, ask(name, model, x, target, a))
+    assert torch.equal(again, ask(name, model, x, target, x))
+
+
+def test_curves_are_shared(model, x, target, a):
+    with ledger.remembering():
+        METRICS["srg"](model, x, target, a)
+        with ledger.counting() as more:
+            METRICS["morf"](model, x, target, a)
+            METRICS["lerf"](model, x, target, a)
+    assert more.forward == 0
+
+
+def test_catalog_has_a_full_row_a_metric():
+    table = catalog()
+    assert list(table.columns) == ["metric", "category", "better", "paper", "asks"]
+    assert set(table["metric"]) == set(METRICS)
+    assert all(METRICS[n].__name__ == n and METRICS[n].__doc__ and getattr(metrics, n) is METRICS[n] for n in METRICS)
+    assert (table["paper"].str.len() > 0).all()
+
+
+def test_a_wrong_name_gets_the_near_ones():
+    assert find("srg") is metrics.srg
+    with pytest.raises(ValueError, match="faithfulness_correlation"):
+        find("faithfulness")
+    assert xnb.METHODS.keys().isdisjoint(METRICS)
