@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import ipywidgets as W
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -12,10 +13,11 @@ from traitlets import Bunch
 from xnb import plot
 from xnb.data import Part, Split
 from xnb.lint import lint
+from xnb.progress import silently
 from xnb.registry import CARDS
 from xnb.types import Model
 from xnb.widgets import knobs, page, still
-from xnb.widgets.panel import Panel, choice, slider, tick
+from xnb.widgets.panel import AUTOMATIC, Panel, choice, chosen, slider, tick
 from xnb.widgets.state import (
     Answer,
     Look,
@@ -33,6 +35,10 @@ from xnb.widgets.subject import Subject, subject
 
 SCALES = [("ends at the largest value", "largest"), ("clipped: 99 % of the values", "clip"), ("held as it is", "held")]
 MOST = 6  # classes that are shown
+FAMILIES = ("gradient", "rules", "cam", "attention", "perturbation", "control")
+OFF = "off"
+REMOVALS = [("not shown", OFF), ("to the mean colour", "mean"), ("to black", "zero"), ("to a blur", "blur")]
+REMOVALS += [("to what is around", "noisy_linear")]
 KEPT = 64  # answers that are not asked for again
 
 
@@ -67,27 +73,26 @@ class Explorer(Panel):
 
     def __init__(self, subject: Subject, start: Question) -> None:
         self.subject, self.answers, self.own = subject, {}, {}
-        table = lint(subject.model, subject.input(0))
-        names = [(f"{name} ({CARDS[name].family})", name) for name in table.index[table["valid"]]]
+        table = verdicts(subject)
         classes = [(name, k) for k, name in enumerate(subject.classes)]
         controls = {
             "picture": slider(W.IntSlider, "picture", start.picture, 0, len(subject.x) - 1),
-            "target": choice("class", [("what the model says", None), *classes], start.target),
-            "rather": choice("rather than", [("(no other class)", None), *classes], start.rather),
-            "method": choice("method", names, start.method),
+            "target": choice("class", [("what the model says", AUTOMATIC), *classes], start.target),
+            "rather": choice("rather than", [("no other class", AUTOMATIC), *classes], start.rather),
+            "method": choice("method", offered(table["valid"]), start.method),
             "knobs": W.VBox(),
             "scale": choice("colours", SCALES, "largest"),
             "opacity": slider(W.FloatSlider, "opacity", 1.0, 0, 1, 0.05),
             "normalised": tick("numbers as shares of the end of the scale", False),
             "outline": tick("outline of the true evidence", subject.masks is not None),
-            "curves": tick("removal curves", True),
+            "removal": choice("removal", REMOVALS, "mean"),
             "refused": W.HTML(page.reasons(table["reason"][~table["valid"]].to_dict())),
         }
         controls["outline"].disabled = subject.masks is None
         controls["scale"].observe(self.hold, "value")  # before the panel's own observers, which draw
         controls["method"].observe(self.turn, "value")
         self.end = 1.0
-        super().__init__(controls, ("view", "below"))
+        super().__init__(controls, ("view", "facts", "removal", "code"))
         self.turn()
         self.refresh()
 
@@ -109,8 +114,8 @@ class Explorer(Panel):
     def question(self) -> Question:
         """What the controls ask now."""
         method = self.controls["method"].value
-        given = tuple((name, knob.value) for name, knob in self.own.get(method, {}).items())
-        picture, target, rather = (self.controls[name].value for name in ("picture", "target", "rather"))
+        given = tuple((name, chosen(knob)) for name, knob in self.own.get(method, {}).items())
+        picture, target, rather = (chosen(self.controls[name]) for name in ("picture", "target", "rather"))
         return Question(picture, target, rather, method, given)
 
     @property
@@ -136,7 +141,9 @@ class Explorer(Panel):
     def draw(self) -> Iterator[tuple[str, str]]:
         question, look, found = self.question, self.look, self.answer()
         yield "view", view(self.subject, question, found, look)
-        yield "below", below(self.subject, question, found, look, removal=self.controls["curves"].value)
+        yield "facts", facts(self.subject, found)
+        yield "code", page.code("Copy as code", code(self.subject, question, found, look))
+        yield "removal", removal(self.subject, question, found, self.controls["removal"].value)
 
     def words(self) -> str:
         question = self.question
@@ -167,32 +174,46 @@ def likely(subject: Subject, found: Answer) -> tuple[list[str], NDArray]:
     return [subject.classes[k] for k in order], found.said[order]
 
 
+def verdicts(subject: Subject) -> pd.DataFrame:
+    """What `xnb.lint` says of each method."""
+    with silently():
+        return lint(subject.model, subject.input(0))
+
+
+def offered(valid: pd.Series) -> list[tuple[str, str]]:
+    """Names of the methods that may be chosen, family by family; controls are called so."""
+    names = sorted(valid.index[valid], key=lambda name: FAMILIES.index(CARDS[name].family))
+    return [(f"{name} (control)" if CARDS[name].family == "control" else name, name) for name in names]
+
+
 def view(subject: Subject, question: Question, found: Answer, look: Look) -> str:
-    """Picture, map and probabilities."""
-    name = subject.classes[found.target]
+    """Picture and map."""
     rather = "" if question.rather is None else f" rather than {subject.classes[question.rather]}"
     limit = end(found, look)
     bar = page.scale(1.0, unit=f"= {limit:.2g}") if look.normalised else page.scale(limit)
-    outline = "; outline: the true evidence" if masked(subject, look) else ""
     caption, alt = said(subject, question, found), words(subject, question, found)
+    outline = "; outline: the true evidence" if masked(subject, look) else ""
     left = page.image(original(subject, question, look), f"{caption}{outline}", caption)
-    right = page.image(picture(subject, question, found, look), alt, f"{question.method} for {name}{rather}")
+    above = f"{question.method} for {subject.classes[found.target]}{rather}"
+    return page.row(left, page.column(page.image(picture(subject, question, found, look), alt, above), bar))
+
+
+def facts(subject: Subject, found: Answer) -> str:
+    """Probabilities and costs."""
     names, values = likely(subject, found)
-    return page.row(left, page.column(right, bar), page.bars(names, values, mark=name))
+    said = page.bars(names, values, mark=subject.classes[found.target])
+    return page.column(said, page.table("Ledger", costs(found)), width="256px")
 
 
-def below(subject: Subject, question: Question, found: Answer, look: Look, *, removal: bool) -> str:
-    """Curves, costs and code."""
-    pieces = [page.table("Ledger", costs(found))]
-    if removal:
-        lost = curves(subject, question, found)
-        gap = float(np.mean(lost["least important first"]) - np.mean(lost["most important first"]))
-        alt = ", ".join(f"{name}: mean {np.mean(values):.2f}" for name, values in lost.items())
-        head = f"Probability of {subject.classes[found.target]} while pixels go"
-        across = f"0 to 100 % of the pixels replaced by their mean; gap {gap:+.2f}"
-        pieces.insert(0, page.lines(head, lost, alt=alt, across=across))
-    copy = page.column("<b>Copy as code</b>", page.code(code(subject, question, found, look)), width="100%")
-    return page.column(page.row(*pieces), copy, width="100%")
+def removal(subject: Subject, question: Question, found: Answer, impute: str) -> str:
+    """How the class is lost as pixels go: those that the map calls most important first, and last."""
+    if impute == OFF:
+        return ""
+    lost = curves(subject, question, found, impute)
+    gap = float(np.mean(lost["least important first"]) - np.mean(lost["most important first"]))
+    alt = ", ".join(f"{name}: mean {np.mean(values):.2f}" for name, values in lost.items())
+    head = f"Probability of {subject.classes[found.target]} as pixels go"
+    return page.lines(head, lost, alt=alt, across=f"from none to all pixels; area between {gap:+.2f}")
 
 
 def costs(found: Answer) -> dict[str, str]:

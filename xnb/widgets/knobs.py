@@ -10,13 +10,13 @@ from xnb.hooks import captured
 from xnb.methods.composites import COMPOSITES
 from xnb.registry import METHODS
 from xnb.score import logits
-from xnb.widgets.panel import choice, slider, tick
+from xnb.widgets.panel import AUTOMATIC, choice, slider, tick
 from xnb.widgets.subject import Subject
 
 SQUARES = {"exact_shapley": 3}  # 512 passes; with 7 squares along a side there would be 2^49
 HIDDEN = {"chunk"}  # changes no result
-ROUNDED = [("automatic", None), 1, 2, 4, 8, 16, 32, 64, 128]
-SHARES = [("automatic", None), 0.3, 0.1, 0.03, 0.01]
+ROUNDED = [AUTOMATIC, 1, 2, 4, 8, 16, 32, 64, 128]
+SHARES = [AUTOMATIC, 0.3, 0.1, 0.03, 0.01]
 
 
 def controls(method: str, subject: Subject) -> dict[str, W.Widget]:
@@ -39,7 +39,7 @@ def special(method: str, name: str, parameter: Parameter, subject: Subject) -> W
             low, high = (float(end) for end in subject.x.aminmax())
             return slider(W.FloatSlider, name, parameter.default, min(low, 0), max(high, 0), (high - low) / 20)
         case "layer":
-            return choice(name, [("last", None), *spatial_layers(subject)], None)
+            return choice(name, [AUTOMATIC, *spatial_layers(subject)], None)
         case "composite":
             return choice(name, sorted(COMPOSITES), parameter.default)
         case "window" if pictures:

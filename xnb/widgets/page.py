@@ -17,9 +17,10 @@ BUSY = '<span role="status" style="padding:2px 8px;border:1px solid currentColor
 
 def image(rgb: NDArray[np.uint8], alt: str, caption: str = "", width: int | None = None) -> str:
     """One picture with its words: `alt` for who cannot see it, a caption for all. Never wider than its place."""
-    style = f"width:{width or rgb.shape[1]}px;max-width:100%;height:auto;image-rendering:pixelated;display:block"
+    style = "width:100%;height:auto;image-rendering:pixelated;display:block"
+    place = f"margin:0;width:{width or rgb.shape[1]}px;max-width:100%"
     words = f'<figcaption style="line-height:1.3;margin-bottom:3px">{escape(caption)}</figcaption>' if caption else ""
-    return f'<figure style="margin:0">{words}<img src="{link(rgb)}" alt="{escape(alt)}" style="{style}"></figure>'
+    return f'<figure style="{place}">{words}<img src="{link(rgb)}" alt="{escape(alt)}" style="{style}"></figure>'
 
 
 def row(*pieces: str) -> str:
@@ -29,6 +30,10 @@ def row(*pieces: str) -> str:
 
 def column(*pieces: str, width: str = "auto") -> str:
     return f'<div style="display:flex;flex-direction:column;gap:6px;width:{width}">{"".join(pieces)}</div>'
+
+
+def note(text: str) -> str:
+    return f'<span style="font-size:.85em;line-height:1.3;{FAINT}">{escape(text)}</span>'
 
 
 def scale(end: float, *, sign: bool = True, unit: str = "") -> str:
@@ -51,13 +56,18 @@ def bars(names: Sequence[str], values: ArrayLike, *, before: ArrayLike | None = 
         bold = "bold" if name == mark else "normal"
         tick = "" if before is None else f'<div style="{BAR};left:{was:.1%};width:2px;background:currentColor"></div>'
         fill = f'<div style="{BAR};left:0;width:{value:.1%};background:{BLUE}"></div>{tick}'
-        change = "" if before is None else f'<td style="{NUMBER};{FAINT}">{value - was:+.0%}</td>'
+        change = "" if before is None else f'<td style="{NUMBER};{FAINT}">{moved(value - was)}</td>'
         rows.append(
             f'<tr style="font-weight:{bold}"><th scope="row" style="{CELL};font-weight:inherit">{escape(name)}</th>'
             f'<td style="{CELL}"><div style="position:relative;width:110px;height:11px">{fill}</div></td>'
             f'<td style="{NUMBER}">{value:.1%}</td>{change}</tr>'
         )
     return f'<table style="{TABLE}"><caption style="{HEAD}">The model says</caption>{"".join(rows)}</table>'
+
+
+def moved(change: float) -> str:
+    """A change in words, nothing where there is none to speak of."""
+    return f"{change:+.1%}" if abs(change) >= 0.0005 else "±0"
 
 
 TABLE = "border-collapse:collapse;line-height:1.25"
@@ -105,12 +115,11 @@ def points(values: ArrayLike, size: tuple[int, int]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(steps, heights, strict=True))
 
 
-def code(lines: Sequence[str]) -> str:
+def code(head: str, lines: Sequence[str]) -> str:
     """Lines to copy: one click selects them all."""
-    style = (
-        "user-select:all;white-space:pre-wrap;overflow-wrap:anywhere;margin:2px 0;padding:4px 6px;border:1px solid #888"
-    )
-    return f'<pre tabindex="0" aria-label="code of this picture" style="{style}">{escape(chr(10).join(lines))}</pre>'
+    style = "user-select:all;white-space:pre-wrap;overflow-wrap:anywhere;margin:0;padding:4px;border:1px solid #888"
+    text = escape("\n".join(lines))
+    return f'<b>{escape(head)}</b><pre tabindex="0" aria-label="{escape(head)}" style="{style}">{text}</pre>'
 
 
 def folded(head: str, body: str) -> str:

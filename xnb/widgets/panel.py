@@ -3,17 +3,19 @@
 import contextvars
 import io
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
 import ipywidgets as W
 from matplotlib.figure import Figure
 
+from xnb.progress import silently
 from xnb.widgets import page
 
 Number: TypeAlias = int | float
 PATIENCE = 0.2  # seconds after which a view says that it is working
+AUTOMATIC = "automatic"
 WIDTH = "320px"  # of the controls: at 1024 pixels two pictures stand beside them
 
 
@@ -29,15 +31,28 @@ class Panel(W.VBox):
 
     Args:
         controls: by name; whenever the value of one changes, the view is drawn again.
-        areas: of the view, from top to bottom.
+        areas: of the view, side by side where there is room.
+        before: widgets of the view in front of the areas.
+        after: widgets of the view behind them.
     """
 
-    def __init__(self, controls: Mapping[str, W.Widget], areas: tuple[str, ...] = ("view",)) -> None:
+    def __init__(
+        self,
+        controls: Mapping[str, W.Widget],
+        areas: Sequence[str] = ("view",),
+        *,
+        before: Sequence[W.Widget] = (),
+        after: Sequence[W.Widget] = (),
+    ) -> None:
         self.controls = dict(controls)
         self.lock, self.wanted, self.paused = threading.RLock(), 0, False
         self.busy, self.pages = W.HTML(), {area: W.HTML() for area in areas}
         left = W.VBox([*self.controls.values()], layout=W.Layout(width=WIDTH, flex="0 0 auto"))
-        right = W.VBox([*self.pages.values(), self.busy], layout=W.Layout(flex="1 1 300px", min_width="0"))
+        wrap = W.Layout(display="flex", flex_flow="row wrap", grid_gap="8px")
+        right = W.VBox(
+            [W.Box([*before, *self.pages.values(), *after], layout=wrap), self.busy], layout=W.Layout(flex="1 1 300px")
+        )
+        right.layout.min_width = "0"
         super().__init__([W.Box([left, right], layout=W.Layout(display="flex", flex_flow="row wrap", width="100%"))])
         for control in self.controls.values():
             self.follow(control)
@@ -69,7 +84,7 @@ class Panel(W.VBox):
     def show(self) -> None:
         """Fill the areas; what goes wrong is said in the first of them, where it is seen."""
         first = next(iter(self.pages))
-        with working(self.busy):
+        with working(self.busy), silently():
             try:
                 for area, html in self.draw():
                     self.pages[area].value = html
@@ -110,7 +125,12 @@ def slider(kind: type[W.Widget], name: str, value: Number, low: Number, high: Nu
 
 
 def choice(name: str, options: list, value: object) -> W.Dropdown:
-    return W.Dropdown(options=options, value=value, description=name, **WIDE)
+    """One of several; `AUTOMATIC` stands for None, which a list shows as nothing chosen."""
+    return W.Dropdown(options=options, value=AUTOMATIC if value is None else value, description=name, **WIDE)
+
+
+def chosen(control: W.Widget) -> object:
+    return None if control.value == AUTOMATIC else control.value
 
 
 def tick(name: str, value: bool) -> W.Checkbox:
@@ -118,9 +138,9 @@ def tick(name: str, value: bool) -> W.Checkbox:
 
 
 def button(name: str, press: Callable[[], None], tooltip: str = "") -> W.Button:
-    made = W.Button(description=name, tooltip=tooltip or name)
+    made = W.Button(description=name, tooltip=tooltip or name, layout=W.Layout(width="auto", min_width="80px"))
     made.on_click(lambda _: press())
     return made
 
 
-WIDE = {"style": {"description_width": "85px"}, "layout": W.Layout(width="99%")}
+WIDE = {"style": {"description_width": "76px"}, "layout": W.Layout(width="99%")}

@@ -120,15 +120,18 @@ def picture(subject: Subject, question: Question, found: Answer, look: Look) -> 
     return pixels.outlined(rgb, subject.masks[question.picture, 0]) if masked(subject, look) else rgb
 
 
-def curves(subject: Subject, question: Question, found: Answer, steps: int = 16) -> dict[str, NDArray]:
-    """Probability of the explained class while the picture is replaced by its mean colour, 1/16 at a time."""
+def curves(
+    subject: Subject, question: Question, found: Answer, impute: str = "mean", steps: int = 16
+) -> dict[str, NDArray]:
+    """Probability of the explained class while the picture is removed, 1/16 at a time, see `xnb.metrics`."""
     x, target = subject.input(question.picture), torch.tensor([found.target], device=subject.x.device)
 
     def sure(x: Batch) -> Tensor:
         return subject.model(x).softmax(1)
 
     def lost(first: str) -> NDArray:
-        return curve(sure, x, target, found.attribution, first=first, steps=steps)[:, 0].cpu().numpy()
+        removed = curve(sure, x, target, found.attribution, first=first, steps=steps, impute=impute)
+        return removed[:, 0].cpu().numpy()
 
     return {f"{first} important first": lost(first) for first in ("most", "least")}
 

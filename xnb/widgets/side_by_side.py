@@ -1,0 +1,150 @@
+"""Several methods on one input, on one scale, beside controls that never saw the model."""
+
+from collections.abc import Iterator, Sequence
+
+import ipywidgets as W
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xnb.data import Part, Split
+from xnb.types import Model
+from xnb.widgets import page, pixels, still
+from xnb.widgets.explore import offered, said, verdicts
+from xnb.widgets.panel import AUTOMATIC, Panel, button, choice, chosen, slider
+from xnb.widgets.state import Answer, Look, Question, answer, original, words
+from xnb.widgets.subject import Subject, subject
+
+METHODS = ("gradient_times_input", "integrated_gradients", "grad_cam", "occlusion")
+CONTROLS = ("edges", "random")
+SHARES, OWN, RAW = "share", "own", "raw"
+SCALES = [("shares of each map, one scale", SHARES), ("each to its own largest", OWN), ("raw numbers, one scale", RAW)]
+TILE = 160  # pixels: three stand side by side at 1024
+
+
+def side_by_side(
+    model: Model, data: Split | Part | Tensor, methods: Sequence[str] = METHODS, *, classes: Sequence[str] | None = None
+) -> "SideBySide":
+    """Compare methods on single inputs: one input, one class, one scale; pin what is to stay while you move on.
+
+    Methods answer in different units, so on the shared scale each map is shown as shares of its own magnitude; raw
+    numbers may be chosen. Two controls stand beside them always: edges, and random numbers.
+
+    Args:
+        data: the test part of a split, a part, or inputs alone.
+        methods: shown first; more may be chosen.
+        classes: their names; those of the split if omitted.
+    """
+    return SideBySide(subject(model, data, classes), methods)
+
+
+class SideBySide(Panel):
+    """See `side_by_side`."""
+
+    def __init__(self, subject: Subject, methods: Sequence[str]) -> None:
+        self.subject, self.answers, self.pinned = subject, {}, {}
+        options = offered(verdicts(subject)["valid"])
+        known = [name for _, name in options]
+        classes = [(name, k) for k, name in enumerate(subject.classes)]
+        first = [name for name in (*methods, *CONTROLS) if name in known]
+        controls = {
+            "picture": slider(W.IntSlider, "picture", 0, 0, len(subject.x) - 1),
+            "target": choice("class", [("what the model says", AUTOMATIC), *classes], AUTOMATIC),
+            "scale": choice("colours", SCALES, SHARES),
+            "methods": W.SelectMultiple(options=options, value=first, rows=14, description="methods"),
+        }
+        controls["methods"].style.description_width = "76px"
+        controls["methods"].observe(self.arrange, "value")
+        self.board = W.Box(layout=W.Layout(display="flex", flex_flow="row wrap", grid_gap="10px", width="100%"))
+        super().__init__(controls, ("view", "pinned"), after=[self.board])
+        self.arrange()
+        self.refresh()
+
+    def arrange(self, change: object = None) -> None:
+        """A tile for each method, with a button that pins it."""
+        tiles = []
+        for name in self.controls["methods"].value:
+            self.pages.setdefault(name, W.HTML())
+            pin = button("pin", lambda name=name: self.pin(name), f"keep the map of {name} while you move on")
+            tiles.append(W.VBox([self.pages[name], pin]))
+        self.board.children = tiles
+
+    def pin(self, name: str) -> None:
+        """Keep this map in sight, or let it go again if it is the same."""
+        tile = (self.question(name), self.controls["scale"].value)
+        if self.pinned.pop(tile, None) is None:
+            self.pinned[tile] = self.tile(name, self.ends()[name])
+        self.pages["pinned"].value = page.row(*self.pinned.values())
+
+    def question(self, name: str) -> Question:
+        return Question(self.controls["picture"].value, chosen(self.controls["target"]), None, name)
+
+    def answer(self, name: str) -> Answer:
+        question = self.question(name)
+        if question not in self.answers:
+            self.answers[question] = answer(self.subject, question)
+        return self.answers[question]
+
+    def ends(self) -> dict[str, float]:
+        """Where the scale of each map ends, in its own unit."""
+        maps = {name: self.answer(name).heat for name in self.controls["methods"].value}
+        return ends(maps, self.controls["scale"].value)
+
+    def picture(self, name: str) -> NDArray[np.uint8]:
+        """The map of one method, as it is shown."""
+        return tile(self.subject, self.question(name), self.answer(name), self.ends()[name])
+
+    def tile(self, name: str, end: float) -> str:
+        question, found = self.question(name), self.answer(name)
+        rgb, alt = tile(self.subject, question, found, end), words(self.subject, question, found)
+        note = f"input {question.picture}, {self.subject.classes[found.target]}; full colour: {end:.2g}"
+        return page.column(page.image(rgb, alt, name, TILE), page.note(note), width=f"{TILE}px")
+
+    def draw(self) -> Iterator[tuple[str, str]]:
+        names = self.controls["methods"].value
+        if not names:
+            yield "view", page.message("side_by_side: choose at least one method\n  got: none\n  try: click a name")
+            return
+        question, found = self.question(names[0]), self.answer(names[0])
+        shown = page.image(original(self.subject, question, Look()), said(self.subject, question, found), width=TILE)
+        likely = found.said.argsort()[::-1][:4]
+        bars = page.bars([self.subject.classes[k] for k in likely], found.said[likely])
+        yield "view", page.row(shown, bars)
+        for name, end in self.ends().items():
+            yield name, self.tile(name, end)
+
+    def words(self) -> str:
+        return f"side_by_side: input {self.controls['picture'].value}. Run the cell to move it."
+
+    def still(self) -> Figure:
+        names, limits = self.controls["methods"].value, self.ends()
+        fig, axes = still.figure(len(names) + 1, 9.0, 1.8)
+        question = self.question(names[0])
+        still.shown(original(self.subject, question, Look()), axes[0], f"input {question.picture}")
+        for ax, name in zip(axes[1:], names, strict=True):
+            still.shown(tile(self.subject, self.question(name), self.answer(name), limits[name]), ax, "")
+            ax.set_title(name.replace("_", " "), fontsize=7)
+        return fig
+
+
+def ends(maps: dict[str, NDArray], scale: str) -> dict[str, float]:
+    """Where the colour scale of each map ends, in its own unit.
+
+    On the scale of shares, all maps end at the same share of their magnitude: the largest 99th percentile of all.
+    """
+    if scale == OWN:
+        return {name: float(np.abs(heat).max()) or 1.0 for name, heat in maps.items()}
+    if scale == RAW:
+        largest = max(float(np.abs(heat).max()) for heat in maps.values()) or 1.0
+        return dict.fromkeys(maps, largest)
+    total = {name: float(np.abs(heat).mean()) or 1.0 for name, heat in maps.items()}
+    share = max(float(np.percentile(np.abs(heat), 99)) / total[name] for name, heat in maps.items()) or 1.0
+    return {name: share * total[name] for name in maps}
+
+
+def tile(subject: Subject, question: Question, found: Answer, end: float) -> NDArray[np.uint8]:
+    """One map with the outline of the true evidence."""
+    size = pixels.shown_size(*subject.x.shape[2:])
+    rgb = pixels.stretched(pixels.signed(found.heat, end), size)
+    return rgb if subject.masks is None else pixels.outlined(rgb, subject.masks[question.picture, 0])
