@@ -14,24 +14,26 @@ class Part:
     """Inputs, their classes and, where the truth is known, what shows the class.
 
     For pictures `masks`, the pixels that do; for bags `evidence`, the sign (-1, 0 or 1) of what instance n of a bag
-    says for class k.
+    says for class k. Where pictures are made of parts, `parts` has the number of the part at each pixel, 0 for none.
     """
 
     x: Batch
     y: Target
     masks: Masks | None = None
     evidence: Int[Tensor, "B N K"] | None = None
+    parts: Int[Tensor, "B 1 H W"] | None = None
 
     def __post_init__(self) -> None:
-        lengths = {len(values) for values in (self.x, self.y, self.masks, self.evidence) if values is not None}
-        require(len(lengths) == 1, "Part: x, y, masks and evidence must have the same length", sorted(lengths))
+        fields = (self.x, self.y, self.masks, self.evidence, self.parts)
+        lengths = {len(values) for values in fields if values is not None}
+        require(len(lengths) == 1, "Part: x, y, parts, masks and evidence must have the same length", sorted(lengths))
 
     def __len__(self) -> int:
         return len(self.y)
 
     def __getitem__(self, rows: slice | Tensor) -> "Part":
         """The chosen rows, as a part again."""
-        truths = (None if truth is None else truth[rows] for truth in (self.masks, self.evidence))
+        truths = (None if truth is None else truth[rows] for truth in (self.masks, self.evidence, self.parts))
         return Part(self.x[rows], self.y[rows], *truths)
 
 
