@@ -8,7 +8,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from xnb.hooks import answering, cut
 from xnb.ledger import counting
 from xnb.models.cnn import SmallCNN
-from xnb.prefix import activation, activation_and_slope, last_spatial, suffix
+from xnb.prefix import activation, activation_and_slope, last_spatial, suffix, suffixes
 from xnb.score import score
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
@@ -93,6 +93,36 @@ def test_suffix_is_the_network_with_another_activation(make, layer, pictures):
         torch.testing.assert_close(rest(others), replaced(model, x, layer, others), **CLOSE)
         torch.testing.assert_close(rest(others[:1]), replaced(model, x, layer, others[:1]), **CLOSE)
     assert torch.equal(others, kept)
+
+
+@pytest.mark.parametrize(("make", "layer"), CASES)
+@torch.no_grad()
+def test_suffixes_of_a_batch_are_those_of_its_inputs(make, layer, pictures):
+    model = make()
+    others = torch.randn(3, *activation(model, pictures[:1], layer).shape[1:], dtype=pictures.dtype)
+    for rest, x in zip(suffixes(model, pictures, layer), pictures.split(1), strict=True):
+        torch.testing.assert_close(rest.logits, model(x.clone()), **CLOSE)
+        torch.testing.assert_close(rest(rest.activation), rest.logits, **CLOSE)
+        torch.testing.assert_close(rest(others), suffix(model, x, layer)(others), **CLOSE)
+
+
+@pytest.mark.parametrize("read", [lambda table: table.sum(0), lambda table: table[-1]])
+@torch.no_grad()
+def test_a_table_of_as_many_rows_as_there_are_inputs(read, x):
+    """It is no row of an input, and cutting it to one would be wrong without an error."""
+
+    class Table(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rows, self.conv = nn.Linear(1, 3), nn.Conv2d(2, 3, 3)
+
+        def forward(self, x):
+            table = self.rows(torch.arange(5, dtype=x.dtype)[:, None])
+            return self.conv(x).mean((2, 3)) * read(table)
+
+    model = seeded(Table)
+    for rest, one in zip(suffixes(model, x, "conv"), x.split(1), strict=True):
+        torch.testing.assert_close(rest(rest.activation), model(one), **CLOSE)
 
 
 def test_what_came_before_is_not_run_again(pictures):

@@ -52,8 +52,9 @@ def named(model: nn.Module) -> dict[str, nn.Module]:
 def submodule(model: nn.Module, name: str) -> nn.Module:
     """`model.get_submodule(name)`, with the nearest names in the error."""
     names = named(model)
-    near = get_close_matches(name, names, n=3, cutoff=0.3) or list(names)[1:6]
-    require(name in names, "hooks: no module of that name in the model", name, f"one of {near}")
+    known = name in names
+    near = [] if known else get_close_matches(name, names, n=3, cutoff=0.3) or list(names)[1:6]  # a search of its own
+    require(known, "hooks: no module of that name in the model", name, f"one of {near}")
     return names[name]
 
 

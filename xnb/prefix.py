@@ -5,7 +5,7 @@ included, while modules answer from a record for the length of a call.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -148,27 +148,47 @@ class Suffix:
 
 
 def suffix(model: nn.Module, x: Batch, layer: str) -> Suffix:
-    """Run the one input of `x`, keep what the modules that finish before `layer` returned, and be the rest.
+    """The rest of the model for the one input of `x`; see `suffixes`."""
+    require(len(x) == 1, "suffix: x must be one input (1, ...)", x, "x[:1]")
+    return next(suffixes(model, x, layer))
+
+
+def suffixes(model: nn.Module, x: Batch, layer: str) -> Iterator[Suffix]:
+    """Run the inputs together, keep what the modules that finish before `layer` returned, and be the rest of each.
 
     Where a module contains others, its own output is kept; one that is called again, or returns no tensor with a
     row an input, is run again, as are functions between modules. The model is changed for the length of a call only.
 
     Raises:
-        ValueError: `x` is not one input, `layer` is unknown, not called exactly once or returns no tensor with one
-            row, or the model does not repeat itself when started from the record.
+        ValueError: `layer` is unknown, not called exactly once or returns no tensor with a row an input, or the
+            model does not repeat itself when started from the record.
     """
     ready(model, x)
-    require(len(x) == 1, "suffix: x must be one input (1, ...)", x, "x[:1]")
     submodule(model, layer)
-    rows, logits = _recorded(model, x.detach(), layer)
-    trial = {name: row.clone() for name, row in _expanded(rows, 2).items()}
+    for part in chunks(x, None, graph=False):
+        yield from _of_chunk(model, x[part].detach(), layer)
+
+
+def _of_chunk(model: nn.Module, x: Batch, layer: str) -> Iterator[Suffix]:
+    rows, logits = _recorded(model, x, layer)
+    n = max(2, len(x))  # the first input alone, so many times: what is no row of an input shows
+    trial = {name: row.clone() for name, row in _expanded(_row(rows, 0), n).items()}
     with torch.no_grad():
         again = logits_of(lambda _: _answered(model, trial), trial[""])
-    close = torch.finfo(logits.dtype).eps ** (1 / 3)  # a batch of two is rounded differently, on TF32 by 1e-3
-    same = torch.allclose(again, logits, rtol=0, atol=close * float(logits.abs().max()), equal_nan=True)
-    require(same, f"suffix: from {layer!r} on the model must say the same again", again - logits, "layer=None")
     written = frozenset(name for name, given in trial.items() if given._version > 0)  # torch counts writes
-    return Suffix(model, layer, logits, rows, written)
+    close = torch.finfo(logits.dtype).eps ** (1 / 3)  # another batch is rounded differently, on TF32 by 1e-3
+    same = torch.allclose(again, logits[:1], rtol=0, atol=close * float(logits.abs().max()), equal_nan=True)
+    if len(x) > 1 and not same:
+        for one in x.split(1):
+            yield from _of_chunk(model, one, layer)
+        return
+    require(same, f"suffix: from {layer!r} on the model must say the same again", again - logits[:1], "layer=None")
+    for i, said in enumerate(logits.split(1)):
+        yield Suffix(model, layer, said, _row(rows, i), written)
+
+
+def _row(rows: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
+    return {name: row[i : i + 1] for name, row in rows.items()}
 
 
 def _recorded(model: nn.Module, x: Batch, layer: str) -> tuple[dict[str, Tensor], Logits]:
@@ -177,7 +197,7 @@ def _recorded(model: nn.Module, x: Batch, layer: str) -> tuple[dict[str, Tensor]
     def watch(name: str, forward: Callable, *args: object, **kwargs: object) -> object:
         out = forward(*args, **kwargs)
         calls[name] += 1
-        if layer not in rows and isinstance(out, Tensor) and out.ndim > 1 and len(out) == 1:
+        if layer not in rows and isinstance(out, Tensor) and out.ndim > 1 and len(out) == len(x):
             for inside in [other for other in rows if other.startswith(f"{name}.")]:
                 del rows[inside]
             rows[name] = out.clone()  # what follows may write into it

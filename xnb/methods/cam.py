@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xnb.check import require
-from xnb.prefix import Maps, activation, activation_and_slope, last_spatial, suffix
+from xnb.prefix import Maps, Suffix, activation, activation_and_slope, last_spatial, suffixes
 from xnb.progress import watched
 from xnb.registry import method
 from xnb.score import changed_scores, chunk_size, pick, ready
@@ -237,24 +237,24 @@ def ablation_cam(
     Raises:
         ValueError: as for `grad_cam`, but no gradient is needed.
     """
-    layer = _chosen(model, x, target, layer)
-    inputs = watched(range(len(x)), len(x), "input")
-    weighted = [_weighted(model, x[i : i + 1], target[i : i + 1], layer, chunk) for i in inputs]
+    rests = suffixes(model, x, _chosen(model, x, target, layer))
+    weighted = [_weighted(rest, target[i : i + 1], chunk) for i, rest in enumerate(watched(rests, len(x), "input"))]
     return _drawn(torch.cat(weighted), x, resize)
 
 
-def _weighted(model: nn.Module, x: Batch, target: Target, layer: str, chunk: int | None) -> Maps:
+def _weighted(rest: Suffix, target: Target, chunk: int | None) -> Maps:
     """The maps of one input, each times the share of the score that is lost without it."""
-    rest = suffix(model, x, layer)
-    maps = rest.activation
+    maps, layer = rest.activation, rest.layer
     require(maps.ndim == 4, f"layer: {layer!r} must return maps (B, D, h, w)", maps, "layer=None  # the last that does")
     D = maps.shape[1]
-    present = 1 - torch.eye(D, dtype=maps.dtype, device=maps.device)[:, :, None, None]
+    together = max(chunk_size(maps, None), ABLATED_BYTES // maps.nbytes) if chunk is None else chunk
+    room = torch.empty_like(maps.expand(min(together, D), -1, -1, -1))  # the same memory for every pass
 
     def ablated(some: slice, part: slice) -> Tensor:
-        return (maps * present[some])[:, None]
+        rows = room[: some.stop - some.start].copy_(maps)
+        rows.diagonal(some.start, 0, 1).zero_()  # channel `start + i` of row i
+        return rows[:, None]
 
-    together = max(chunk_size(maps, None), ABLATED_BYTES // maps.nbytes) if chunk is None else chunk
     whole = pick(rest.logits, target)
     lost = whole - changed_scores(rest, maps, target, ablated, D, chunk=together)  # (D, 1)
     return (lost / whole).T[:, :, None, None] * maps
