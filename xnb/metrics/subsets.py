@@ -184,7 +184,8 @@ def infidelity(
     Unit: score squared, 0 is best. With :math:`\beta \ge 0` the best scale for each input, a map is not judged by its
     unit; without, :math:`\beta = 1`, most of the number is that unit. A map of slopes has to be multiplied by what is
     taken away, `x` or `x - x.mean(...)`, first. A zero map, and one that points the wrong way, has the mean squared
-    drop; normalised, none has more.
+    drop; normalised, none has more. A constant map says that larger squares matter more, which is often true enough to
+    beat an honest map: look at it as a control.
 
     Args:
         samples: squares; of a table sets of features, of a bag sets of instances.
