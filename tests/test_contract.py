@@ -63,6 +63,21 @@ def test_keeps_dtype(name, dtype, model, x, target):
     assert attribute(model.to(dtype), x.to(dtype), target, name).dtype == dtype
 
 
+# Regions, coalitions and masks are planned on the processor, the same for every device, and then moved.
+PLANNED = set(
+    "attention_flow exact_shapley feature_ablation kernel_shap lime occlusion permutation_shapley rise "
+    "token_occlusion".split()
+)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - PLANNED))
+def test_makes_its_tensors_where_the_input_is(name, model, x, target):
+    """What names no device would land on "meta" here, as it would on the processor beside an accelerator's input."""
+    with torch.device("meta"):
+        a = attribute(model, x, target, name)
+    assert torch.equal(a, attribute(model, x, target, name))
+
+
 def state(model, x):
     hooks = [
         (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks, m._backward_pre_hooks) for m in model.modules()

@@ -96,6 +96,12 @@ class TestCaptum:
         ours = attribute(model, x, target, steps=32)
         torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-9)  # Captum rounds its nodes to float32
 
+    def test_integrated_gradients_with_equal_nodes(self, model, x, target):
+        """The midpoints and their weight of 1/32 are exact in float32."""
+        theirs = self.attr.IntegratedGradients(model).attribute(x, target=target, n_steps=32, method="riemann_middle")
+        ours = attribute(model, x, target, steps=32, quadrature="midpoint")
+        assert (ours - theirs).abs().max() <= 1e-10 * theirs.abs().max()
+
     def test_occlusion(self, model, x, target):
         theirs = self.attr.Occlusion(model).attribute(x, (2, 3, 3), strides=(2, 1, 1), target=target)
         ours = attribute(model, x, target, "occlusion", window=3, stride=1)
