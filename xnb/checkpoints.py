@@ -6,6 +6,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from tqdm.auto import tqdm
 from xnb import data, paths, weights
 from xnb.check import require
 from xnb.data import Split
-from xnb.models import SmallCNN
+from xnb.models import SmallCNN, bag_classifier, picture_classifier
 from xnb.train import cosine, evaluate, fit
 
 FOLDER = paths.DATA / "checkpoints"
@@ -36,6 +37,23 @@ class Recipe:
 RECIPES = {
     "smallcnn-shapes": Recipe(lambda: SmallCNN(3, 6), lambda: data.shapes(n=(6000, 1000)), 12, 3e-3),
     "smallcnn-digits": Recipe(lambda: SmallCNN(1, 10), data.digits, 20, 3e-3),
+}
+# Three trainings of attention pooling and of its twin that takes the mean: on bags, and on pictures, where the number
+# says how many cells further a cell sees.
+BAGS = {task: partial(data.bags, task) for task in ("single_positive", "four_bags", "positive_negative")}
+SHAPES = partial(data.shapes, n=(4000, 500))
+RECIPES |= {
+    f"{pool}-{task}-{seed}": Recipe(partial(bag_classifier, pool, K), BAGS[task], 20, 3e-3, seed)
+    for task, K in zip(BAGS, (2, 4, 2), strict=True)
+    for pool in ("attention", "mean")
+    for seed in range(3)
+}
+RECIPES |= {
+    f"{pool}{reach}-shapes-{seed}": Recipe(
+        partial(picture_classifier, pool, width=24, reach=reach), SHAPES, 12, 3e-3, seed
+    )
+    for pool, reach in (("attention", 0), ("attention", 1), ("attention", 2), ("attention", 4), ("mean", 2))
+    for seed in range(3)
 }
 
 
