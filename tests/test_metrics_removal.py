@@ -114,6 +114,16 @@ def test_quantus_road_counts_the_same_predictions(quantus):
     assert ours.unique().numel() > 2
 
 
+def test_quantus_road_counts_channels_as_pixels(quantus):
+    """On a colour picture it asks for pixels that do not exist; ours removes pixels, all channels at once."""
+    x, target = torch.rand(2, 3, 6, 6), torch.tensor([0, 1])
+    model = nn.Sequential(nn.Flatten(), nn.Linear(108, 2)).eval()
+    metric = quantus.ROAD(percentages=[50], disable_warnings=True)
+    with pytest.raises(IndexError):
+        metric(model=model, x_batch=x.numpy(), y_batch=target.numpy(), a_batch=x[:, :1].numpy())
+    assert road(model, x, target, x[:, :1]).isfinite().all()
+
+
 @pytest.mark.parametrize(
     ("knobs", "rule"),
     [({"steps": 0}, "steps"), ({"first": "best"}, "first"), ({"unit": "loss"}, "unit"), ({"impute": "x"}, "impute")],
