@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 import xnb
-from benchmarks import gradients, maps, relevance, removals  # noqa: F401  (they fill the list of rows)
+from benchmarks import gradients, maps, relevance, removals, scores, tables  # noqa: F401  (they fill the list of rows)
 from benchmarks.accuracy import accuracy
 from benchmarks.cases import ROWS, Row, matches
 from benchmarks.clock import Clock

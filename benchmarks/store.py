@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-LIBRARIES = "xnb torch torchvision numpy scikit-learn captum zennit grad-cam torchcam shap".split()
+LIBRARIES = "xnb torch torchvision numpy scikit-learn captum zennit grad-cam torchcam shap quantus".split()
 ABOUT = {
     "seconds": "of each call, by variant and round; all variants of a row run in turn within a round, forwards in one "
     "round and backwards in the next, after one warm-up; short calls are repeated and the mean is taken",
@@ -74,8 +74,14 @@ def read(path: Path) -> dict[str, dict]:
 
 
 def same(earlier: Mapping[str, object], now: Mapping[str, object]) -> bool:
-    """Whether rows of two runs may stand in one table: all but the date is equal."""
-    return {**earlier, "date": None} == {**now, "date": None}
+    """Whether rows of two runs may stand in one table: all is equal but the date, and libraries that came later."""
+    return without(earlier, {}) == without(now, earlier)
+
+
+def without(conditions: Mapping[str, object], earlier: Mapping[str, object]) -> dict[str, object]:
+    versions = conditions.get("versions", {})
+    known = earlier.get("versions", versions)
+    return {**conditions, "date": None, "versions": {name: v for name, v in versions.items() if name in known}}
 
 
 def conditions(device: str, threads: int, clock: str, rounds: int, tuned: bool, tiny: bool) -> dict[str, object]:

@@ -265,6 +265,14 @@ class TestStore:
         first.write()
         assert not self.results(tmp_path / "results.json", threads=1).resume()
 
+    def test_a_library_that_came_later_mixes_and_another_version_does_not(self, tmp_path):
+        first = self.results(tmp_path / "results.json", versions={"torch": "1"})
+        first.rows["a/b"] = {}
+        first.write()
+        assert self.results(tmp_path / "results.json", versions={"torch": "1", "quantus": "1"}).resume()
+        assert not self.results(tmp_path / "results.json", versions={"torch": "2", "quantus": "1"}).resume()
+        assert not self.results(tmp_path / "results.json", versions={"quantus": "1"}).resume()
+
     def test_runs_stand_side_by_side(self, tmp_path):
         for name in ("cpu", "cuda"):
             store.Results(tmp_path / "results.json", name, {}, {"a/b": {}}).write()

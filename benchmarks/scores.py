@@ -1,0 +1,79 @@
+"""Rows of metrics. What is removed, and how inputs are moved, is drawn by ours and given to the others too."""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks import judges
+from benchmarks.cases import Case, Peer, in_double, row
+from benchmarks.peers import sizes
+from benchmarks.workloads import Workload
+from xnb import metrics
+from xnb.methods.gradient import gradient
+from xnb.metrics.imputers import NOISE, noisy_linear
+from xnb.metrics.nearby import noise
+from xnb.metrics.subsets import squares
+from xnb.metrics.values import ranks, spread
+
+SETS, MOVES, RADIUS = 128, 10, 0.02
+HALF = {"prepared/default": 0.60, "memory": 0.2}
+
+
+@row("infidelity", cnn32=4)
+def infidelity(w: Workload) -> Case:
+    a, gone = gradient(w.model, w.x, w.target) * w.x, squares(w.x, SETS, 0)
+    settings = sizes("max_examples_per_batch", (len(w.x), 16, 32, 64, 128))
+    peer = Peer("captum", partial(judges.captum_infidelity, w, a, gone), HALF, settings)
+
+    def ours(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+        return metrics.infidelity(model, x, target, a.to(x), samples=SETS, normalise=False)
+
+    return Case(ours, (peer,), ((SETS + 1) * len(w.x), 0), referee=in_double(w, ours))
+
+
+@row("max_sensitivity", cnn32=8, vit32=4)
+def max_sensitivity(w: Workload) -> Case:
+    moves = RADIUS * noise(w.x, MOVES, 0, uniform=True)
+    settings = sizes("max_examples_per_batch", (len(w.x), 16, 32, 64))
+    captum = Peer("captum", partial(judges.captum_sensitivity, w, moves, judges.slope), HALF, settings)
+    quantus = Peer("quantus", partial(judges.quantus_sensitivity, w, moves), HALF, judges.batches(1, 4, 16))
+
+    def ours(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+        knobs = {"radius": RADIUS, "samples": MOVES, "same_prediction": False}
+        return metrics.max_sensitivity(model, x, target, gradient(model, x, target), method=gradient, **knobs)
+
+    return Case(ours, (captum, quantus), (0, (MOVES + 1) * len(w.x)), referee=in_double(w, ours))
+
+
+@row("mprt, slope", cnn32=8)
+def mprt(w: Workload) -> Case:
+    """Both draw the same parameters: a layer's are a function of its shape. Preparing every copy would cost more."""
+    w = judges.repeatable(w)
+    layers = len(metrics.copies.own_layers(w.model))
+
+    def ours(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+        found = metrics.mprt_curve(w.model, x, target, gradient(w.model, x, target), method=gradient)
+        return torch.stack(list(found.values()))
+
+    peer = Peer("quantus", partial(judges.quantus_mprt, w), {"prepared/default": 0.45}, judges.batches(1, 4, 16))
+    return Case(ours, (peer,), (0, (layers + 1) * len(w.x)), tolerance=1e-3)
+
+
+@row("noisy linear imputation", cnn32=16)
+def imputation(w: Workload) -> Case:
+    """A tenth to nine tenths of the pixels, the largest first."""
+    place = ranks(w.x.sum(1).flatten(1), 0)
+    removed = torch.stack([spread((place < share * place.shape[1]).to(w.x), w.x) for share in torch.arange(1, 10) / 10])
+    added = torch.randn(w.x.shape[1:], generator=torch.Generator().manual_seed(0)).to(w.x) * NOISE * removed
+
+    def ours(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+        return noisy_linear(x, removed)
+
+    def without_noise(found: Tensor) -> Tensor:
+        return found - added
+
+    goals = {"prepared/default": 0.45}
+    quantus = Peer("quantus", partial(judges.quantus_imputation, w, removed), goals, view=without_noise)
+    grad_cam = Peer("grad-cam", partial(judges.grad_cam_imputation, w, removed), goals, view=without_noise)
+    return Case(ours, (quantus, grad_cam), tolerance=1e-4)
