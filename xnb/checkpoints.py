@@ -17,8 +17,8 @@ from tqdm.auto import tqdm
 from xnb import data, paths, weights
 from xnb.check import require
 from xnb.data import Split
-from xnb.models import SmallCNN, bag_classifier, picture_classifier
-from xnb.train import cosine, evaluate, fit
+from xnb.models import SmallCNN, ViT, bag_classifier, picture_classifier
+from xnb.train import Schedule, cosine, evaluate, fit, warmed
 
 FOLDER = paths.DATA / "checkpoints"
 
@@ -32,6 +32,9 @@ class Recipe:
     count: int
     rate: float
     seed: int = 0
+    batch: int = 128
+    schedule: Schedule = cosine
+    stored: torch.dtype = torch.float32  # half of the digits is half of the file; the accuracy stated is that of these
 
 
 RECIPES = {
@@ -53,6 +56,16 @@ RECIPES |= {
         partial(picture_classifier, pool, width=24, reach=reach), SHAPES, 12, 3e-3, seed
     )
     for pool, reach in (("attention", 0), ("attention", 1), ("attention", 2), ("attention", 4), ("mean", 2))
+    for seed in range(3)
+}
+# Three trainings of a Transformer, and three of one with registers.
+RECIPES |= {
+    f"{kind}-shapes-{seed}": Recipe(
+        partial(ViT, width=48, overlap=2, waves=0.2, registers=registers),
+        partial(data.shapes, n=(9000, 1000)),
+        *(7, 3e-3, seed, 64, warmed, torch.float16),
+    )
+    for kind, registers in (("vit", 0), ("registers", 4))
     for seed in range(3)
 }
 
@@ -84,11 +97,13 @@ def make(name: str, folder: Path = FOLDER) -> dict:
         torch.manual_seed(recipe.seed)
         model = recipe.model()
     optimizer = AdamW(model.parameters(), lr=recipe.rate)
-    fit(model, split.train, split.test, count=recipe.count, optimizer=optimizer, schedule=cosine, seed=recipe.seed)
+    knobs = {"batch": recipe.batch, "schedule": recipe.schedule, "seed": recipe.seed}
+    fit(model, split.train, split.test, count=recipe.count, optimizer=optimizer, **knobs)
+    model.to(recipe.stored).float()
     facts = {"data": name.split("-")[1], "seed": recipe.seed, "epochs": recipe.count}
     facts |= {"accuracy": round(evaluate(model, split.test)[1], 4)}
     path = folder / f"{name}.safetensors"
-    weights.write(path, model.state_dict(), facts)
+    weights.write(path, model.to(recipe.stored).state_dict(), facts)
     return facts | {"parameters": sum(p.numel() for p in model.parameters()), "sha256": weights.sha256(path)}
 
 
