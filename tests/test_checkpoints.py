@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -38,6 +39,18 @@ def test_recipe_trains_and_stores(tmp_path, monkeypatch):
     entry = checkpoints.make("smallcnn-digits", tmp_path)
     assert entry["sha256"] == weights.sha256(tmp_path / "smallcnn-digits.safetensors")
     assert entry["accuracy"] > 0.5
+
+
+def test_half_of_the_digits_is_stored_and_judged(tmp_path, monkeypatch):
+    recipe = replace(checkpoints.RECIPES["smallcnn-digits"], count=2, batch=64, stored=torch.float16)
+    monkeypatch.setitem(checkpoints.RECIPES, "smallcnn-digits", recipe)
+    entry = checkpoints.make("smallcnn-digits", tmp_path)
+    kept, _ = weights.read(tmp_path / "smallcnn-digits.safetensors")
+    assert {tensor.dtype for tensor in kept.values()} == {torch.float16, torch.int64}
+    again = recipe.model().eval()
+    weights.load(again, tmp_path / "smallcnn-digits.safetensors")
+    assert next(again.parameters()).dtype == torch.float32
+    assert round(evaluate(again, recipe.data().test)[1], 4) == entry["accuracy"]
 
 
 def test_another_file_is_refused(tmp_path, monkeypatch):

@@ -59,10 +59,11 @@ RECIPES |= {
     for seed in range(3)
 }
 # Three trainings of a Transformer, and three of one with registers.
+MANY = partial(data.shapes, n=(9000, 1000))
 RECIPES |= {
     f"{kind}-shapes-{seed}": Recipe(
         partial(ViT, width=48, overlap=2, waves=0.2, registers=registers),
-        partial(data.shapes, n=(9000, 1000)),
+        MANY,
         *(7, 3e-3, seed, 64, warmed, torch.float16),
     )
     for kind, registers in (("vit", 0), ("registers", 4))
