@@ -13,7 +13,7 @@ LAYERS = [
     {"hooks"},
     {"prefix", "rewire", "incremental", "regions"},
     {"train", "summary", "receptive", "models", "runner", "methods", "prepare", "weightings"},
-    {"metrics"},
+    {"metrics", "objectives"},
     {"checkpoints", "explain", "lint", "adapters"},
     {"compare"},
     {"widgets"},

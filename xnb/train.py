@@ -19,6 +19,7 @@ from xnb.data.split import Part
 from xnb.score import logits
 
 Schedule = Callable[[float], float]
+Objective = Callable[[nn.Module, Part], tuple[Tensor, Tensor]]  # (model, inputs) -> what is minimised, logits
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ def warmed(progress: float) -> float:
     return min(1.0, 10 * progress) * cosine(progress)
 
 
+def cross_entropy(model: nn.Module, part: Part) -> tuple[Tensor, Tensor]:
+    """The objective that is meant where none is named: be right. In nats."""
+    out = model(part.x)
+    return F.cross_entropy(out, part.y), out
+
+
 def epochs(
     model: nn.Module,
     train: Part,
@@ -54,6 +61,7 @@ def epochs(
     schedule: Schedule | None = None,
     seed: int = 0,
     start: int = 0,
+    objective: Objective = cross_entropy,
 ) -> Iterator[Epoch]:
     """Train `model` in place on its own device, yielding after each pass over `train`.
 
@@ -68,6 +76,7 @@ def epochs(
         schedule: factor of the learning rate by the share of steps done, e.g. `cosine`.
         seed: order of the batches and dropout; pass n depends on (seed, n) alone, so that a run can be taken up.
         start: passes that are done already.
+        objective: what is minimised; `xnb.objectives` has some that also ask how the model is right.
 
     Raises:
         FloatingPointError: the loss is no longer finite; names the pass and the batch.
@@ -78,7 +87,7 @@ def epochs(
     for number in range(start + 1, count + 1):
         began = perf_counter()
         try:
-            loss, accuracy = _one_pass(model, train, optimizer, batch, schedule, seed, number, count)
+            loss, accuracy = _one_pass(model, train, optimizer, batch, schedule, seed, number, count, objective)
         finally:
             model.eval()
             optimizer.zero_grad()
@@ -94,6 +103,7 @@ def _one_pass(
     seed: int,
     number: int,
     count: int,
+    objective: Objective,
 ) -> tuple[float, float]:
     device = next(model.parameters()).device
     with torch.random.fork_rng():
@@ -104,15 +114,14 @@ def _one_pass(
         for done, rows in enumerate(steps):
             if schedule is not None:
                 _set_rate(optimizer, schedule((number - 1 + done / len(steps)) / count))
-            x, y = train.x[rows].to(device), train.y[rows].to(device)
-            out = model(x)
-            loss = F.cross_entropy(out, y)
+            part = train[rows].to(device)
+            loss, out = objective(model, part)
             _must_be_finite(loss, number, done + 1)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             total += loss.detach() * len(rows)
-            right += (out.argmax(1) == y).sum()
+            right += (out.argmax(1) == part.y).sum()
     return float(total / len(train)), float(right / len(train))
 
 

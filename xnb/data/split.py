@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -30,6 +31,11 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def to(self, device: torch.device) -> "Part":
+        """The same part on a device."""
+        fields = (self.x, self.y, self.masks, self.evidence, self.parts)
+        return Part(*(None if values is None else values.to(device) for values in fields))
 
     def __getitem__(self, rows: slice | Tensor) -> "Part":
         """The chosen rows, as a part again."""

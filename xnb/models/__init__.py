@@ -9,7 +9,9 @@ from xnb.models.attention import (
     picture_classifier as picture_classifier,
 )
 from xnb.models.cnn import SmallCNN as SmallCNN
+from xnb.models.ensemble import Ensemble as Ensemble
 from xnb.models.fastnet import FastNet as FastNet, IMAGENET_CLASSES as IMAGENET_CLASSES
+from xnb.models.local import BagNet as BagNet, BcosNet as BcosNet, plain as plain
 from xnb.models.mlp import Net as Net
 from xnb.models.preprocess import FASTNET as FASTNET, IMAGENET as IMAGENET, Preprocess as Preprocess
 from xnb.models.tabular import FeatureAttention as FeatureAttention, FeatureTransformer as FeatureTransformer
