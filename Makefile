@@ -12,6 +12,7 @@ help:
 	@echo "                  PROFILE=paper    the long runs;  DATASET=cifar10  other data"
 	@echo "                  FORCE=1          also what is up to date"
 	@echo "make lab        JupyterLab with the notebooks;  LAB_ARGS=\"--no-browser --port=9000\""
+	@echo "make app        the explorer as a web page, for pictures of your own;  APP_ARGS=\"--no-browser --port=9000\""
 	@echo "make test       lint, tests, and every notebook compared with its stored outputs"
 	@echo "make refresh    run the notebooks and store their outputs and figures;  NOTEBOOK=02"
 	@echo "make bench      time every kernel beside other libraries;  BENCH_ARGS=\"--quick --only lrp\""
@@ -39,6 +40,11 @@ refresh: $(INSTALLED)
 lab: $(INSTALLED)
 	@$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
 
+# Files of up to 5 MB are taken; larger ones must still come through to be refused in words.
+app: $(INSTALLED)
+	@$(BIN)/python -m voila app/explorer.ipynb --Voila.tornado_settings="{'websocket_max_message_size': 200000000}" \
+	  $(APP_ARGS)
+
 test: lint
 	@$(BIN)/python -m pytest
 
@@ -58,4 +64,4 @@ clean:
 	rm -rf build .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-.PHONY: help figures refresh lab test bench lint format clean
+.PHONY: help figures refresh lab app test bench lint format clean

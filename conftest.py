@@ -46,6 +46,7 @@ class Output(str):
 
 def pytest_configure(config):
     """Kernels write their figures to a new folder, never over the committed ones."""
+    config.addinivalue_line("markers", "slow: takes minutes; -m 'not slow' leaves it out")
     fresh = tempfile.TemporaryDirectory(prefix="xnb-figures-")
     os.environ["XNB_FIGURES"] = fresh.name
     config.add_cleanup(fresh.cleanup)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+LARGE = {"websocket_max_message_size": 200_000_000}  # so that large files arrive, and are refused in words
 STAND_IN = """#!/bin/sh
 case "$*" in
   --version) echo Python 3.10.2 ;;
@@ -63,6 +64,7 @@ def test_an_installation_that_broke_off_is_done_again(make, tmp_path):
         (["figures"], "xnb.runner figures"),
         (["figures", "NOTEBOOK=02", "FORCE=1"], "xnb.runner figures --notebook 02 --force"),
         (["figures", "PROFILE=paper", "DATASET=my data"], "xnb.runner figures --profile paper --dataset my data"),
+        (["app", "APP_ARGS=--port=9000"], f"voila app/explorer.ipynb --Voila.tornado_settings={LARGE} --port=9000"),
         (["refresh", "NOTEBOOK=00"], "xnb.runner refresh --notebook 00"),
         (["lab", "LAB_ARGS=--port=9000"], "jupyterlab --LabApp.default_url=/lab/tree/notebooks --port=9000"),
     ],
@@ -83,7 +85,7 @@ def test_an_old_python_is_refused(make, tmp_path):
 
 def test_help_names_every_command(make):
     commands = {line.split()[1] for line in make().stdout.splitlines() if line.startswith("make ")}
-    assert commands == {"figures", "lab", "test", "bench", "refresh", "lint", "clean"}
+    assert commands == {"figures", "lab", "app", "test", "bench", "refresh", "lint", "clean"}
 
 
 def test_continuous_integration_runs_the_tests():

@@ -106,7 +106,7 @@ def test_shares_make_a_map_in_another_unit_look_the_same():
 
 def test_methods_stand_beside_controls_and_pins_stay(panels):
     shown = panels["side_by_side"]
-    assert set(shown.controls["methods"].value) == {"gradient", "grad_cam", "edges", "random"}
+    assert shown.methods == ["gradient", "grad_cam", "edges", "random"]
     shown.pin("grad_cam")
     pinned = shown.pages["pinned"].value
     shown.controls["picture"].value = 2
@@ -118,12 +118,21 @@ def test_methods_stand_beside_controls_and_pins_stay(panels):
     assert "<img" not in shown.pages["pinned"].value
 
 
-def test_a_choice_of_no_method_is_said(panels):
+def test_methods_are_added_and_dropped(panels):
     shown = panels["side_by_side"]
-    was = shown.controls["methods"].value
-    shown.controls["methods"].value = ()
-    assert "choose at least one method" in shown.pages["view"].value
-    shown.controls["methods"].value = was
+    shown.controls["add"].value = "lrp"
+    assert shown.methods[-1] == "lrp"
+    assert len(shown.board.children) == 5
+    assert "lrp" in shown.pages["lrp"].value
+    shown.controls["add"].value = "gradient"  # is there already
+    assert len(shown.board.children) == 5
+    drop = shown.board.children[-1].children[1].children[1]
+    drop.click()
+    assert "lrp" not in shown.methods
+    for name in [*shown.methods]:
+        shown.drop(name)
+    assert shown.board.children == ()
+    assert 'role="alert"' not in shown.pages["view"].value
 
 
 def test_what_is_hidden_is_replaced_and_nothing_else(net, split):

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from traitlets import Bunch
 
-from xnb import plot
 from xnb.data import Part, Split
-from xnb.lint import lint
+from xnb.lint import verdict
 from xnb.progress import silently
-from xnb.registry import CARDS
+from xnb.registry import CARDS, METHODS
 from xnb.types import Model
 from xnb.widgets import knobs, page, still
 from xnb.widgets.panel import AUTOMATIC, Panel, choice, chosen, slider, tick
@@ -26,12 +25,12 @@ from xnb.widgets.state import (
     code,
     curves,
     end,
-    masked,
     original,
     picture,
     words,
 )
 from xnb.widgets.subject import Subject, subject
+from xnb.widgets.upload import picture as uploaded
 
 SCALES = [("ends at the largest value", "largest"), ("clipped: 99 % of the values", "clip"), ("held as it is", "held")]
 MOST = 6  # classes that are shown
@@ -39,6 +38,7 @@ FAMILIES = ("gradient", "rules", "cam", "attention", "perturbation", "control")
 OFF = "off"
 REMOVALS = [("not shown", OFF), ("to the mean colour", "mean"), ("to black", "zero"), ("to a blur", "blur")]
 REMOVALS += [("to what is around", "noisy_linear")]
+LARGE = 3 * 64 * 64  # numbers of an input from which on removal is shown when asked for
 KEPT = 64  # answers that are not asked for again
 
 
@@ -49,6 +49,8 @@ def explore(
     classes: Sequence[str] | None = None,
     method: str = "gradient_times_input",
     picture: int = 0,
+    methods: Sequence[str] | None = None,
+    upload: bool = False,
 ) -> "Explorer":
     """Explain single inputs and move everything: input, class, method, knobs, colours.
 
@@ -61,33 +63,40 @@ def explore(
         classes: their names; those of the split if omitted.
         method: which is shown first.
         picture: which input is shown first.
+        methods: those that are offered; trying all of them takes a minute with a large network.
+        upload: with a button for pictures of one's own, brought to the size of the others.
 
     Raises:
         ValueError: as `xnb.explain`; later refusals are shown in the widget.
     """
-    return Explorer(subject(model, data, classes), Question(picture=picture, method=method))
+    return Explorer(subject(model, data, classes), Question(picture=picture, method=method), methods, upload=upload)
 
 
 class Explorer(Panel):
     """See `explore`."""
 
-    def __init__(self, subject: Subject, start: Question) -> None:
-        self.subject, self.answers, self.own = subject, {}, {}
-        table = verdicts(subject)
+    def __init__(
+        self, subject: Subject, start: Question, methods: Sequence[str] | None = None, *, upload: bool = False
+    ) -> None:
+        self.subject, self.answers, self.own, self.refused = subject, {}, {}, ""
+        table = verdicts(subject, methods)
         classes = [(name, k) for k, name in enumerate(subject.classes)]
         controls = {
             "picture": slider(W.IntSlider, "picture", start.picture, 0, len(subject.x) - 1),
             "target": choice("class", [("what the model says", AUTOMATIC), *classes], start.target),
             "rather": choice("rather than", [("no other class", AUTOMATIC), *classes], start.rather),
-            "method": choice("method", offered(table["valid"]), start.method),
+            "method": choice("method", offered(table["valid"].astype(bool)), start.method),
             "knobs": W.VBox(),
             "scale": choice("colours", SCALES, "largest"),
             "opacity": slider(W.FloatSlider, "opacity", 1.0, 0, 1, 0.05),
             "normalised": tick("numbers as shares of the end of the scale", False),
             "outline": tick("outline of the true evidence", subject.masks is not None),
-            "removal": choice("removal", REMOVALS, "mean"),
-            "refused": W.HTML(page.reasons(table["reason"][~table["valid"]].to_dict())),
+            "removal": choice("removal", REMOVALS, "mean" if subject.x[0].numel() <= LARGE else OFF),
+            "refused": W.HTML(page.reasons(table["reason"][~table["valid"].astype(bool)].to_dict())),
         }
+        if upload:
+            controls = {"upload": W.FileUpload(accept="image/*", description="your picture"), **controls}
+            controls["upload"].observe(self.receive, "value")
         controls["outline"].disabled = subject.masks is None
         controls["scale"].observe(self.hold, "value")  # before the panel's own observers, which draw
         controls["method"].observe(self.turn, "value")
@@ -104,6 +113,19 @@ class Explorer(Panel):
             for knob in self.own[method].values():
                 self.follow(knob)
         self.controls["knobs"].children = [*self.own[method].values()]
+
+    def receive(self, change: Bunch) -> None:
+        """Show an uploaded picture, or why it cannot be shown."""
+        if not change.new:
+            return
+        try:
+            x = uploaded(bytes(change.new[-1]["content"]), tuple(self.subject.x.shape[2:]), self.subject.x.shape[1])
+        except ValueError as refusal:
+            self.refused = str(refusal)
+            return
+        self.subject = self.subject.joined(x)
+        self.controls["picture"].max = len(self.subject.x) - 1
+        self.controls["picture"].value = len(self.subject.x) - 1
 
     def hold(self, change: Bunch) -> None:
         """Keep the end of the scale where it was before."""
@@ -139,6 +161,10 @@ class Explorer(Panel):
         return picture(self.subject, self.question, self.answer(), self.look)
 
     def draw(self) -> Iterator[tuple[str, str]]:
+        if self.refused:
+            yield "view", page.message(self.refused)
+            self.refused = ""
+            return
         question, look, found = self.question, self.look, self.answer()
         yield "view", view(self.subject, question, found, look)
         yield "facts", facts(self.subject, found)
@@ -152,10 +178,8 @@ class Explorer(Panel):
     def still(self) -> Figure:
         question, look, found = self.question, self.look, self.answer()
         fig, axes = still.figure(3)
-        x, masks = self.subject.x[question.picture].cpu(), self.subject.masks
-        mask = masks[question.picture] if masks is not None else None
-        plot.picture(x, axes[0], title=said(self.subject, question, found))
-        plot.attribution(found.attribution[0].cpu(), axes[1], mask=mask, limit=end(found, look), title=question.method)
+        still.shown(original(self.subject, question, look), axes[0], said(self.subject, question, found))
+        still.shown(picture(self.subject, question, found, look), axes[1], question.method)
         still.shares(*likely(self.subject, found), axes[2])
         return fig
 
@@ -174,10 +198,11 @@ def likely(subject: Subject, found: Answer) -> tuple[list[str], NDArray]:
     return [subject.classes[k] for k in order], found.said[order]
 
 
-def verdicts(subject: Subject) -> pd.DataFrame:
-    """What `xnb.lint` says of each method."""
+def verdicts(subject: Subject, methods: Sequence[str] | None = None) -> pd.DataFrame:
+    """What `xnb.lint` says of each method, or of some."""
+    x, target = subject.input(0), subject.said(0).argmax()[None]
     with silently():
-        return lint(subject.model, subject.input(0))
+        return pd.DataFrame({name: verdict(subject.model, x, target, name) for name in methods or METHODS}).T
 
 
 def offered(valid: pd.Series) -> list[tuple[str, str]]:
@@ -192,7 +217,8 @@ def view(subject: Subject, question: Question, found: Answer, look: Look) -> str
     limit = end(found, look)
     bar = page.scale(1.0, unit=f"= {limit:.2g}") if look.normalised else page.scale(limit)
     caption, alt = said(subject, question, found), words(subject, question, found)
-    outline = "; outline: the true evidence" if masked(subject, look) else ""
+    known = look.outline and subject.mask(question.picture) is not None
+    outline = "; outline: the true evidence" if known else ""
     left = page.image(original(subject, question, look), f"{caption}{outline}", caption)
     above = f"{question.method} for {subject.classes[found.target]}{rather}"
     return page.row(left, page.column(page.image(picture(subject, question, found, look), alt, above), bar))

@@ -50,8 +50,10 @@ class Layers(Panel):
         controls = {
             "picture": slider(W.IntSlider, "picture", 0, 0, len(subject.x) - 1),
             "target": choice("class", classes, AUTOMATIC),
+            "row": slider(W.IntSlider, "row", names.index(first), 0, len(names) - 1),
             "layer": W.Select(options=options, value=first, rows=16, description="layer"),
         }
+        W.link((controls["row"], "value"), (controls["layer"], "index"))  # notebooks take arrow keys from a list
         controls["layer"].style.description_width, controls["layer"].layout.width = "36px", "99%"
         super().__init__(controls, ("facts", "filters", "maps", "field", "says"))
         self.refresh()

@@ -1,23 +1,26 @@
 """Several methods on one input, on one scale, beside controls that never saw the model."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import ipywidgets as W
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
+from traitlets import Bunch
 
 from xnb.data import Part, Split
 from xnb.types import Model
 from xnb.widgets import page, pixels, still
 from xnb.widgets.explore import offered, said, verdicts
 from xnb.widgets.panel import AUTOMATIC, Panel, button, choice, chosen, slider
-from xnb.widgets.state import Answer, Look, Question, answer, original, words
+from xnb.widgets.state import Answer, Look, Question, answer, original, outlined, words
 from xnb.widgets.subject import Subject, subject
 
 METHODS = ("gradient_times_input", "integrated_gradients", "grad_cam", "occlusion")
 CONTROLS = ("edges", "random")
+FREE = "random"  # asked where only the prediction is wanted
 SHARES, OWN, RAW = "share", "own", "raw"
 SCALES = [("shares of each map, one scale", SHARES), ("each to its own largest", OWN), ("raw numbers, one scale", RAW)]
 TILE = 160  # pixels: three stand side by side at 1024
@@ -44,30 +47,44 @@ class SideBySide(Panel):
 
     def __init__(self, subject: Subject, methods: Sequence[str]) -> None:
         self.subject, self.answers, self.pinned = subject, {}, {}
-        options = offered(verdicts(subject)["valid"])
+        options = offered(verdicts(subject)["valid"].astype(bool))
         known = [name for _, name in options]
         classes = [(name, k) for k, name in enumerate(subject.classes)]
-        first = [name for name in (*methods, *CONTROLS) if name in known]
+        self.methods = [name for name in dict.fromkeys((*methods, *CONTROLS)) if name in known]
         controls = {
             "picture": slider(W.IntSlider, "picture", 0, 0, len(subject.x) - 1),
             "target": choice("class", [("what the model says", AUTOMATIC), *classes], AUTOMATIC),
             "scale": choice("colours", SCALES, SHARES),
-            "methods": W.SelectMultiple(options=options, value=first, rows=14, description="methods"),
+            "add": choice("add", [("another method …", AUTOMATIC), *options], AUTOMATIC),
         }
-        controls["methods"].style.description_width = "76px"
-        controls["methods"].observe(self.arrange, "value")
+        controls["add"].observe(self.add, "value")
         self.board = W.Box(layout=W.Layout(display="flex", flex_flow="row wrap", grid_gap="10px", width="100%"))
         super().__init__(controls, ("view", "pinned"), after=[self.board])
         self.arrange()
         self.refresh()
 
-    def arrange(self, change: object = None) -> None:
-        """A tile for each method, with a button that pins it."""
+    def add(self, change: Bunch) -> None:
+        """One more method."""
+        if change.new != AUTOMATIC and change.new not in self.methods:
+            self.methods.append(change.new)
+            self.arrange()
+
+    def drop(self, name: str) -> None:
+        """One method less."""
+        self.methods.remove(name)
+        self.arrange()
+        self.refresh()
+
+    def arrange(self) -> None:
+        """A tile for each method, with buttons that pin it and take it away."""
         tiles = []
-        for name in self.controls["methods"].value:
+        for name in self.methods:
             self.pages.setdefault(name, W.HTML())
-            pin = button("pin", lambda name=name: self.pin(name), f"keep the map of {name} while you move on")
-            tiles.append(W.VBox([self.pages[name], pin]))
+            pin = button("pin", partial(self.pin, name), f"keep the map of {name} while you move on")
+            drop = button("drop", partial(self.drop, name), f"take {name} away")
+            for one in (pin, drop):
+                one.layout.min_width = "60px"
+            tiles.append(W.VBox([self.pages[name], W.HBox([pin, drop])]))
         self.board.children = tiles
 
     def pin(self, name: str) -> None:
@@ -88,7 +105,7 @@ class SideBySide(Panel):
 
     def ends(self) -> dict[str, float]:
         """Where the scale of each map ends, in its own unit."""
-        maps = {name: self.answer(name).heat for name in self.controls["methods"].value}
+        maps = {name: self.answer(name).heat for name in self.methods}
         return ends(maps, self.controls["scale"].value)
 
     def picture(self, name: str) -> NDArray[np.uint8]:
@@ -102,11 +119,8 @@ class SideBySide(Panel):
         return page.column(page.image(rgb, alt, name, TILE), page.note(note), width=f"{TILE}px")
 
     def draw(self) -> Iterator[tuple[str, str]]:
-        names = self.controls["methods"].value
-        if not names:
-            yield "view", page.message("side_by_side: choose at least one method\n  got: none\n  try: click a name")
-            return
-        question, found = self.question(names[0]), self.answer(names[0])
+        question = self.question(FREE)
+        found = self.answer(FREE)
         shown = page.image(original(self.subject, question, Look()), said(self.subject, question, found), width=TILE)
         likely = found.said.argsort()[::-1][:4]
         bars = page.bars([self.subject.classes[k] for k in likely], found.said[likely])
@@ -118,9 +132,9 @@ class SideBySide(Panel):
         return f"side_by_side: input {self.controls['picture'].value}. Run the cell to move it."
 
     def still(self) -> Figure:
-        names, limits = self.controls["methods"].value, self.ends()
+        names, limits = self.methods, self.ends()
         fig, axes = still.figure(len(names) + 1, 9.0, 1.8)
-        question = self.question(names[0])
+        question = self.question(FREE)
         still.shown(original(self.subject, question, Look()), axes[0], f"input {question.picture}")
         for ax, name in zip(axes[1:], names, strict=True):
             still.shown(tile(self.subject, self.question(name), self.answer(name), limits[name]), ax, "")
@@ -136,10 +150,11 @@ def ends(maps: dict[str, NDArray], scale: str) -> dict[str, float]:
     if scale == OWN:
         return {name: float(np.abs(heat).max()) or 1.0 for name, heat in maps.items()}
     if scale == RAW:
-        largest = max(float(np.abs(heat).max()) for heat in maps.values()) or 1.0
+        largest = max((float(np.abs(heat).max()) for heat in maps.values()), default=0) or 1.0
         return dict.fromkeys(maps, largest)
     total = {name: float(np.abs(heat).mean()) or 1.0 for name, heat in maps.items()}
-    share = max(float(np.percentile(np.abs(heat), 99)) / total[name] for name, heat in maps.items()) or 1.0
+    shares = [float(np.percentile(np.abs(heat), 99)) / total[name] for name, heat in maps.items()]
+    share = max(shares, default=0) or 1.0
     return {name: share * total[name] for name in maps}
 
 
@@ -147,4 +162,4 @@ def tile(subject: Subject, question: Question, found: Answer, end: float) -> NDA
     """One map with the outline of the true evidence."""
     size = pixels.shown_size(*subject.x.shape[2:])
     rgb = pixels.stretched(pixels.signed(found.heat, end), size)
-    return rgb if subject.masks is None else pixels.outlined(rgb, subject.masks[question.picture, 0])
+    return outlined(rgb, subject, question, Look())

@@ -103,11 +103,13 @@ def original(subject: Subject, question: Question, look: Look) -> NDArray[np.uin
     """The picture that is explained."""
     x = subject.x[question.picture]
     rgb = pixels.stretched(pixels.picture(x.cpu()), pixels.shown_size(*x.shape[1:]))
-    return pixels.outlined(rgb, subject.masks[question.picture, 0]) if masked(subject, look) else rgb
+    return outlined(rgb, subject, question, look)
 
 
-def masked(subject: Subject, look: Look) -> bool:
-    return look.outline and subject.masks is not None
+def outlined(rgb: NDArray[np.uint8], subject: Subject, question: Question, look: Look) -> NDArray[np.uint8]:
+    """With a line around the true evidence, where it is known and wanted."""
+    mask = subject.mask(question.picture) if look.outline else None
+    return rgb if mask is None else pixels.outlined(rgb, mask.cpu())
 
 
 def picture(subject: Subject, question: Question, found: Answer, look: Look) -> NDArray[np.uint8]:
@@ -117,7 +119,7 @@ def picture(subject: Subject, question: Question, found: Answer, look: Look) -> 
     rgb = pixels.stretched(pixels.signed(found.heat, end(found, look)), size)
     if look.opacity < 1:
         rgb = pixels.blended(rgb, pixels.stretched(pixels.picture(x.cpu()), size), look.opacity)
-    return pixels.outlined(rgb, subject.masks[question.picture, 0]) if masked(subject, look) else rgb
+    return outlined(rgb, subject, question, look)
 
 
 def curves(
@@ -139,6 +141,7 @@ def curves(
 def code(subject: Subject, question: Question, found: Answer, look: Look) -> list[str]:
     """Lines that make this map again, of `model` and `data`."""
     x, index = f"{subject.written}[{question.picture}:{question.picture + 1}]", found.target
+    x = "x" if subject.own(question.picture) else x  # an uploaded picture is in nobody's data
     model = "model"
     if question.rather is not None:
         model, index = f"contrast(model, {found.target}, {question.rather}, of={len(subject.classes)})", 0
@@ -174,6 +177,7 @@ def words(subject: Subject, question: Question, found: Answer) -> str:
 
 def inside(subject: Subject, question: Question, heat: NDArray) -> float | None:
     """Share of the magnitude that lies in the mask, where there is one and the map is as fine."""
-    if subject.masks is None or heat.shape != subject.masks.shape[2:] or not np.abs(heat).sum():
+    mask = subject.mask(question.picture)
+    if mask is None or heat.shape != mask.shape or not np.abs(heat).sum():
         return None
-    return float(np.abs(heat)[subject.masks[question.picture, 0].cpu().numpy()].sum() / np.abs(heat).sum())
+    return float(np.abs(heat)[mask.cpu().numpy()].sum() / np.abs(heat).sum())

@@ -2,10 +2,10 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from xnb.check import require
@@ -26,6 +26,7 @@ class Subject:
     masks: Masks | None = None
     evidence: Int[Tensor, "B N K"] | None = None
     features: tuple[str, ...] = ()
+    more: int = 0  # inputs at the end that were uploaded
 
     def input(self, row: int) -> Batch:
         """One input, as a batch."""
@@ -37,7 +38,19 @@ class Subject:
 
     def truth(self, row: int) -> str:
         """Name of the true class, or nothing where it is not known."""
-        return "" if self.y is None else self.classes[int(self.y[row])]
+        return "" if self.y is None or self.own(row) else self.classes[int(self.y[row])]
+
+    def mask(self, row: int) -> Bool[Tensor, "H W"] | None:
+        """The true evidence, where it is known."""
+        return None if self.masks is None or self.own(row) else self.masks[row, 0]
+
+    def own(self, row: int) -> bool:
+        """Whether the input was uploaded, so that nothing is known of it."""
+        return row >= len(self.x) - self.more
+
+    def joined(self, x: Batch) -> "Subject":
+        """The same with one input more."""
+        return replace(self, x=torch.cat([self.x, x.to(self.x)]), more=self.more + 1)
 
 
 def subject(model: Model, data: Split | Part | Tensor, classes: Sequence[str] | None = None) -> Subject:

@@ -1,0 +1,53 @@
+"""The same widgets in Notebook 7, and the explorer as an app in Voila, with pictures of people's own."""
+
+import io
+
+import numpy as np
+from driver import Notebook, Widget, until
+from PIL import Image
+
+
+def a_file(name, content):
+    return {"name": name, "mimeType": "image/png", "buffer": content}
+
+
+def test_notebook_7(opened):
+    book = opened("one", "notebooks")
+    book.run_all()
+    shown = book.widget("explore", 1)
+    shown.root.locator("img").first.wait_for(state="attached")
+    before = shown.picture()
+    shown.press("picture", "ArrowRight")
+    assert until(lambda: not np.array_equal(shown.picture(), before))
+    assert book.errors == []
+
+
+def test_the_app_takes_pictures_and_refuses_what_is_none(browser, voila):
+    book = Notebook(browser, voila)
+    shown = Widget(book.page, "explore", book.page.locator("body"))
+    shown.root.locator("img").first.wait_for()
+    before = shown.picture() if shown.root.locator('img[alt*="most for it"]').count() else None
+    assert before is not None
+    shown.choose("method", "gradient")
+    assert until(lambda: not np.array_equal(shown.picture(), before))
+
+    chooser = shown.root.locator("input[type=file]")
+    own = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)).save(own, "PNG")
+    chooser.set_input_files(a_file("mine.png", own.getvalue()))
+    assert until(lambda: shown.number("picture") == 6)
+    shown.root.get_by_text("input 6:").first.wait_for(state="attached")
+
+    for name, content, rule in (
+        ("broken.png", own.getvalue()[:500], "must be a whole PNG"),
+        ("words.png", b"no picture at all", "must be a whole PNG"),
+        ("large.png", bytes(6_000_000), "holds at most 5 MB"),
+        ("huge.png", bytes(15_000_000), "holds at most 5 MB"),
+    ):
+        chooser.set_input_files(a_file(name, content))
+        shown.root.get_by_role("alert").get_by_text(rule).wait_for()
+        shown.choose("colours", "clipped: 99 % of the values")
+        shown.choose("colours", "ends at the largest value")
+        assert until(lambda: shown.root.get_by_role("alert").count() == 0)
+    assert book.errors == []
+    book.page.close()
