@@ -130,7 +130,8 @@ def noisy(kind: str, per_eval: int | None) -> Method:
 def cam(layer: str) -> Method:
     def method(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
         grad_cam = captum.attr.LayerGradCam(model, model.get_submodule(layer))
-        small = grad_cam.attribute(x, target=target, relu_attributions=True).detach()
+        # without its ReLU, which may leave nothing of a picture: Quantus refuses maps of zeros, or of one sign
+        small = grad_cam.attribute(x, target=target, relu_attributions=False).detach().abs()
         return captum.attr.LayerAttribution.interpolate(small, x.shape[2:], "bilinear").expand_as(x).contiguous()
 
     return method
