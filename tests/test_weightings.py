@@ -106,7 +106,7 @@ def test_readers_are_the_formula():
     net, x, a = weightings.Readers(4, 3, 2, hidden=5), torch.randn(2, 6, 4), torch.rand(2, 6, 2)
     V, b = net.first.weight.view(2, 5, 4), net.first.bias.view(2, 5)
     for m in range(2):
-        pooled = sum(a[:, n, m, None] * torch.relu(x[:, n] @ V[m].T + b[m]) for n in range(6))
+        pooled = sum(a[:, n, m, None] * torch.tanh(x[:, n] @ V[m].T + b[m]) for n in range(6))
         torch.testing.assert_close(net(x, a)[:, m], pooled @ net.last[m])
 
 

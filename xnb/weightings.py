@@ -116,7 +116,7 @@ def renewed(model: nn.Module, seed: int = 0) -> nn.Module:
 class Readers(nn.Module):
     r"""Simple readers side by side, each of the same pieces under a weighting of its own that it cannot change.
 
-    .. math:: f_m = W_m \sum_n a_{nm}\, \mathrm{ReLU}(V_m x_n)
+    .. math:: f_m = W_m \sum_n a_{nm}\, \tanh(V_m x_n)
 
     No piece knows of another, so a weighting is worth as much to a reader as it says about which pieces matter.
     """
@@ -127,7 +127,7 @@ class Readers(nn.Module):
         self.last = nn.Parameter(torch.randn(readers, hidden, classes) / hidden**0.5)
 
     def forward(self, x: Float[Tensor, "B N F"], weights: Float[Tensor, "B N M"]) -> Float[Tensor, "B M K"]:
-        found = F.relu(self.first(x)).unflatten(2, (self.readers, -1))
+        found = torch.tanh(self.first(x)).unflatten(2, (self.readers, -1))
         return torch.einsum("bmd,mdk->bmk", torch.einsum("bnm,bnmd->bmd", weights, found), self.last)
 
 
