@@ -148,4 +148,9 @@ class TestComparison:
         assert list(step.get_xdata()) == [0, 9]
         assert [line.get_markerfacecolor() for line in points][2] == "white"
         assert [line.get_markerfacecolor() == plot.GREY for line in points] == [False, True, False]
-        assert [t.get_text() for t in ax.texts] == ["a", "b", "c"]
+        assert [t.get_text() for t in ax.texts] == ["b", "c", "a"]
+
+    def test_front_names_points_that_coincide_in_one_line(self, ax):
+        table = pd.DataFrame({"cost": [3.0, 3, 9], "value": [1.0, 1, 2], "front": [True, True, True]}, list("abc"))
+        plot.front(table, ax, cost="passes", value="gap")
+        assert [t.get_text() for t in ax.texts] == ["a, b", "c"]

@@ -67,7 +67,9 @@ def attribution(
     if under is not None:
         grey = np.asarray(under, dtype=float).mean(0)
         ax.imshow(grey, cmap="gray", vmin=-1.5, vmax=1, extent=_extent(heat), interpolation="nearest")
-    shown = ax.imshow(heat, cmap=SIGNED, vmin=-end, vmax=end, alpha=1 if under is None else 0.75)
+    shown = ax.imshow(
+        heat, cmap=SIGNED, vmin=-end, vmax=end, interpolation="nearest", alpha=1 if under is None else 0.75
+    )
     if mask is not None:
         outline(mask, ax)
     if colorbar:
@@ -206,7 +208,10 @@ def front(table: pd.DataFrame, ax: Axes, *, cost: str, value: str, controls: Col
         filled = "white" if not one["front"] else GREY if control else sns.color_palette("colorblind")[0]
         edge = GREY if control else sns.color_palette("colorblind")[0]
         ax.plot(one["cost"], one["value"], "s" if control else "o", markerfacecolor=filled, markeredgecolor=edge)
-        ax.annotate(name, (one["cost"], one["value"]), (5, 3), textcoords="offset points", fontsize=8)
+    height = np.ptp(table["value"]) / 30 or 1.0  # of a line of text: points that are nearer share one
+    for _, near in table.groupby([np.log1p(table["cost"]).round(1), (table["value"] / height).round()]):
+        place = near["cost"].iloc[0], near["value"].iloc[0]
+        ax.annotate(", ".join(near.index), place, (5, 3), textcoords="offset points", fontsize=8)
     ax.set_xscale("symlog", linthresh=1)
     ax.set(xlabel=cost, ylabel=value)
     ax.margins(0.1)
