@@ -17,8 +17,9 @@ from tqdm.auto import tqdm
 from xnb import data, paths, weights
 from xnb.check import require
 from xnb.data import Split
-from xnb.models import SmallCNN, ViT, bag_classifier, picture_classifier
-from xnb.train import Schedule, cosine, evaluate, fit, warmed
+from xnb.models import BagNet, BcosNet, Ensemble, SmallCNN, ViT, bag_classifier, picture_classifier, plain
+from xnb.objectives import focused, masking, right_reasons
+from xnb.train import Objective, Schedule, cosine, cross_entropy, evaluate, fit, warmed
 
 FOLDER = paths.DATA / "checkpoints"
 
@@ -35,6 +36,7 @@ class Recipe:
     batch: int = 128
     schedule: Schedule = cosine
     stored: torch.dtype = torch.float32  # half of the digits is half of the file; the accuracy stated is that of these
+    objective: Objective = cross_entropy
 
 
 RECIPES = {
@@ -69,6 +71,37 @@ RECIPES |= {
     for kind, registers in (("vit", 0), ("registers", 4))
     for seed in range(3)
 }
+# Before and after: what is said to make a network explainable, three trainings in each file.
+SMALL = partial(data.shapes, 24, n=(2000, 500))
+MARKED = partial(data.watermark, 0.95, 24, n=(2000, 500))
+FREE = partial(data.watermark, 0.5, 24, n=(2000, 500))
+POOLED = partial(picture_classifier, width=24, depth=3, reach=1)
+
+
+def three(make: Callable[[], nn.Module], source: Callable[[], Split], rate: float, **knobs: object) -> Recipe:
+    count = knobs.pop("count", 15)
+    return Recipe(partial(Ensemble, make, 3), source, count, rate, batch=64, stored=torch.float16, **knobs)
+
+
+RECIPES |= {
+    "plain-shapes24": three(plain, SMALL, 5e-3),
+    "early-shapes24": three(plain, SMALL, 5e-3, count=7),
+    "nonorm-shapes24": three(partial(plain, norm=False), SMALL, 3e-3),
+    "nobias-shapes24": three(partial(plain, bias=False), SMALL, 1e-2),
+    "neither-shapes24": three(partial(plain, norm=False, bias=False), SMALL, 1e-2),
+    "masking-shapes24": three(plain, SMALL, 5e-3, objective=masking()),
+    "bagnet-shapes24": three(BagNet, SMALL, 1e-2),
+    "bcos-shapes24": three(BcosNet, SMALL, 2e-3, count=25),
+    "marked-watermark": three(partial(plain, classes=2), MARKED, 5e-3),
+    "fined-watermark": three(partial(plain, classes=2), MARKED, 5e-3, objective=right_reasons(1e4, 2)),
+    "elsewhere-watermark": three(
+        partial(plain, classes=2), MARKED, 5e-3, objective=right_reasons(1e4, 2, elsewhere=True)
+    ),
+    "repaired-watermark": three(partial(plain, classes=2), FREE, 5e-3),
+    "attention-shapes24": three(POOLED, SMALL, 5e-3),
+    "focused-shapes24": three(POOLED, SMALL, 5e-3, objective=focused(0.1)),
+    "diffuse-shapes24": three(POOLED, SMALL, 5e-3, objective=focused(-0.5)),
+}
 
 
 def load(name: str) -> nn.Module:
@@ -97,9 +130,11 @@ def make(name: str, folder: Path = FOLDER) -> dict:
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         model = recipe.model()
-    optimizer = AdamW(model.parameters(), lr=recipe.rate)
-    knobs = {"batch": recipe.batch, "schedule": recipe.schedule, "seed": recipe.seed}
-    fit(model, split.train, split.test, count=recipe.count, optimizer=optimizer, **knobs)
+    knobs = {"batch": recipe.batch, "schedule": recipe.schedule, "objective": recipe.objective}
+    for seed, net in enumerate(model.members if isinstance(model, Ensemble) else [model], recipe.seed):
+        optimizer = AdamW(net.parameters(), lr=recipe.rate)
+        fit(net, split.train, split.test, count=recipe.count, optimizer=optimizer, seed=seed, **knobs)
+    model.eval()
     model.to(recipe.stored).float()
     facts = {"data": name.split("-")[1], "seed": recipe.seed, "epochs": recipe.count}
     facts |= {"accuracy": round(evaluate(model, split.test)[1], 4)}
