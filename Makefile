@@ -45,8 +45,12 @@ app: $(INSTALLED)
 	@$(BIN)/python -m voila app/explorer.ipynb --Voila.tornado_settings="{'websocket_max_message_size': 200000000}" \
 	  $(APP_ARGS)
 
+# Two processes, as nothing in either uses more than one core; the browser's report comes last.
 test: lint
-	@$(BIN)/python -m pytest
+	@mkdir -p build; $(BIN)/python -m pytest tests/browser > build/browser.log 2>&1 & browser=$$!; \
+	  trap "kill $$browser" INT TERM; $(BIN)/python -m pytest --ignore=tests/browser; rest=$$?; \
+	  echo "The browser tests, so far in build/browser.log:"; wait $$browser; browser=$$?; cat build/browser.log; \
+	  exit $$((rest || browser))
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -38,9 +38,9 @@ def browser():
 
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory):
-    """A copy of the notebooks and the app, and a notebook with every widget."""
+    """A copy of the notebooks, the app and the stored figures, and a notebook with every widget."""
     root = tmp_path_factory.mktemp("workplace")
-    for folder in ("notebooks", "app"):
+    for folder in ("notebooks", "app", "figures"):
         shutil.copytree(ROOT / folder, root / folder)
     cells = [SETUP, *(f"play = {line}\nplay" for line in WIDGETS.values())]
     write(root / "notebooks" / "widgets.ipynb", cells)
