@@ -19,6 +19,7 @@ from benchmarks.accuracy import accuracy
 from benchmarks.cases import ROWS, Row, matches
 from benchmarks.clock import Clock
 from benchmarks.growth import grow
+from benchmarks.latency import latency
 from benchmarks.measure import Plan, measure
 from benchmarks.store import ABOUT, Results, conditions, read
 from benchmarks.summary import extras, gains, suite, summarise, table
@@ -26,7 +27,7 @@ from benchmarks.workloads import load
 
 FOLDER = Path(__file__).parent
 BUILD = FOLDER.parent / "build"
-APART = ("accuracy", "growth")  # what is measured besides rows
+APART = ("accuracy", "growth", "latency")  # what is measured besides rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,6 +101,8 @@ def run(given: argparse.Namespace, results: Results, chosen: list[str]) -> None:
         elif name == "growth":
             figure = given.output.with_name("growth.png") if given.device == "cpu" and not given.tuned else None
             results.rows[name] = {"tasks": grow(clock, tiny=given.tiny, figure=figure)}
+        elif name == "latency":
+            results.rows[name] = {"milliseconds": latency()}
         else:
             results.rows[name] = measured(by_name[name], plan, given.tiny)
         results.suite = suite(results.rows)
@@ -135,6 +138,8 @@ def report(results: Results) -> None:
             say(f"failed: {name}: {variant}: {reason}")
     for budget in results.rows.get("accuracy", {}).get("budgets", []):
         say("error to exact Shapley values: " + ", ".join(f"{name} {value:.3g}" for name, value in budget.items()))
+    for name, ms in results.rows.get("latency", {}).get("milliseconds", {}).items():
+        say(f"from key to picture: {name}: " + ", ".join(f"{key} {value:.0f}" for key, value in ms.items()) + " ms")
     for name, task in results.rows.get("growth", {}).get("tasks", {}).items():
         say(f"growth with {task['of']}: slope {task['slope']:.2f}, goal {task['goal']} ({name})")
 

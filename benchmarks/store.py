@@ -27,6 +27,7 @@ ABOUT = {
     "difference": "max|ours - theirs| / max|theirs|, theirs at default settings; sampling methods draw differently",
     "error": "the same against the referee, the computation in double precision on the user's model; of sampling "
     "methods root mean square, against a run of ours with many times the samples and another seed, of the first input",
+    "milliseconds": "from a key press to the frame with the new map, on the clock of a page in JupyterLab in Chromium",
     "equal": "difference within the tolerance of the row; of sampling methods, our error at most twice theirs",
 }
 

@@ -6,6 +6,8 @@ import numpy as np
 from driver import Notebook, Widget, until
 from PIL import Image
 
+from benchmarks.latency import moves
+
 
 def a_file(name, content):
     return {"name": name, "mimeType": "image/png", "buffer": content}
@@ -60,3 +62,13 @@ def test_the_app_takes_pictures_and_refuses_what_is_none(browser, voila):
         assert until(lambda: shown.root.get_by_role("alert").count() == 0)
     assert book.errors == []
     book.page.close()
+
+
+def test_the_time_from_key_to_picture_is_taken(opened):
+    book = opened("one")
+    book.run_all()
+    shown = book.widget("explore", 1)
+    before = shown.picture()
+    assert all(0 < ms < 60_000 for ms in moves(shown, count=3))
+    assert shown.number("picture") == 3
+    assert not np.array_equal(shown.picture(), before)
