@@ -23,16 +23,27 @@ def cascade(
     Raises:
         ValueError: `model` is no module, `order` is unknown, or a layer is not in the model or has no parameters.
     """
+    for name, copy in dissolving(model, order=order, layers=layers, seed=seed):
+        yield name, deepcopy(copy)
+
+
+def dissolving(
+    model: nn.Module, *, order: Order = "top_down", layers: Sequence[str] | None = None, seed: int = 0
+) -> Iterator[tuple[str, nn.Module]]:
+    """`cascade` by one copy that changes from step to step: quicker, for those who are done with it by the next.
+
+    Raises:
+        ValueError: as `cascade`.
+    """
     require(order in ("top_down", "bottom_up"), "cascade: order must be top_down or bottom_up", order)
-    fresh, mixed = randomised(model, seed=seed).state_dict(), model.state_dict()
-    names = list(layers or own_layers(model))
+    fresh, copy = randomised(model, seed=seed).state_dict(), deepcopy(model)
+    state, names = copy.state_dict(), list(layers or own_layers(model))
     homes = {key: home(key, names) for key in fresh}
     for name in names[::-1] if order == "top_down" else names:
         known = name in homes.values()
         require(known, "cascade: a layer must be a module with parameters", name, f"one of {own_layers(model)[:6]}")
-        mixed = mixed | {key: fresh[key] for key in fresh if homes[key] == name}
-        copy = deepcopy(model)
-        copy.load_state_dict(mixed)
+        for key in (key for key in fresh if homes[key] == name):
+            state[key].copy_(fresh[key])  # a state shares its memory with the module
         yield name, copy
 
 

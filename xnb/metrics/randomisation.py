@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from xnb.check import require
 from xnb.ledger import remembering
-from xnb.metrics.copies import Order, cascade, own_layers, randomised
+from xnb.metrics.copies import Order, dissolving, own_layers, randomised
 from xnb.metrics.nearby import Method, nearby, noise
 from xnb.metrics.registry import metric
 from xnb.metrics.similarity import Similarity, alike
@@ -70,7 +70,7 @@ def mprt_curve(
     seed: int = 0,
 ) -> dict[str, Scores]:
     """Likeness of the map after each step of `mprt`, by the layer that became random last; knobs as there."""
-    copies = cascade(model, order=order, layers=layers, seed=seed)
+    copies = dissolving(model, order=order, layers=layers, seed=seed)
     steps = watched(copies, len(layers or own_layers(model)), "layer")
     return {name: alike(attribution, afresh(method, copy, x, target), x, similarity) for name, copy in steps}
 
