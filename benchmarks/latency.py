@@ -1,15 +1,9 @@
 """Milliseconds from a key press to the new picture, in a real JupyterLab in a real browser, as a person sees it."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import numpy as np
-from playwright.sync_api import sync_playwright
 
 from tests.browser import driver, servers
+from tests.browser.pages import page
 
 COUNT = 15  # moves of each, every one to a picture that was not shown before
 SETUP = """
@@ -36,30 +30,12 @@ def latency() -> dict[str, dict[str, float]]:
     """Median and ninth decile of each method, beside its goal; empty where there is no Chromium."""
     if servers.CHROMIUM is None:
         return {}
-    with page() as book:
+    with page([SETUP, *map(cell, GOALS)]) as book:
         found = {name: moves(book.widget("explore", 1 + k)) for k, name in enumerate(GOALS)}
     return {
         name: {"median": float(np.median(ms)), "ninth decile": float(np.quantile(ms, 0.9)), "goal": GOALS[name]}
         for name, ms in found.items()
     }
-
-
-@contextmanager
-def page() -> Iterator[driver.Notebook]:
-    """A notebook with an explorer for each method, run to its end."""
-    root = Path(tempfile.mkdtemp())
-    (root / "notebooks").mkdir()
-    servers.write(root / "notebooks" / "latency.ipynb", [SETUP, *map(cell, GOALS)])
-    try:
-        with servers.jupyterlab(root, servers.home(root / "home")) as (address, token), sync_playwright() as playwright:
-            browser = servers.chromium(playwright)
-            book = driver.Notebook(browser, f"{address}/doc/tree/notebooks/latency.ipynb?token={token}&reset")
-            book.run_all()
-            yield book
-            book.close()
-            browser.close()
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def cell(name: str) -> str:

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import nbformat
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 import xnb
 import xnb.adapters  # not loaded by `import xnb`
@@ -34,6 +34,12 @@ def test_the_picture_is_what_the_code_draws(tmp_path, monkeypatch):
         mpl.pyplot.close("all")
     mpl.use(backend)
     assert np.abs(grey(tmp_path / "readme.png") - grey(paths.ROOT / "figures" / "readme.png")).mean() < 1.5
+
+
+def test_the_explorer_moves():
+    with Image.open(paths.ROOT / "figures" / "explorer.gif") as film:
+        seen = {frame.convert("RGB").tobytes() for frame in ImageSequence.Iterator(film)}
+        assert len(seen) == film.n_frames >= 5
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
