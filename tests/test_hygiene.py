@@ -118,6 +118,17 @@ def figures_are_announced_read_and_checked(book):
     return [story for story in stories if [id for id in ids if id in story] != story]
 
 
+def a_widget_is_drawn_and_checked(book):
+    """From 01 on: cells `play`, with a picture that stays where no kernel runs, and `play-check`, before takeaways."""
+    found = {cell.id: cell for cell in book.cells if cell.id in ("play", "play-check", "takeaways")}
+    if book.cells[0].source.startswith("# 00 "):
+        return []
+    if list(found) != ["play", "play-check", "takeaways"]:
+        return [list(found)]
+    kept = [kind for output in found["play"].outputs for kind in output.get("data", {})]
+    return [] if "image/png" in kept and "assert" in found["play-check"].source else [kept]
+
+
 def figures_bear_the_id_of_their_cell(book):
     drawn = [(cell.id, ast.unparse(node.args[1])) for cell, node in calls(book, "savefig")]
     wanted = [(cell.id, repr(cell.id)) for cell in book.cells if cell.id.startswith("fig-")]
@@ -174,6 +185,8 @@ def good():
             new_code_cell('figures.savefig(fig, "fig-02-1", {"loss": loss})', id="fig-02-1"),
             words("read-1"),
             new_code_cell("print('ok')", id="check-1", outputs=[new_output("stream", text="ok\n")]),
+            new_code_cell("play", id="play", outputs=[new_output("display_data", {"image/png": "A"})]),
+            new_code_cell("assert play", id="play-check"),
             *map(words, PARTS[4:7]),
             new_code_cell("versions()", id="versions"),
         ],
@@ -224,6 +237,10 @@ BROKEN = [
     (figures_are_announced_read_and_checked, lambda book: book.cells.pop(6)),
     (figures_are_announced_read_and_checked, change(4, id="expect-2")),
     (figures_are_announced_read_and_checked, lambda book: book.cells.insert(4, book.cells.pop(5))),
+    (a_widget_is_drawn_and_checked, lambda book: book.cells.pop(8)),
+    (a_widget_is_drawn_and_checked, change(8, outputs=[])),
+    (a_widget_is_drawn_and_checked, change(9, source="print(play)")),
+    (a_widget_is_drawn_and_checked, lambda book: book.cells.insert(5, book.cells.pop(9))),
     (figures_bear_the_id_of_their_cell, change(5, source='figures.savefig(fig, "fig-02-2", {})')),
     (figures_bear_the_id_of_their_cell, change(5, source="plot.draw()")),
     (figures_bear_the_id_of_their_cell, write('figures.savefig(fig, "fig-02-1", {})')),
