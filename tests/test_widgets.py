@@ -17,7 +17,8 @@ from torch import nn
 
 import xnb
 from xnb import checkpoints, data, plot, regions
-from xnb.widgets import contrast, explore, page, pixels
+from xnb.models import Net
+from xnb.widgets import contrast, explore, page, pixels, record
 from xnb.widgets import knobs as knobs_of
 from xnb.widgets.panel import AUTOMATIC, Panel, chosen
 from xnb.widgets.state import Look, Question, answer, code, curves, end, original, picture, words
@@ -401,3 +402,45 @@ def test_a_network_without_layers_that_return_pictures(split):
     assert knobs_of.controls("grad_cam", shown)["layer"].options == (AUTOMATIC,)
     assert {"squares", "samples"} <= {one.description for one in knobs_of.controls("rise", shown).values()}
     assert knobs_of.controls("edges", shown) == {}
+
+
+@pytest.fixture(scope="module")
+def patients():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return explore(Net(30, classes=2).eval(), data.patients(), method="integrated_gradients")
+
+
+def test_rows_of_a_table_are_bars(patients):
+    part, features = data.patients().test, data.patients().features
+    before = patients.picture
+    assert before.shape[1] == 300  # two beside the controls
+    patients.controls["picture"].value = 3
+    assert before.shape == patients.picture.shape
+    assert (before != patients.picture).any()
+    map_ = patients.answer().attribution[0]
+    page_ = "".join(area.value for area in patients.pages.values())
+    assert f"at {features[int(map_.argmax())]}; least" in page_
+    assert "xnb.attribute(model, data.test.x[3:4]" in page_
+    mine = xnb.attribute(
+        patients.subject.model, part.x[3:4], torch.tensor([patients.answer().target]), "integrated_gradients"
+    )
+    torch.testing.assert_close(mine[0], map_)
+
+
+def test_every_method_and_removal_that_a_table_is_offered_works(patients):
+    assert [fill for _, fill in patients.controls["removal"].options] == ["off", "mean", "zero"]
+    for name in ("kernel_shap", "lrp", "feature_ablation", "input"):
+        patients.controls["method"].value = name
+        for fill in ("mean", "zero", "off"):
+            patients.controls["removal"].value = fill
+            assert not any('role="alert"' in area.value for area in patients.pages.values())
+    patients.controls["method"].value = "integrated_gradients"
+
+
+def test_bars_are_red_above_nothing_and_blue_below():
+    plot.style()  # as notebooks have it
+    rgb = record.drawn([1.0, -1.0, 0.0], ["up", "down", "nothing"], 1.0).astype(int)
+    red, blue = (np.argwhere((rgb[..., a] - rgb[..., b]) > 60).mean(0) for a, b in ((0, 2), (2, 0)))
+    assert red[0] < blue[0]  # the first feature is on top
+    assert red[1] > blue[1]

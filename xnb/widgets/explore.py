@@ -54,9 +54,9 @@ def explore(
 ) -> "Explorer":
     """Explain single inputs and move everything: input, class, method, knobs, colours.
 
-    Shown are the probabilities, the map on a scale symmetric around zero, its mask where one is known, what it cost,
-    and how fast the class is lost when what the map calls important is removed. Methods that are not right for the
-    model are listed with the reason, see `xnb.lint`.
+    Inputs are pictures, or rows of a table, whose maps are bars. Shown are the probabilities, the map on a scale
+    symmetric around zero, its mask where one is known, what it cost, and how fast the class is lost when what the map
+    calls important is removed. Methods that are not right for the model are listed with the reason, see `xnb.lint`.
 
     Args:
         data: the test part of a split, a part, or inputs alone.
@@ -91,13 +91,14 @@ class Explorer(Panel):
             "opacity": slider(W.FloatSlider, "opacity", 1.0, 0, 1, 0.05),
             "normalised": tick("numbers as shares of the end of the scale", False),
             "outline": tick("outline of the true evidence", subject.masks is not None),
-            "removal": choice("removal", REMOVALS, "mean" if subject.x[0].numel() <= LARGE else OFF),
+            "removal": choice("removal", removals(subject), "mean" if subject.x[0].numel() <= LARGE else OFF),
             "refused": W.HTML(page.reasons(table["reason"][~table["valid"].astype(bool)].to_dict())),
         }
         if upload:
             controls = {"upload": W.FileUpload(accept="image/*", description="your picture"), **controls}
             controls["upload"].observe(self.receive, "value")
         controls["outline"].disabled = subject.masks is None
+        controls["opacity"].disabled = subject.x.ndim == 2  # a table's row has nothing to lay its bars over
         controls["scale"].observe(self.hold, "value")  # before the panel's own observers, which draw
         controls["method"].observe(self.turn, "value")
         self.end = 1.0
@@ -177,7 +178,8 @@ class Explorer(Panel):
 
     def still(self) -> Figure:
         question, look, found = self.question, self.look, self.answer()
-        fig, axes = still.figure(3)
+        pictures = self.subject.x.ndim > 2
+        fig, axes = still.figure(3) if pictures else still.figure(3, width=9.0, height=5.0)
         still.shown(original(self.subject, question, look), axes[0], said(self.subject, question, found))
         still.shown(picture(self.subject, question, found, look), axes[1], question.method)
         still.shares(*likely(self.subject, found), axes[2])
@@ -240,6 +242,12 @@ def removal(subject: Subject, question: Question, found: Answer, impute: str) ->
     alt = ", ".join(f"{name}: mean {np.mean(values):.2f}" for name, values in lost.items())
     head = f"Probability of {subject.classes[found.target]} as pixels go"
     return page.lines(head, lost, alt=alt, across=f"from none to all pixels; area between {gap:+.2f}")
+
+
+def removals(subject: Subject) -> list[tuple[str, str]]:
+    """What may stand where something was: a table's row has no surroundings."""
+    pictures = subject.x.ndim == 4
+    return [(name, fill) for name, fill in REMOVALS if pictures or fill in (OFF, "mean", "zero")]
 
 
 def costs(found: Answer) -> dict[str, str]:

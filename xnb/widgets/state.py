@@ -15,7 +15,7 @@ from xnb.metrics.removal import curve
 from xnb.regions import grid
 from xnb.registry import CARDS, METHODS
 from xnb.types import Batch, Model
-from xnb.widgets import pixels
+from xnb.widgets import pixels, record
 from xnb.widgets.subject import Subject, contrast
 
 Scale = Literal["largest", "clip", "held"]
@@ -55,8 +55,9 @@ class Answer:
 
     @property
     def heat(self) -> NDArray:
-        """The map, summed over channels."""
-        return self.attribution[0].sum(0).cpu().numpy()
+        """The map, summed over channels; of a table's row as it is."""
+        a = self.attribution[0]
+        return (a.sum(0) if a.ndim > 1 else a).cpu().numpy()
 
 
 def answer(subject: Subject, question: Question) -> Answer:
@@ -100,8 +101,10 @@ def end(found: Answer, look: Look) -> float:
 
 
 def original(subject: Subject, question: Question, look: Look) -> NDArray[np.uint8]:
-    """The picture that is explained."""
+    """The picture that is explained, or the bars of a table's row."""
     x = subject.x[question.picture]
+    if x.ndim == 1:
+        return record.drawn(x.cpu(), subject.features, float(x.abs().max()) or 1.0)
     rgb = pixels.stretched(pixels.picture(x.cpu()), pixels.shown_size(*x.shape[1:]))
     return outlined(rgb, subject, question, look)
 
@@ -115,6 +118,8 @@ def outlined(rgb: NDArray[np.uint8], subject: Subject, question: Question, look:
 def picture(subject: Subject, question: Question, found: Answer, look: Look) -> NDArray[np.uint8]:
     """The explanation, over the picture where it is not opaque."""
     x = subject.x[question.picture]
+    if x.ndim == 1:
+        return record.drawn(found.heat, subject.features, end(found, look))
     size = pixels.shown_size(*x.shape[1:])
     rgb = pixels.stretched(pixels.signed(found.heat, end(found, look)), size)
     if look.opacity < 1:
@@ -151,13 +156,13 @@ def code(subject: Subject, question: Question, found: Answer, look: Look) -> lis
         for name, value in named(question)
         if name == "regions" or parameters[name].default != value
     ]
+    first = f'a = xnb.attribute({model}, {x}, torch.tensor([{index}]), "{question.method}"{"".join(knobs)})'
+    if found.heat.ndim == 1:
+        return [first, f"plot.bars({list(subject.features)}, a[0], plt.gca(), label='score')"]
     limit = end(found, look)
     under = f", under={x}[0]" if look.opacity < 1 else ""
     part, limit = (f"a[0] / {limit:.4g}", 1) if look.normalised else ("a[0]", f"{limit:.4g}")
-    return [
-        f'a = xnb.attribute({model}, {x}, torch.tensor([{index}]), "{question.method}"{"".join(knobs)})',
-        f"plot.attribution({part}, plt.gca(), limit={limit}{under})",
-    ]
+    return [first, f"plot.attribution({part}, plt.gca(), limit={limit}{under})"]
 
 
 def written(name: str, value: object, x: Batch) -> str:
@@ -169,10 +174,15 @@ def words(subject: Subject, question: Question, found: Answer) -> str:
     heat, name = found.heat, subject.classes[found.target]
     rather = "" if question.rather is None else f" rather than {subject.classes[question.rather]}"
     place = [np.unravel_index(pick(heat), heat.shape) for pick in (np.argmax, np.argmin)]
-    most, least = (f"{heat[at]:+.2g} at row {at[0] + 1}, column {at[1] + 1}" for at in place)
+    most, least = (f"{heat[at]:+.2g} at {where(subject, *map(int, at))}" for at in place)
     text = f"{question.method} ({CARDS[question.method].family}) for {name}{rather}: most for it {most}; least {least}"
     share = inside(subject, question, heat)
     return text + ("." if share is None else f"; {share:.0%} of the magnitude lies in the mask.")
+
+
+def where(subject: Subject, row: int, column: int | None = None) -> str:
+    """A pixel, or a feature by its name."""
+    return subject.features[row] if column is None else f"row {row + 1}, column {column + 1}"
 
 
 def inside(subject: Subject, question: Question, heat: NDArray) -> float | None:

@@ -73,7 +73,8 @@ def subject(model: Model, data: Split | Part | Tensor, classes: Sequence[str] | 
     written = "data" if isinstance(data, Tensor) else "data.x" if isinstance(data, Part) else "data.test.x"
     facts = () if isinstance(part, Tensor) else ("y", "masks", "evidence")
     more = {fact: getattr(part, fact) for fact in facts}
-    return Subject(own, x, tuple(names), written, **more, features=getattr(data, "features", ()))
+    features = tuple(getattr(data, "features", ())) or tuple(f"feature {j}" for j in range(x.shape[1]))
+    return Subject(own, x, tuple(names), written, **more, features=features)
 
 
 def private(model: Model) -> Model:
