@@ -91,3 +91,10 @@ def test_there_are_times_to_check_and_all_works_that_missed_are_named():
     assert len(SPEED) >= 10
     slower = {n for n, row in RESULTS.items() for line in row.get("lines", ()) if "prepared/best" in line["missed"]}
     assert slower == set(re.findall(r"`([^`]+/[a-z0-9]+)`", README.split("Slower than")[1].split("\n")[0]))
+
+
+def test_milliseconds_are_those_of_the_stored_run():
+    quick, slow = "gradient gradient_times_input lrp grad_cam", "integrated_gradients smoothgrad occlusion"
+    for names, end in ((quick, "for gradient"), (slow, "for integrated")):
+        medians = [RESULTS["latency"]["milliseconds"][name]["median"] for name in names.split()]
+        assert f"{min(medians):.0f} to {max(medians):.0f} ms {end}" in README
