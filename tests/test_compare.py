@@ -18,6 +18,7 @@ from xnb.compare import run
 from xnb.compare.plan import chosen, fingerprint, told
 from xnb.data import Part
 from xnb.methods.paths import integrated_gradients
+from xnb.metrics.copies import randomised
 
 CONTROLS = ["random", "constant", "input", "edges", "centre"]
 METHODS = ["gradient", "occlusion"]
@@ -169,6 +170,18 @@ class TestFailures:
         assert {metric for _, metric in found} == {"auc", "one_for_all"}
         assert "masks" in found["gradient", "auc"]
         assert "one number per input (5,)" in found["gradient", "one_for_all"]
+
+    def test_a_metric_that_asks_for_another_model(self, model, part):
+        name = "data_randomisation"
+        assert (
+            f'knobs={{"{name}": {{"other": net}}}}'
+            in self.errors(xnb.compare(model, part, ["gradient"], [name]))["gradient", name]
+        )
+        knobs = {name: {"other": randomised(model)}}
+        table = xnb.compare(model, part, ["gradient"], [name], knobs=knobs)
+        assert self.errors(table) == {}
+        assert (table.loc[table["method"] == "gradient", "value"] < 0.9).all()
+        assert (table.loc[table["method"] == "edges", "value"] > 0.99).all()  # it knows neither model
 
     @pytest.mark.parametrize(
         ("knobs", "says"),

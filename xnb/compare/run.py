@@ -153,6 +153,8 @@ def measure(
 
     def call() -> Tensor:
         require(asked.get("masks", part) is not None, "compare: this metric asks for masks, the data have none", None)
+        hint = 'knobs={"data_randomisation": {"other": net}}'  # within the rule, as a table keeps the first line
+        require(not takes(metric, "other"), f"compare: this metric asks for another model, {hint}", None)
         found = metric(model, part.x, target, explained.value, **asked)
         require(found.shape == (len(part),), f"compare: a metric returns one number per input ({len(part)},)", found)
         return found
