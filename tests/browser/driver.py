@@ -41,6 +41,12 @@ class Notebook:
         self.page.evaluate(f"async () => {{ await {kernel}.restart() }}")
         self.idle()
 
+    def ask(self, source):
+        """Run source in the notebook's kernel: what it replies."""
+        kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+        run = f"async code => (await {kernel}.requestExecute({{code}}).done).content"
+        return self.page.evaluate(run, source)
+
     def theme(self, name):
         self.page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
 

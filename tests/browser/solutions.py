@@ -1,0 +1,81 @@
+"""Answers to the exercises, by notebook: what stands in place of the lines that say None."""
+
+SOLUTIONS = {
+    "00": """
+colour, sign = 0.0, -1
+costs = {s: xnb.attribute(cat(fastnet), x, first, "occlusion", window=s, stride=16).max() for s in (96, 128, 160, 192)}
+side = next(s for s, cost in costs.items() if cost >= 1)
+""",
+    "01": """
+parameters = 3 * 16 * 25 + 16
+widths = (8, 16, 32)
+field = receptive.measured(models.SmallCNN(widths=widths).eval(), torch.zeros(1, 3, 128, 128), "stage3")[0]
+place = 3
+""",
+    "02": """
+rate, guess, loss = 0.1, 0.1, 50
+""",
+    "03": """
+values = [2, 2, 2]
+midpoints = next(n for n in range(8, 61) if gap(relu, steps=n, quadrature="midpoint").median() < 0.01)
+mine = lambda model, x, target: xnb.attribute(model, x, target, "integrated_gradients", baseline=GREY) ** 3
+""",
+    "04": """
+lost = 0.5
+def contributions(net, x, target):
+    weights, tokens = look(net, x)
+    return torch.einsum("bn,bnd,bd->bn", weights, tokens, net.head.weight[target])
+pool = lambda h, e: (e.sigmoid()[:, None] * h).sum(0)
+""",
+    "05": """
+tokens_needed = 6 * 48 + 1
+weights_used = 4 * 4 * (16**2 + 1) ** 2
+def contrast(net, x, own, other):
+    return xnb.attribute(net, x, own, "token_occlusion") - xnb.attribute(net, x, other, "token_occlusion")
+""",
+    "06": """
+patients = 125
+unit = (torch.arange(30) == everyone.features.index("worst area")).float()
+zero, one_more = (float(logits(nets["logistic", 0], few[[one]] + k * unit)) for k in (0, 1))
+shift = -zero / (one_more - zero)
+def shares(net, x):
+    with torch.no_grad(), hooks.captured(net, "0.pool.softmax", "0.embed") as seen:
+        net(x)
+    weights, tokens = seen["0.pool.softmax"], seen["0.embed"]
+    w = net[0].head.weight[0] - net[0].head.weight[1]
+    return weights.flatten(1) * (tokens @ w)
+""",
+    "07": """
+expected = (0.125, 0.125)
+flat = masks.flatten(1)
+dots = torch.zeros(flat.shape).scatter(1, flat.long().argmax(1, keepdim=True), 1.0).view(masks.shape)
+def disguised(model, x, target):
+    a = xnb.attribute(model, x, target, "edges")
+    return a * (2 * (torch.rand_like(a) < 0.5) - 1)
+""",
+    "08": """
+better_by = intervals(table, versus="gradient").set_index(["method", "metric"]).loc[("occlusion", "srg"), "mean"]
+better_by = round(better_by, 2)
+fooled = "max_sensitivity"
+def mixed(net, x, y):
+    maps = (xnb.attribute(net, x, y, name, **KNOBS[name]).sum(1, keepdim=True) for name in ("occlusion", "kernel_shap"))
+    return sum(a / a.abs().amax((1, 2, 3), keepdim=True) for a in maps) / 2
+""",
+    "09": """
+bar = math.floor(100 * full("fig-09-5", *BARS)["6"][1]) / 100
+calls = 1.0
+def telescope(net, x, y, n):
+    total = torch.zeros_like(x)
+    for k in range(n):
+        a, b = 0.5 + (x - 0.5) * k / n, 0.5 + (x - 0.5) * (k + 1) / n
+        step = (x - 0.5).abs() / (x - 0.5).abs().sum((1, 2, 3), keepdim=True)
+        total += step * (score(net, b, y) - score(net, a, y))[:, None, None, None]
+    return total
+""",
+    "10": """
+complete, share = {"nobias", "neither"}, 0.5
+def mine(model, part):
+    marks = part.parts == 2
+    return train.cross_entropy(model, data.Part(torch.where(marks, GREY, part.x), part.y))
+""",
+}
