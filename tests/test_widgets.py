@@ -428,6 +428,10 @@ def test_rows_of_a_table_are_bars(patients):
     torch.testing.assert_close(mine[0], map_)
 
 
+def test_features_without_names_are_counted():
+    assert subject(Net(3, classes=2).eval(), torch.rand(2, 3)).features == ("feature 0", "feature 1", "feature 2")
+
+
 def test_every_method_and_removal_that_a_table_is_offered_works(patients):
     assert [fill for _, fill in patients.controls["removal"].options] == ["off", "mean", "zero"]
     for name in ("kernel_shap", "lrp", "feature_ablation", "input"):

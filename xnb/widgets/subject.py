@@ -73,7 +73,8 @@ def subject(model: Model, data: Split | Part | Tensor, classes: Sequence[str] | 
     written = "data" if isinstance(data, Tensor) else "data.x" if isinstance(data, Part) else "data.test.x"
     facts = () if isinstance(part, Tensor) else ("y", "masks", "evidence")
     more = {fact: getattr(part, fact) for fact in facts}
-    features = tuple(getattr(data, "features", ())) or tuple(f"feature {j}" for j in range(x.shape[1]))
+    unnamed = tuple(f"feature {j}" for j in range(x.shape[1])) if x.ndim == 2 else ()
+    features = tuple(getattr(data, "features", ())) or unnamed
     return Subject(own, x, tuple(names), written, **more, features=features)
 
 
