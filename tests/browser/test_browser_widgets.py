@@ -200,10 +200,12 @@ def test_training_is_started_stopped_and_looked_back_on(widget):
     assert 1 <= shown.number("epoch") < 4
     shown.click("train")
     shown.root.get_by_text("Epoch 4 of 4").wait_for()
+    shown.root.get_by_text("after epoch 4").wait_for()  # the words come before the picture
     last = shown.picture()
     shown.press("epoch", "Home")
     shown.root.get_by_text("Before training.").wait_for()
-    assert until(lambda: differ(shown.picture(), last))
+    shown.root.get_by_text("after epoch 0").wait_for()
+    assert differ(shown.picture(), last)
     shown.drag("epoch", 1.0)
     assert until(lambda: not differ(shown.picture(), last))
 
