@@ -1,5 +1,7 @@
 """Refusals: one line that names the rule, one with what came, one that can be pasted."""
 
+from math import isfinite
+
 from torch import Tensor
 
 
@@ -16,3 +18,8 @@ def require(ok: bool, rule: str, got: object, hint: str = "", *, error: type[Exc
     if not ok:
         way_out = f"\n  try: {hint}" if hint else ""
         raise error(f"{rule}\n  got: {describe(got)}{way_out}")
+
+
+def finite(x: Tensor) -> bool:
+    """Whether no value is infinite or NaN. A finite sum says so in one pass; only a sum may also overflow."""
+    return isfinite(x.detach().sum()) or bool(x.isfinite().all())

@@ -4,7 +4,7 @@ Rules belong to functions, not to modules: `F.relu` in the middle of a forward m
 in-place ReLU and a module that is used twice are seen like everything else. What cannot be seen is refused.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,11 +34,14 @@ class Call:
     args: tuple
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     known: Tensor | None = None  # its value, where it has been computed already
+    summed: Tensor | None = None  # the same on the graph, as what the `counted` first argument adds up to
 
     def value(self) -> Tensor:
         """What the call returns, without a graph."""
+        if self.known is not None:
+            return self.known
         with torch.no_grad():
-            return self.on() if self.known is None else self.known
+            return self.on()
 
     @staticmethod
     def traced(value: object) -> bool:
@@ -73,19 +76,39 @@ def replaced(value: Tensor, carrier: Tensor, factor: Tensor | None = None) -> Te
     return Replaced.apply(value.detach(), carrier, None if factor is None else factor.detach())
 
 
+class _Counted(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, amounts: Tensor) -> Tensor:
+        ctx.save_for_backward(amounts)
+        return amounts.view_as(amounts)
+
+    @staticmethod
+    def backward(ctx: Any, arriving: Tensor) -> tuple[Tensor, None]:
+        return arriving.mul_(*ctx.saved_tensors), None
+
+
+def counted(x: Tensor, amounts: Tensor | None = None) -> Tensor:
+    """`amounts` in place of x (itself if omitted), which backward multiplies what arrives by: a slope becomes a share.
+
+    In place: only for functions whose backward step makes something new, as those with weights do.
+    """
+    return _Counted.apply(x, x.detach() if amounts is None else amounts)
+
+
 class _OnlyPositive(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, value: Tensor) -> Tensor:
+    def forward(ctx: Any, value: Tensor, own: bool) -> Tensor:
+        ctx.own = own
         return value.view_as(value)
 
     @staticmethod
-    def backward(ctx: Any, arriving: Tensor) -> Tensor:
-        return arriving.clamp(min=0)
+    def backward(ctx: Any, arriving: Tensor) -> tuple[Tensor, None]:
+        return (arriving.clamp_min_(0) if ctx.own else arriving.clamp_min(0)), None
 
 
-def only_positive(value: Tensor) -> Tensor:
-    """`value`, which hands back only what is positive of what arrives."""
-    return _OnlyPositive.apply(value)
+def only_positive(value: Tensor, *, own: bool = False) -> Tensor:
+    """`value`, which hands back only what is positive of what arrives; in place if that is its `own`, no one else's."""
+    return _OnlyPositive.apply(value, own)
 
 
 def native(call: Call) -> Any:
@@ -128,18 +151,18 @@ class _Rewired(TorchFunctionMode):
         self.rules, self.who, self.others, self.pending = rules, who, others, pending
 
     def __torch_function__(self, function: Callable, types: object, args: tuple = (), kwargs: Any = None) -> Any:
-        name, kwargs = function.__name__, dict(kwargs or {})
-        result = self.answer(function, name, args, kwargs)
+        kwargs = kwargs or {}
+        given = _tensors((*args, *kwargs.values()))
+        for tensor in given:
+            _seen(tensor, self.who)
+        if any(getattr(tensor, "_traced", False) for tensor in given):
+            return self.answer(function, function.__name__, args, kwargs)
+        result = function(*args, **kwargs)
         for tensor in _tensors(result):
-            _mark(tensor, traced=getattr(tensor, "_traced", False))
+            _mark(tensor, traced=False)
         return result
 
     def answer(self, function: Callable, name: str, args: tuple, kwargs: dict) -> Any:
-        given = list(_tensors((args, tuple(kwargs.values()))))
-        for tensor in given:
-            _seen(tensor, self.who)
-        if not any(getattr(tensor, "_traced", False) for tensor in given):
-            return function(*args, **kwargs)
         if name in WRITTEN_OUT and "softmax" in self.rules:
             with self:  # step by step, each step by its rule
                 return written_out(name, args, kwargs)[0]
@@ -147,7 +170,7 @@ class _Rewired(TorchFunctionMode):
         if name not in self.rules and self.others is None:
             return self.asked(name, function(*args, **kwargs))
         if not (name == "batch_norm" and hasattr(args[0], "_pending")):
-            args = tuple(self.settled(value) for value in args)
+            args = tuple(map(self.settled, args))
         call = Call(name, function, args, kwargs)
         result = self.wait(call) if name in self.pending else self.rules.get(name, self.others)(call)
         for tensor in _tensors(result):
@@ -167,14 +190,14 @@ class _Rewired(TorchFunctionMode):
 
     def asked(self, name: str, result: Any) -> Any:
         """A size or a type may be asked for; a tensor without a rule may not be made."""
-        values = next(_tensors(result), None) is not None
-        require(not values, f"{self.who}: every function of the model needs a rule", f"{name}()", WITHOUT_RULES)
+        require(
+            not _tensors(result), f"{self.who}: every function of the model needs a rule", f"{name}()", WITHOUT_RULES
+        )
         return result
 
     def wait(self, call: Call) -> Tensor:
-        known = call.value()
-        value = replaced(known, call.args[0])  # on the graph, or code that cannot be seen could lose it unnoticed
-        value._pending = replace(call, known=known)
+        value = call.on(counted(call.args[0]))
+        value._pending = replace(call, known=value.detach(), summed=value)
         return value
 
     def settled(self, value: Any) -> Any:
@@ -189,12 +212,11 @@ class _Rewired(TorchFunctionMode):
         return value._settled
 
 
-def _tensors(values: object) -> Iterator[Tensor]:
+def _tensors(values: object) -> list[Tensor]:
     if isinstance(values, Tensor):
-        yield values
-    elif isinstance(values, list | tuple):
-        for value in values:
-            yield from _tensors(value)
+        return [values]
+    nested = values if isinstance(values, list | tuple) else ()
+    return [tensor for value in nested for tensor in ([value] if isinstance(value, Tensor) else _tensors(value))]
 
 
 def _mark(tensor: Tensor, *, traced: bool) -> None:
@@ -203,8 +225,8 @@ def _mark(tensor: Tensor, *, traced: bool) -> None:
 
 def _seen(tensor: Tensor, who: str) -> None:
     """Refuse tensors made where no function can be seen, and those that were overwritten in place."""
-    unseen = tensor.grad_fn is not getattr(tensor, "_made_by", None)
-    maker = f"a {type(tensor.grad_fn).__name__}"
-    require(not unseen, f"{who}: every function of the model must be seen", maker, "model = compiled_model._orig_mod")
-    lost = getattr(tensor, "_overwritten", False)
-    require(not lost, f"{who}: a tensor may not be used after it was overwritten in place", tensor, "inplace=False")
+    if tensor.grad_fn is not getattr(tensor, "_made_by", None):
+        maker = f"a {type(tensor.grad_fn).__name__}"
+        require(False, f"{who}: every function of the model must be seen", maker, "model = compiled_model._orig_mod")
+    if getattr(tensor, "_overwritten", False):
+        require(False, f"{who}: a tensor may not be used after it was overwritten in place", tensor, "inplace=False")

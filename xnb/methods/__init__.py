@@ -1,6 +1,6 @@
 """All methods share one signature, `method(model, x, target, *, knobs) -> Attribution`, and no state."""
 
-from xnb.check import require
+from xnb.check import finite, require
 from xnb.methods import (
     attention as attention,
     cam as cam,
@@ -33,7 +33,7 @@ def attribute(
         ValueError: unknown `method`, non-finite `x` or result, or anything `xnb.score.score` refuses.
     """
     function = find(method)
-    require(bool(x.isfinite().all()), "attribute: x must be finite", x, "x = x.nan_to_num()")
+    require(finite(x), "attribute: x must be finite", x, "x = x.nan_to_num()")
     result = function(model, x, target, **knobs).detach()
-    require(bool(result.isfinite().all()), f"{method}: attribution must be finite", result)
+    require(finite(result), f"{method}: attribution must be finite", result)
     return result

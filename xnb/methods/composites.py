@@ -1,44 +1,30 @@
 """Rules of layer-wise relevance propagation, and the tables that say which function follows which rule.
 
 A rule returns the value of one call on a graph of its own, along which backward hands relevance from output j to
-inputs i: in proportion to what i added to j. Rules differ in what they count as added, z_ij:
-
-    R_i = sum_j  z_ij / (z_j + eps sign z_j)  R_j,    z_j = sum_i z_ij.
+inputs i: in proportion to what i added to j.
 """
 
 import inspect
 from collections.abc import Callable
-from functools import partial, reduce
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from xnb.check import require
-from xnb.rewire import WITHOUT_RULES, Call, Replaced, Rule, Rules, native, replaced
+from xnb.methods.proportion import ALL, EPSILON, Divided, proportional
+from xnb.rewire import WITHOUT_RULES, Call, Rule, Rules, counted, native, replaced
 
-ALL = 1.0  # the share of a group that is the only one
-EPSILON = 1e-6  # keeps denominators from zero and absorbs what is weaker
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 AFFINE = (*CONVOLUTIONS, "linear")
 ACTIVATIONS = tuple("relu relu6 hardtanh leaky_relu elu celu selu sigmoid tanh softplus silu gelu".split())
 AVERAGES = tuple("avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d mean sum".split())
 MAXIMA = ("max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool2d")
-Part = tuple[Tensor, Tensor, Tensor]  # inputs, weight, bias: what they add up to is one term of z
-Shares = Callable[[Tensor, Tensor, Tensor, Tensor], list[tuple[Tensor | float, list[Part]]]]
-
-
-def reciprocal(z: Tensor, *, positive: bool = False) -> Tensor:
-    """1 / (z + eps sign z); in place after the first step, as these passes cost what the arithmetic itself costs."""
-    if positive:
-        return z.detach().add(EPSILON).reciprocal_()
-    return torch.copysign(z.new_tensor(EPSILON), z.detach()).add_(z.detach()).reciprocal_()
-
-
-def times(x: Tensor, part: Tensor | None = None) -> Tensor:
-    """`part` of the input (all of it if omitted), whose relevance is what arrives times `part`."""
-    part = x.detach() if part is None else part
-    return replaced(part, x, part)
+Pick = Callable[[Tensor], Tensor]
+Share = tuple[Tensor | float, Tensor, Tensor, Tensor]  # of the relevance, for what inputs, weight and bias add up to
+Shares = Callable[[Tensor, Tensor, Tensor, Tensor], list[Share]]  # inputs, weight, bias, value ->
 
 
 def affine(call: Call) -> Call:
@@ -47,7 +33,7 @@ def affine(call: Call) -> Call:
     weight, bias = given["weight"].detach(), given.get("bias")
     bias = weight.new_zeros(len(weight)) if bias is None else bias.detach()
     rest = {name: value for name, value in call.kwargs.items() if name not in {"input", "weight", "bias"}}
-    return Call(call.name, call.function, (given["input"], weight, bias, *call.args[3:]), rest, call.known)
+    return replace(call, args=(given["input"], weight, bias, *call.args[3:]), kwargs=rest)
 
 
 def folded(norm: Call, before: Call) -> Call:
@@ -63,52 +49,67 @@ def folded(norm: Call, before: Call) -> Call:
     return Call(before.name, before.function, args, before.kwargs, norm.value())
 
 
-def shared(call: Call, shares: Shares, *, positive: bool = False) -> Tensor:
-    """The call's value; its relevance goes to each group of parts by the group's share; `positive` parts add up so."""
+def shared(call: Call, shares: Shares, *, amounts: Tensor | None = None, positive: bool = False) -> Tensor:
+    """The call's value; its relevance is divided by `shares`, inputs count as `amounts`, and sums may be `positive`."""
     call = affine(call)
     x, weight, bias, *_ = call.args
-    value, carriers = call.value(), []
-    for share, parts in shares(x.detach(), weight, bias, value):
-        z = reduce(torch.add, [call.on(times(x, part), w, b) for part, w, b in parts])
-        carriers += [z, reciprocal(z, positive=positive) if share is ALL else reciprocal(z).mul_(share)]
-    return Replaced.apply(value, *carriers)
+    value, terms = call.value(), shares(counted(x, amounts), weight, bias, call.value())
+    sums = [call.on(inputs, w, b + EPSILON if positive else b) for _, inputs, w, b in terms]
+    return Divided.apply(value, positive, tuple(share for share, *_ in terms), *sums)
 
 
-def halves(x: Tensor, above: Tensor, below: Tensor, bias: Tensor) -> list[Part]:
-    """Positive inputs with one weight, negative ones with another; behind a ReLU there are none and half the work."""
-    if not x.numel() or float(x.amin()) >= 0:
-        return [(x, above, bias)]
-    return [(x.clamp(min=0), above, bias), (x.clamp(max=0), below, torch.zeros_like(bias))]
+def raising(x: Tensor) -> Tensor:
+    return x.clamp_min(0)
 
 
-def _z_plus(x: Tensor, w: Tensor, b: Tensor, value: Tensor) -> list[tuple[Tensor | float, list[Part]]]:
-    return [(ALL, halves(x, w.clamp(min=0), w.clamp(max=0), b.clamp(min=0)))]
+def lowering(x: Tensor) -> Tensor:
+    return x.clamp_max(0)
 
 
-def _alpha_beta(
-    x: Tensor, w: Tensor, b: Tensor, value: Tensor, *, alpha: float = 2.0
-) -> list[tuple[Tensor | float, list[Part]]]:
-    up, down = (w.clamp(min=0), b.clamp(min=0)), (w.clamp(max=0), b.clamp(max=0))
-    return [(alpha, halves(x, up[0], down[0], up[1])), (1 - alpha, halves(x, down[0], up[0], down[1]))]
+def halves(x: Tensor, weight: Tensor, above: Pick, below: Pick) -> tuple[Tensor, Tensor]:
+    """Positive inputs with one pick of the weight, negative ones with another; behind a ReLU there are none of those.
+
+    Both in one call, as twice as many inputs: that costs little more than one half.
+    """
+    if not x.numel() or float(x.detach().amin()) >= 0:
+        return x, above(weight)
+    axis = 1 if weight.ndim > 2 else x.ndim - 1
+    groups = x.unflatten(axis, (x.shape[axis] // weight.shape[1], -1))
+    both = torch.cat([raising(groups), lowering(groups)], axis + 1).flatten(axis, axis + 1)
+    return both, torch.cat([above(weight), below(weight)], 1)
 
 
-def _gamma(
-    x: Tensor, w: Tensor, b: Tensor, value: Tensor, *, gamma: float = 0.25
-) -> list[tuple[Tensor | float, list[Part]]]:
-    up, down = w + gamma * w.clamp(min=0), w + gamma * w.clamp(max=0)
+def _z_plus(x: Tensor, w: Tensor, b: Tensor, value: Tensor) -> list[Share]:
+    return [(ALL, *halves(x, w, raising, lowering), raising(b))]
+
+
+def _alpha_beta(x: Tensor, w: Tensor, b: Tensor, value: Tensor, *, alpha: float = 2.0) -> list[Share]:
     return [
-        ((value > 0).to(value), halves(x, up, down, b + gamma * b.clamp(min=0))),
-        ((value < 0).to(value), halves(x, down, up, b + gamma * b.clamp(max=0))),
+        (alpha, *halves(x, w, raising, lowering), raising(b)),
+        (1 - alpha, *halves(x, w, lowering, raising), lowering(b)),
     ]
 
 
-def _flat(x: Tensor, w: Tensor, b: Tensor, value: Tensor) -> list[tuple[Tensor | float, list[Part]]]:
-    return [(ALL, [(torch.ones_like(x), torch.ones_like(w), torch.zeros_like(b))])]
+def _gamma(x: Tensor, w: Tensor, b: Tensor, value: Tensor, *, gamma: float = 0.25) -> list[Share]:
+    def up(t: Tensor) -> Tensor:
+        return t + gamma * raising(t)
+
+    def down(t: Tensor) -> Tensor:
+        return t + gamma * lowering(t)
+
+    return [
+        ((value > 0).to(value), *halves(x, w, up, down), up(b)),
+        ((value < 0).to(value), *halves(x, w, down, up), down(b)),
+    ]
+
+
+def _flat(x: Tensor, w: Tensor, b: Tensor, value: Tensor) -> list[Share]:
+    return [(ALL, x, torch.ones_like(w), torch.zeros_like(b))]
 
 
 def epsilon(call: Call) -> Tensor:
     """z_ij = x_i w_ij as added; the bias absorbs its share (doi:10.1371/journal.pone.0130140)."""
-    return summed(affine(call))
+    return summed(call)
 
 
 def z_plus(call: Call) -> Tensor:
@@ -128,13 +129,12 @@ def gamma(call: Call, gamma: float = 0.25) -> Tensor:
 
 def flat(call: Call) -> Tensor:
     """z_ij = 1: every input that reaches j gets the same (arXiv:1902.10178)."""
-    return shared(call, _flat)
+    return shared(call, _flat, amounts=torch.ones_like(call.args[0]), positive=True)
 
 
 def summed(call: Call) -> Tensor:
     """Epsilon rule of any function that is linear in its first input, up to a constant."""
-    z = call.on(times(call.args[0]))
-    return replaced(z, z, reciprocal(z))
+    return proportional(call, call.args[0])
 
 
 def joined(call: Call) -> Tensor:
@@ -143,8 +143,7 @@ def joined(call: Call) -> Tensor:
     if not call.traced(second):
         return native(call)
     require(call.traced(first), "lrp: no rule for a constant less a signal", f"{call.name}()", "-x + constant")
-    z = call.on(times(first), times(second))
-    return replaced(z, z, reciprocal(z))
+    return proportional(call, first, second)
 
 
 def product(call: Call) -> Tensor:
@@ -153,10 +152,8 @@ def product(call: Call) -> Tensor:
     if not call.traced(second):
         return summed(call)
     if not call.traced(first):
-        z = call.on(first, times(second))
-        return replaced(z, z, reciprocal(z))
-    z = call.on(times(first), times(second))
-    return replaced(z, z, reciprocal(z).div_(2))
+        return summed(Call("matmul", lambda signal: call.on(first, signal), (second,)))
+    return proportional(call, first, second, share=0.5)
 
 
 def normed(call: Call) -> Tensor:
@@ -165,11 +162,11 @@ def normed(call: Call) -> Tensor:
     bound.apply_defaults()
     x, shape, weight, bias, eps = bound.arguments.values()
     axes = tuple(range(-len(shape), 0))
-    inputs = times(x)
+    inputs = replaced(x, x, x)
     centred = inputs - inputs.mean(axes, keepdim=True)
     scale = (centred.detach().square().mean(axes, keepdim=True) + eps).rsqrt()
     z = centred * (scale if weight is None else scale * weight.detach()) + (0.0 if bias is None else bias.detach())
-    return replaced(z, z, reciprocal(z))
+    return Divided.apply(z.detach(), False, (ALL,), z)
 
 
 def constant(call: Call) -> Tensor:
@@ -179,8 +176,9 @@ def constant(call: Call) -> Tensor:
 
 def attended(call: Call) -> Tensor:
     """R_i = x_i (R_i - s_i sum_j R_j), the slope of a log-softmax times its input (arXiv:2402.05602)."""
-    x = call.args[0]
-    found = call.on(times(x, x.detach().clamp(min=torch.finfo(x.dtype).min))).clamp(min=torch.finfo(x.dtype).tiny).log()
+    x, limits = call.args[0], torch.finfo(call.args[0].dtype)
+    amounts = x.detach().clamp(min=limits.min)
+    found = call.on(replaced(amounts, x, amounts)).clamp(min=limits.tiny).log()
     return replaced(call.value(), found)
 
 

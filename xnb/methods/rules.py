@@ -105,7 +105,9 @@ def _through_rectifiers(
         if lower_bound(call) != 0:
             return native(call)
         met.append(call.name)
-        return only_positive(native(call) if gated else replaced(call.value(), call.args[0]))
+        if gated:  # below the ReLU, whose gate lets through or not: what it hands down is new
+            return call.on(only_positive(call.args[0], own=True))
+        return only_positive(replaced(call.value(), call.args[0]))
 
     surrogate = rewired(model, dict.fromkeys(RECTIFIERS, rule), who=who, others=native)
     parts = [slope_of(surrogate, x[part], target[part])[0] for part in chunks(x, chunk)]

@@ -33,6 +33,7 @@ class Net(nn.Sequential):
         self.in_features = in_features
 
     def forward(self, x: Batch) -> Logits:
-        fits = x[:1].numel() == self.in_features
-        require(fits, f"Net: an input must hold {self.in_features} values", x, f"Net(in_features={x[:1].numel()})")
+        values = x.shape[1:].numel()
+        hint = f"Net(in_features={values})"
+        require(values == self.in_features, f"Net: an input must hold {self.in_features} values", x, hint)
         return super().forward(x)
