@@ -73,7 +73,7 @@ def activation(model: nn.Module, x: Batch, layer: str, *, chunk: int | None = No
             logits_of(model, x[part].detach().clone())
         return _maps(layer, seen)
 
-    return torch.cat([run(part) for part in chunks(x, chunk)])
+    return torch.cat([run(part) for part in chunks(x, chunk, wide=True)])
 
 
 def activation_and_slope(
@@ -90,7 +90,7 @@ def activation_and_slope(
     ready(model, x, target)
 
     def run() -> tuple[Maps, Maps]:
-        parts = [_slope_at(model, x[part], target[part], layer) for part in chunks(x, chunk)]
+        parts = [_slope_at(model, x[part], target[part], layer) for part in chunks(x, chunk, wide=True)]
         return torch.cat([maps for maps, _ in parts]), torch.cat([slope for _, slope in parts])
 
     return remembered(("layer", model, x, target, layer), run)
@@ -165,7 +165,7 @@ def suffixes(model: nn.Module, x: Batch, layer: str) -> Iterator[Suffix]:
     """
     ready(model, x)
     submodule(model, layer)
-    for part in chunks(x, None):
+    for part in chunks(x, None, wide=True):
         yield from _of_chunk(model, x[part].detach(), layer)
 
 

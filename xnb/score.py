@@ -12,13 +12,14 @@ from xnb.ledger import count, remembered
 from xnb.progress import watched
 from xnb.types import Batch, Logits, Model, Scores, Target
 
-# Inputs of one chunk together, in bytes. On a processor 32 pictures of 3x32x32 in float32: the activations of a
+# Inputs of one chunk together, in bytes. On a processor 16 pictures of 3x32x32 in float32: the activations of a
 # small CNN are some hundred times its input, so such a chunk stays near the few MiB of second and third level
-# cache; 16 take 5 to 12 % longer on two cores. An accelerator wants work instead: 128 MiB.
-CHUNK_BYTES = 32 * 3 * 32 * 32 * 4
-CHUNK_BYTES_ACCELERATOR = 128 * 2**20
-# A network on a table widens it some ten times, not some hundred times as one on pictures does.
-CHUNK_TABLE = 4
+# cache. An accelerator wants work instead: 64 MiB.
+CHUNK_BYTES = 16 * 3 * 32 * 32 * 4
+CHUNK_BYTES_ACCELERATOR = 64 * 2**20
+# A network on a table widens it less than one on pictures does, but to as many units whatever the features: four
+# times the bytes, and a row counts as 96 numbers at least. That is 2,048 rows.
+CHUNK_TABLE, ROW = 4, 96
 # Large pictures still go four at a time: one by one costs a residual network at 224 pixels a quarter more.
 CHUNK_LEAST = 4
 
@@ -27,26 +28,25 @@ FORWARD_ONLY = "use a method with needs == 'forward', e.g. xnb.attribute(model, 
 Change = Callable[[slice, slice], Tensor]  # (which changes, which inputs) -> changed inputs (n, b, *shape)
 
 
-def chunk_size(x: Batch, chunk: int | None, *, lean: bool = False) -> int:
-    """Inputs that are run together: `chunk`, or as many as stay in cache; `lean` half of that, for half the memory."""
+def chunk_size(x: Batch, chunk: int | None, *, wide: bool = False) -> int:
+    """Inputs that are run together: `chunk`, or as many as stay in cache; `wide` twice that, if no graph is kept."""
     require(chunk is None or chunk >= 1, "chunk: must be at least 1 input, or None for automatic", chunk, "chunk=None")
     limit = CHUNK_BYTES if x.device.type == "cpu" else CHUNK_BYTES_ACCELERATOR
-    limit = limit * (CHUNK_TABLE if x.ndim == 2 else 1) // (2 if lean else 1)
-    return chunk or max(CHUNK_LEAST, limit // max(1, x[:1].nbytes))
+    table = x.ndim == 2
+    values = max(ROW if table else 1, x.shape[1:].numel())
+    limit *= (CHUNK_TABLE if table else 1) * (2 if wide else 1)
+    return chunk or max(CHUNK_LEAST, limit // (x.element_size() * values))
 
 
-def chunks(x: Batch, chunk: int | None) -> Iterator[slice]:
+def chunks(x: Batch, chunk: int | None, *, wide: bool = False) -> Iterator[slice]:
     """Slices of the batch that are run together."""
-    size = chunk_size(x, chunk)
+    size = chunk_size(x, chunk, wide=wide)
     yield from (slice(start, start + size) for start in range(0, len(x), size))
 
 
 def blocks(x: Batch, changes: int, chunk: int | None, *, graph: bool = True) -> list[tuple[slice, slice]]:
-    """Pairs (changes, inputs) that are run together, so that `changes` of every input become cache-sized passes.
-
-    With a `graph` they are half as large: as fast when there are many, and their memory is what a user runs out of.
-    """
-    size = chunk_size(x, chunk, lean=graph)
+    """Pairs (changes, inputs) that are run together, so that `changes` of every input become cache-sized passes."""
+    size = chunk_size(x, chunk, wide=not graph)
     together = max(1, size // max(1, len(x)))
     return [
         (slice(start, min(start + together, changes)), part)
@@ -111,7 +111,7 @@ def logits(model: Model, x: Batch, *, chunk: int | None = None) -> Logits:
     """
     ready(model, x)
     with torch.no_grad():
-        return torch.cat([logits_of(model, x[part]) for part in chunks(x, chunk)])
+        return torch.cat([logits_of(model, x[part]) for part in chunks(x, chunk, wide=True)])
 
 
 def score(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Scores:
@@ -125,7 +125,7 @@ def score(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -
 
     def run() -> Scores:
         with torch.no_grad():
-            parts = chunks(x, chunk)
+            parts = chunks(x, chunk, wide=True)
             return torch.cat([pick(logits_of(model, x[part]), target[part]) for part in parts])
 
     return remembered(("score", model, x, target), run)

@@ -247,7 +247,7 @@ def _weighted(rest: Suffix, target: Target, chunk: int | None) -> Maps:
     maps, layer = rest.activation, rest.layer
     require(maps.ndim == 4, f"layer: {layer!r} must return maps (B, D, h, w)", maps, "layer=None  # the last that does")
     D = maps.shape[1]
-    together = max(chunk_size(maps, None, lean=True), ABLATED_BYTES // maps.nbytes) if chunk is None else chunk
+    together = max(chunk_size(maps, None), ABLATED_BYTES // maps.nbytes) if chunk is None else chunk
     room = torch.empty_like(maps.expand(min(together, D), -1, -1, -1))  # the same memory for every pass
 
     def ablated(some: slice, part: slice) -> Tensor:

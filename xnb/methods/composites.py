@@ -53,8 +53,10 @@ def shared(call: Call, shares: Shares, *, amounts: Tensor | None = None, positiv
     """The call's value; its relevance is divided by `shares`, inputs count as `amounts`, and sums may be `positive`."""
     call = affine(call)
     x, weight, bias, *_ = call.args
-    value, terms = call.value(), shares(counted(x, amounts), weight, bias, call.value())
-    sums = [call.on(inputs, w, b + EPSILON if positive else b) for _, inputs, w, b in terms]
+    value, inputs = call.value(), counted(x, amounts)
+    inputs._positive = getattr(x, "_positive", False)
+    terms = shares(inputs, weight, bias, value)
+    sums = [call.on(part, w, b + EPSILON if positive else b) for _, part, w, b in terms]
     return Divided.apply(value, positive, tuple(share for share, *_ in terms), *sums)
 
 
@@ -71,7 +73,7 @@ def halves(x: Tensor, weight: Tensor, above: Pick, below: Pick) -> tuple[Tensor,
 
     Both in one call, as twice as many inputs: that costs little more than one half.
     """
-    if not x.numel() or float(x.detach().amin()) >= 0:
+    if x._positive or not x.numel() or float(x.detach().amin()) >= 0:
         return x, above(weight)
     axis = 1 if weight.ndim > 2 else x.ndim - 1
     groups = x.unflatten(axis, (x.shape[axis] // weight.shape[1], -1))
@@ -191,7 +193,17 @@ def scaled(call: Call) -> Tensor:
 
 def passed(call: Call) -> Tensor:
     """Activations hand on what arrives."""
-    return replaced(call.value(), call.args[0])
+    value = replaced(call.value(), call.args[0])
+    value._positive = call.name in {"relu", "relu6", "sigmoid", "softplus"}  # known, so that no one need look
+    return value
+
+
+def maximal(call: Call) -> Tensor:
+    """Max pooling hands on to the largest, as its own gradient does."""
+    value = native(call)
+    if isinstance(value, Tensor):  # with indices it is a pair
+        value._positive = getattr(call.args[0], "_positive", False)
+    return value
 
 
 def batch_norm(call: Call, *, rules: Rules) -> Tensor:
@@ -210,7 +222,7 @@ def composite(convolution: Rule, linear: Rule) -> Rules:
         **dict.fromkeys(("matmul", "bmm"), product),
         "layer_norm": normed,
         "softmax": constant,
-        **dict.fromkeys(MAXIMA, native),
+        **dict.fromkeys(MAXIMA, maximal),
         **dict.fromkeys(("add", "sub"), joined),
         **dict.fromkeys(("mul", "div"), scaled),
     }

@@ -94,10 +94,12 @@ def rescaled(call: Call, seen: Iterator[Seen]) -> Tensor:
     require(same, "deep_lift: the model must take the same path for the baseline as for x", f"{call.name}() / {name}()")
     if call.name in MAXIMA:
         return rescaled_maximum(call, z0, value0)
-    z, value = call.args[0].detach(), call.value()
-    change = z - z0
+    value, change = call.value(), call.args[0].detach() - z0
     flat = change.abs() < TINY
-    return replaced(value, call.args[0], torch.where(flat, slope(call), (value - value0) / change.masked_fill(flat, 1)))
+    ratio = (value - value0).div_(change)
+    if flat.any():
+        ratio = torch.where(flat, slope(call), ratio)
+    return replaced(value, call.args[0], ratio)
 
 
 def slope(call: Call) -> Tensor:

@@ -55,7 +55,7 @@ def lrp(
     rules, first = COMPOSITES[composite] if isinstance(composite, str) else composite
     ready(model, x, target)
     parts = [torch.zeros_like(x[:0])]
-    for part in chunks(x, chunk):
+    for part in chunks(x, chunk, wide=True):  # each takes all weights apart anew
         table = rules if first is None else entering(rules, first)
         surrogate = rewired(model, table, who="lrp", pending=frozenset(AFFINE))
         slope, out, _ = slope_of(surrogate, x[part], target[part])

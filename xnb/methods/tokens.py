@@ -214,7 +214,7 @@ def token_occlusion(
     """
     ready(model, x, target)
     whole = score(model, x, target, chunk=chunk)
-    parts = [_dropped(model, x[part], target[part], whole[part], window) for part in chunks(x, chunk)]
+    parts = [_dropped(model, x[part], target[part], whole[part], window) for part in chunks(x, chunk, wide=True)]
     return torch.cat(parts) if parts else torch.zeros_like(x)
 
 

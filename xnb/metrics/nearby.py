@@ -22,7 +22,7 @@ def nearby(
 
     Yields (which changes, which inputs, changed inputs `(n, b, *shape)`, their explanations `(n, b, *#shape)`).
     """
-    plan = blocks(x, changes, chunk or CALLS * chunk_size(x, None, lean=True))
+    plan = blocks(x, changes, chunk or CALLS * chunk_size(x, None))
     for some, part in watched(plan, len(plan), "block"):
         inputs = change(some, part)
         n, b = inputs.shape[:2]
