@@ -59,5 +59,5 @@ def test_another_file_is_refused(tmp_path, monkeypatch):
     (tmp_path / "manifest.json").write_text(json.dumps({"smallcnn-digits": {"sha256": "0"}}))
     with pytest.raises(ValueError, match="not the one in the manifest"):
         checkpoints.load("smallcnn-digits")
-    with pytest.raises(ValueError, match=r"try: one of .*'smallcnn-digits', 'smallcnn-shapes'"):
-        checkpoints.load("resnet")
+    with pytest.raises(ValueError, match="try: one of \\['smallcnn-digits'"):
+        checkpoints.load("smallcnn-digit")

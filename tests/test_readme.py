@@ -15,6 +15,7 @@ import xnb.adapters  # not loaded by `import xnb`
 from xnb import paths
 
 README = (paths.ROOT / "README.md").read_text()
+CHINESE = (paths.ROOT / "README.zh-CN.md").read_text()
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 
 
@@ -56,7 +57,10 @@ def test_map_names_no_notebook_that_is_not_there():
     assert set(re.findall(r"\(notebooks/(.*?)\)", README)) == {path.name for path in NOTEBOOKS}
 
 
-@pytest.mark.parametrize("path", [paths.ROOT / "README.md", paths.DATA / "README.md"], ids=["README", "data/README"])
+PAGES = [paths.ROOT / "README.md", paths.ROOT / "README.zh-CN.md", paths.DATA / "README.md"]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(paths.ROOT)))
 def test_links_lead_somewhere(path):
     links = re.findall(r"\]\((?!https?://)([^)#]+)\)", path.read_text())
     assert links
@@ -74,7 +78,8 @@ def test_the_calls_in_the_table_exist():
         assert callable(attrgetter(name)(xnb)), name
 
 
-RESULTS = json.loads((paths.ROOT / "benchmarks" / "results.json").read_text())["runs"]["cpu"]["rows"]
+RUN = json.loads((paths.ROOT / "benchmarks" / "results.json").read_text())["runs"]["cpu"]
+RESULTS = RUN["rows"]
 SPEED = re.findall(r"^\| ([^|]+?) \(`(.+?)`\) \| ([a-zA-Z-]+) \| ([\d.]+) \| ([\d.]+) \|$", README, re.M)
 
 
@@ -93,8 +98,31 @@ def test_there_are_times_to_check_and_all_works_that_missed_are_named():
     assert slower == set(re.findall(r"`([^`]+/[a-z0-9]+)`", README.split("Slower than")[1].split("\n")[0]))
 
 
+def test_the_geometric_mean_is_that_of_the_stored_run():
+    assert f"their default: {RUN['suite']['geometric mean of prepared/default']:.2g})" in README
+
+
 def test_milliseconds_are_those_of_the_stored_run():
     quick, slow = "gradient gradient_times_input lrp grad_cam", "integrated_gradients smoothgrad occlusion"
     for names, end in ((quick, "for gradient"), (slow, "for integrated")):
         medians = [RESULTS["latency"]["milliseconds"][name]["median"] for name in names.split()]
         assert f"{min(medians):.0f} to {max(medians):.0f} ms {end}" in README
+
+
+TAKEN_OVER = {
+    "program": r"```python\n.*?```",
+    "commands": r"^make \w+ (?=   )",
+    "code in the text": r"`[^`\n]+`",
+    "links": r"\]\(((?!README)[^)]+)\)",
+    "figures of notebooks": r"\| fig-.* \|$",
+    "times": r"\(`.+?`\) \| [a-zA-Z-]+ \| [\d.]+ \| [\d.]+ \|$",
+    "geometric mean": r"(?:default: |几何平均：)([\d.]+)",
+    "milliseconds": r"(\d+) (?:to|到) (\d+) (?:ms|毫秒)",
+}
+
+
+@pytest.mark.parametrize("what", TAKEN_OVER)
+def test_the_page_in_chinese_says_the_same(what):
+    found = [re.findall(TAKEN_OVER[what], page, re.M | re.S * (what == "program")) for page in (README, CHINESE)]
+    assert found[0]
+    assert sorted(map(str, found[1])) == sorted(map(str, found[0]))

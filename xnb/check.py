@@ -1,8 +1,13 @@
 """Refusals: one line that names the rule, one with what came, one that can be pasted."""
 
+from collections.abc import Mapping
+from difflib import get_close_matches
 from math import isfinite
+from typing import TypeVar
 
 from torch import Tensor
+
+Entry = TypeVar("Entry")
 
 
 def describe(value: object) -> str:
@@ -18,6 +23,14 @@ def require(ok: bool, rule: str, got: object, hint: str = "", *, error: type[Exc
     if not ok:
         way_out = f"\n  try: {hint}" if hint else ""
         raise error(f"{rule}\n  got: {describe(got)}{way_out}")
+
+
+def entry(table: Mapping[str, Entry], name: str, rule: str) -> Entry:
+    """The table's entry of that name, or an error with the names most like it."""
+    if name not in table:  # only then: to find them takes longer than a small network's gradient
+        near = get_close_matches(name, table, n=3, cutoff=0.3) or [known for known in table if known][:6]
+        require(False, rule, name, f"one of {near}")
+    return table[name]
 
 
 def finite(x: Tensor) -> bool:

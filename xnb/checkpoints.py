@@ -15,7 +15,7 @@ from torch.optim import AdamW
 from tqdm.auto import tqdm
 
 from xnb import data, paths, weights
-from xnb.check import require
+from xnb.check import entry, require
 from xnb.data import Split
 from xnb.models import BagNet, BcosNet, Ensemble, SmallCNN, ViT, bag_classifier, picture_classifier, plain
 from xnb.objectives import focused, masking, right_reasons
@@ -110,10 +110,10 @@ def load(name: str) -> nn.Module:
     Raises:
         ValueError: unknown name, or the file is not the one the manifest describes.
     """
-    require(name in RECIPES, "checkpoints: no checkpoint of that name", name, f"one of {sorted(RECIPES)}")
+    recipe = entry(RECIPES, name, "checkpoints: no checkpoint of that name")
     path, known = FOLDER / f"{name}.safetensors", manifest()[name]["sha256"]
     require(weights.sha256(path) == known, "checkpoints: the file is not the one in the manifest", path.name)
-    model = RECIPES[name].model().eval()
+    model = recipe.model().eval()
     weights.load(model, path)
     return model
 

@@ -6,7 +6,6 @@ attaching the n-th hook fails, the model leaves it exactly as it came.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from difflib import get_close_matches
 from functools import partial
 
 import pandas as pd
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from xnb.attention import Attending, Attention, Comparing, distance
-from xnb.check import require
+from xnb.check import entry, require
 from xnb.score import logits
 
 Hook = Callable[[nn.Module, tuple, object], object]
@@ -51,11 +50,7 @@ def named(model: nn.Module) -> dict[str, nn.Module]:
 
 def submodule(model: nn.Module, name: str) -> nn.Module:
     """`model.get_submodule(name)`, with the nearest names in the error."""
-    names = named(model)
-    known = name in names
-    near = [] if known else get_close_matches(name, names, n=3, cutoff=0.3) or list(names)[1:6]  # a search of its own
-    require(known, "hooks: no module of that name in the model", name, f"one of {near}")
-    return names[name]
+    return entry(named(model), name, "hooks: no module of that name in the model")
 
 
 @contextmanager

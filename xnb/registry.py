@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from typing import Literal, TypeVar
 
 import pandas as pd
 
-from xnb.check import require
+from xnb.check import entry, require
 
 Family = Literal["control", "gradient", "rules", "cam", "attention", "perturbation"]
 Needs = Literal["nothing", "forward", "gradient", "modules"]
@@ -46,10 +45,7 @@ def method(
 
 def find(name: str) -> Callable:
     """The method of that name, or an error with the nearest names."""
-    if name not in METHODS:  # looked up first: finding near names takes longer than a small network's gradient
-        near = get_close_matches(name, METHODS, n=3, cutoff=0.3) or sorted(METHODS)
-        require(False, "attribute: no method of that name", name, f"one of {near}")
-    return METHODS[name]
+    return entry(METHODS, name, "attribute: no method of that name")
 
 
 def catalog() -> pd.DataFrame:

@@ -169,7 +169,7 @@ class _Rewired(TorchFunctionMode):
         name, function, kwargs = self.out_of_place(name, function, args, kwargs)
         if name not in self.rules and self.others is None:
             return self.asked(name, function(*args, **kwargs))
-        if not (name == "batch_norm" and hasattr(args[0], "_pending")):
+        if self.pending and not (name == "batch_norm" and hasattr(args[0], "_pending")):
             args = tuple(map(self.settled, args))
         call = Call(name, function, args, kwargs)
         result = self.wait(call) if name in self.pending else self.rules.get(name, self.others)(call)

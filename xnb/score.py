@@ -55,6 +55,13 @@ def blocks(x: Batch, changes: int, chunk: int | None, *, graph: bool = True) -> 
     ]
 
 
+def together(parts: list[Tensor], x: Batch) -> Tensor:
+    """What came of each chunk, as one tensor; of no input, nothing."""
+    if not parts:
+        return torch.zeros_like(x[:0])
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
 def ready(model: Model, x: Batch, target: Target | None = None) -> None:
     """Refuse what no method can explain: a model in training mode, inference mode, integers, a short target."""
     training = isinstance(model, nn.Module) and any(module.training for module in model.modules())
@@ -158,18 +165,18 @@ def slope(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -
     """
 
     def run() -> Batch:
-        return torch.cat([x.detach()[:0], *(found for _, found, _ in _passes(model, x, target, chunk))])
+        return together([found for _, found, _ in _passes(model, x, target, chunk)], x)
 
     return remembered(("slope", model, x, target), run)
 
 
 def slopes_and_scores(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> tuple[Batch, Scores]:
     """Gradient of each input's score, and the score itself from the same passes."""
-    slopes, scores = [x.detach()[:0]], [x.new_empty(0)]
+    slopes, scores = [], [x.new_empty(0)]
     for part, found, out in _passes(model, x, target, chunk):
         slopes.append(found)
         scores.append(pick(out, target[part]))
-    return torch.cat(slopes), torch.cat(scores)
+    return together(slopes, x), torch.cat(scores)
 
 
 def _passes(model: Model, x: Batch, target: Target, chunk: int | None) -> Iterator[tuple[slice, Batch, Logits]]:

@@ -11,7 +11,7 @@ from xnb.attention import CARRIED, Attending, Attention
 from xnb.check import require
 from xnb.methods.tokens import placed, read_from
 from xnb.registry import method
-from xnb.score import chunks, ready, slope_of
+from xnb.score import chunks, ready, slope_of, together
 from xnb.types import Attribution, Batch, Model, Target
 
 SEEN = "xnb.attribute(model, x, target, 'integrated_gradients')  # or write attention as softmax(...) @ values"
@@ -55,7 +55,7 @@ def read_out(
 ) -> Attribution:
     """What `how` says of each token, put where the token is in the input."""
     parts = [placed(how(seen), part, who) for part, seen in attended(model, x, target, chunk, who)]
-    return torch.cat(parts) if parts else torch.zeros_like(x)
+    return together(parts, x)
 
 
 def within(mode: Attending, model: Model) -> Model:

@@ -1,7 +1,7 @@
 """Rules of layer-wise relevance propagation, and the tables that say which function follows which rule.
 
 A rule returns the value of one call on a graph of its own, along which backward hands relevance from output j to
-inputs i: in proportion to what i added to j.
+inputs i: in proportion to z_ij, what i added to j. Rules differ in what they count as added.
 """
 
 import inspect

@@ -10,7 +10,7 @@ from xnb.methods.composites import ACTIVATIONS, AVERAGES, CONVOLUTIONS, MAXIMA
 from xnb.regions import expanded
 from xnb.registry import method
 from xnb.rewire import WITHOUT_RULES, Call, Replaced, Rules, native, replaced, rewired
-from xnb.score import chunks, logits_of, ready, slope_of
+from xnb.score import chunks, logits_of, ready, slope_of, together
 from xnb.types import Attribution, Batch, Model, Target
 
 TINY = 1e-10  # below it a difference counts as none and the slope takes the place of the ratio
@@ -47,13 +47,13 @@ def deep_lift(
     start = expanded(baseline, x)
     one = not isinstance(baseline, Tensor) or baseline.ndim < x.ndim or len(baseline) == 1
     common = reference(model, start[:1]) if one and len(x) else None
-    parts = [torch.zeros_like(x[:0])]
+    parts = []
     for part in chunks(x, chunk):
         seen = iter(common or reference(model, start[part]))
         surrogate = rewired(model, table(lambda call, seen=seen: rescaled(call, seen)), who="deep_lift")
         multipliers, _, _ = slope_of(surrogate, x[part], target[part])
         parts.append((x[part] - start[part]) * multipliers)
-    return torch.cat(parts).detach()
+    return together(parts, x).detach()
 
 
 def table(rule: Callable[[Call], Tensor]) -> Rules:

@@ -1,4 +1,6 @@
-"""Hand relevance back in proportion: what every rule of layer-wise relevance propagation has in common.
+"""Relevance handed back in proportion: what all rules of layer-wise relevance propagation have in common.
+
+Input i gets, of the relevance R_j of every output to which it adds z_ij,
 
 R_i = sum_j  z_ij / (z_j + eps sign z_j)  R_j,    z_j = sum_i z_ij.
 """

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xnb.check import require
-from xnb.score import chunks, per_input, slopes_and_scores
+from xnb.score import chunks, per_input, slopes_and_scores, together
 from xnb.types import Attribution, Batch, Model, Points, Target
 
 FIRST = 8  # steps to begin with
@@ -50,10 +50,10 @@ def refined(
 ) -> Attribution:
     """Integrated gradients whose sum misses the change of score by `tolerance` of it, or with `most` nodes."""
     require(tolerance > 0, "integrated_gradients: tolerance must be positive", tolerance, "tolerance=0.01")
-    parts = [torch.zeros_like(x[:0])]
+    parts = []
     for part in chunks(x, chunk):
         parts.append(_refined_chunk(model, x[part], target[part], start[part], most, tolerance, chunk))
-    return torch.cat(parts)
+    return together(parts, x)
 
 
 def _refined_chunk(

@@ -1,13 +1,12 @@
 """Methods that replace the backward step of some functions. A rule is a function, a composite is a table of them."""
 
-import torch
 from torch import Tensor
 
 from xnb.check import require
 from xnb.methods.composites import AFFINE, COMPOSITES, entering
 from xnb.registry import method
 from xnb.rewire import Call, Rule, Rules, native, only_positive, replaced, rewired
-from xnb.score import chunks, per_input, pick, ready, slope_of
+from xnb.score import chunks, per_input, pick, ready, slope_of, together
 from xnb.types import Attribution, Batch, Model, Target
 
 RECTIFIERS = ("relu", "relu6", "hardtanh", "clamp", "clamp_min")  # where their lower bound is zero
@@ -54,14 +53,14 @@ def lrp(
     require(named, f"lrp: composite must be a table or one of {sorted(COMPOSITES)}", composite, "composite='epsilon'")
     rules, first = COMPOSITES[composite] if isinstance(composite, str) else composite
     ready(model, x, target)
-    parts = [torch.zeros_like(x[:0])]
+    parts = []
     for part in chunks(x, chunk, wide=True):  # each takes all weights apart anew
         table = rules if first is None else entering(rules, first)
         surrogate = rewired(model, table, who="lrp", pending=frozenset(AFFINE))
         slope, out, _ = slope_of(surrogate, x[part], target[part])
         # rules are linear in what arrives: the score comes in last
         parts.append(slope * per_input(pick(out, target[part]), x))
-    return torch.cat(parts)
+    return together(parts, x)
 
 
 @method(family="rules", needs="gradient", cost="F + B", paper="Springenberg et al. 2015, arXiv:1412.6806")
@@ -113,7 +112,7 @@ def _through_rectifiers(
     parts = [slope_of(surrogate, x[part], target[part])[0] for part in chunks(x, chunk)]
     hint = "xnb.attribute(model, x, target, 'gradient')"
     require(not parts or bool(met), f"{who}: the model must have a ReLU", "none in a forward pass", hint)
-    return torch.cat([torch.zeros_like(x[:0]), *parts])
+    return together(parts, x)
 
 
 def lower_bound(call: Call) -> float | None:

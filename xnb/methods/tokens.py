@@ -8,7 +8,7 @@ from xnb import hooks
 from xnb.attention import Attending
 from xnb.check import require
 from xnb.registry import method
-from xnb.score import changed_scores, chunks, ready, score, slope_of
+from xnb.score import changed_scores, chunks, ready, score, slope_of, together
 from xnb.types import Attribution, Batch, Model, Target
 
 PREFIX = 32  # tokens in front that are no piece of the input: a class token and registers
@@ -77,7 +77,7 @@ def legrad(model: Model, x: Batch, target: Target, *, chunk: int | None = None) 
         require(bool(mode.found), "legrad: no attention was seen", type(model).__name__)
         worth = torch.stack([slope.clamp(min=0).mean((1, 2)) for slope in slopes]).mean(0)
         parts.append(placed(worth, x[part], "legrad"))
-    return torch.cat(parts) if parts else torch.zeros_like(x)
+    return together(parts, x)
 
 
 def layer_by_layer(model: nn.Module) -> Model:
@@ -121,7 +121,7 @@ def attcat(model: Model, x: Batch, target: Target, *, chunk: int | None = None) 
             for weights, state, slope in zip(layers, held.values(), slopes, strict=False)
         ]
         parts.append(placed(torch.stack(terms).sum(0).detach(), x[part], "attcat"))
-    return torch.cat(parts) if parts else torch.zeros_like(x)
+    return together(parts, x)
 
 
 def keeping(model: nn.Module, held: dict[str, Tensor], mode: Attending) -> Model:
@@ -179,7 +179,7 @@ def token_cam(
         require(reached, "token_cam: the score must depend on the patches at the layer", layer, "layer=None")
         weights = slopes[:, prefix:].mean(1, keepdim=True)
         parts.append(placed((weights * tokens).sum(2).clamp(min=0), x[part], "token_cam"))
-    return torch.cat(parts) if parts else torch.zeros_like(x)
+    return together(parts, x)
 
 
 def last_norm(model: nn.Module) -> str:
@@ -215,7 +215,7 @@ def token_occlusion(
     ready(model, x, target)
     whole = score(model, x, target, chunk=chunk)
     parts = [_dropped(model, x[part], target[part], whole[part], window) for part in chunks(x, chunk, wide=True)]
-    return torch.cat(parts) if parts else torch.zeros_like(x)
+    return together(parts, x)
 
 
 def _dropped(model: Model, x: Batch, target: Target, whole: Tensor, window: int) -> Attribution:

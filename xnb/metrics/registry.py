@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from typing import Literal, TypeVar
 
 import pandas as pd
 
-from xnb.check import require
+from xnb.check import entry, require
 
 Category = Literal["faithfulness", "localisation", "robustness", "randomisation", "complexity", "axioms"]
 Better = Literal["higher", "lower", "neither"]
@@ -45,10 +44,7 @@ def metric(
 
 def find(name: str) -> Callable:
     """The metric of that name, or an error with the nearest names."""
-    if name not in METRICS:
-        near = get_close_matches(name, METRICS, n=3, cutoff=0.3) or sorted(METRICS)
-        require(False, "metrics: no metric of that name", name, f"one of {near}")
-    return METRICS[name]
+    return entry(METRICS, name, "metrics: no metric of that name")
 
 
 def catalog() -> pd.DataFrame:
