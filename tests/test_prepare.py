@@ -117,10 +117,11 @@ def test_refusals():
 
 def test_stored_deviations_are_what_the_docstring_says():
     rows = json.loads((ROOT / "benchmarks" / "results.json").read_text())["runs"]["cpu"]["rows"]
-    bounds = {"gradient/cnn32": (5e-7, 1e-6), "integrated_gradients/cnn32": (2e-4, 1e-3)}
-    for name, (plain, prepared) in bounds.items():
-        assert plain / 5 < rows[name]["error"]["xnb plain"] < plain
-        assert prepared / 5 < rows[name]["error"]["xnb prepared"] < prepared
+    once, often = (rows[f"{name}/cnn32"]["error"] for name in ("gradient", "integrated_gradients"))
+    assert 1e-6 / 5 < once["xnb prepared"] < 1e-6
+    assert once["xnb plain"] == once["captum"] < 0.05  # it is the model's own; without a flip 5e-7
+    assert 1e-3 / 5 < often["xnb prepared"] < 1e-3
+    assert 2e-4 / 5 < often["xnb plain"] < 2e-4
 
 
 def test_deviation_in_single_precision():

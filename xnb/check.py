@@ -28,7 +28,7 @@ def require(ok: bool, rule: str, got: object, hint: str = "", *, error: type[Exc
 def entry(table: Mapping[str, Entry], name: str, rule: str) -> Entry:
     """The table's entry of that name, or an error with the names most like it."""
     if name not in table:  # only then: to find them takes longer than a small network's gradient
-        near = get_close_matches(name, table, n=3, cutoff=0.3) or [known for known in table if known][:6]
+        near = get_close_matches(name, table, n=3, cutoff=0.3) or [known for known in table if known][:5]
         require(False, rule, name, f"one of {near}")
     return table[name]
 
