@@ -131,6 +131,22 @@ def test_epsilon_without_bias_is_gradient_times_input(model, x, target):
     torch.testing.assert_close(attribute(model, x, target, "lrp", composite="epsilon"), expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("composite", ["z_plus", "alpha_beta", "gamma"])
+def test_a_grouped_convolution_is_one_with_zeros_between_the_groups(composite, classes):
+    signed = torch.randn(2, 4, 6, 6, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    apart, whole = nn.Conv2d(4, 6, 3, padding=1, groups=2), nn.Conv2d(4, 6, 3, padding=1)
+    head = random_weights(nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Linear(216, 5)))
+    apart = random_weights(apart)
+    state = {"weight": torch.zeros(6, 4, 3, 3), "bias": apart.bias}
+    state["weight"][:3, :2], state["weight"][3:, 2:] = apart.weight[:3].detach(), apart.weight[3:].detach()
+    whole.double().eval().load_state_dict(state)
+    found, expected = (
+        attribute(nn.Sequential(conv, head).eval(), signed, classes, "lrp", composite=composite)
+        for conv in (apart, whole)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
+
+
 def test_rules_of_one_linear_layer_by_hand():
     layer = nn.Linear(3, 1).double().eval()
     layer.weight.data = torch.tensor([[1.0, -2.0, 3.0]], dtype=torch.double)
