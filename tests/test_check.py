@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import xnb
-from xnb.check import describe, require
+from xnb.check import describe, finite, require
 
 
 def test_three_lines():
@@ -38,3 +38,17 @@ def test_describe():
 def test_refusals(call, says, model, x, target):
     with pytest.raises(ValueError, match=says):
         call(model, x, target)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1.0, -2.0], True),
+        ([3e38, 3e38], True),  # the sum overflows, the values do not
+        ([1.0, float("nan")], False),
+        ([float("inf"), float("-inf")], False),
+        ([], True),
+    ],
+)
+def test_finite(values, expected):
+    assert finite(torch.tensor(values)) is expected

@@ -9,7 +9,7 @@ from time import perf_counter
 import pandas as pd
 from torch import Tensor
 
-from xnb.check import require
+from xnb.check import finite, require
 from xnb.compare.plan import Knobs, Named, Plan, plan, takes
 from xnb.compare.store import Store
 from xnb.data import Part
@@ -138,7 +138,7 @@ def alone(method: Callable, model: Model, x: Batch, target: Target) -> Attributi
     """The attribution, with nothing taken from or left for others."""
     with remembering():
         a = method(model, x, target).detach()
-    require(bool(a.isfinite().all()), "compare: attribution must be finite", "NaN or infinity")
+    require(finite(a), "compare: attribution must be finite", "NaN or infinity")
     return a
 
 

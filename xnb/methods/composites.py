@@ -110,8 +110,8 @@ def _flat(x: Tensor, w: Tensor, b: Tensor, value: Tensor) -> list[Share]:
 
 
 def epsilon(call: Call) -> Tensor:
-    """z_ij = x_i w_ij as added; the bias absorbs its share (doi:10.1371/journal.pone.0130140)."""
-    return summed(call)
+    """z_ij as added, for all that is linear in its first input; a bias absorbs (doi:10.1371/journal.pone.0130140)."""
+    return proportional(call, call.args[0])
 
 
 def z_plus(call: Call) -> Tensor:
@@ -134,11 +134,6 @@ def flat(call: Call) -> Tensor:
     return shared(call, _flat, amounts=torch.ones_like(call.args[0]), positive=True)
 
 
-def summed(call: Call) -> Tensor:
-    """Epsilon rule of any function that is linear in its first input, up to a constant."""
-    return proportional(call, call.args[0])
-
-
 def joined(call: Call) -> Tensor:
     """A residual join shares by what was added; a constant shifts the value and takes nothing."""
     first, second, *_ = call.args
@@ -152,9 +147,9 @@ def product(call: Call) -> Tensor:
     """A matrix product with a constant is a sum; of two signals each gets half (arXiv:2402.05602)."""
     first, second, *_ = call.args
     if not call.traced(second):
-        return summed(call)
+        return epsilon(call)
     if not call.traced(first):
-        return summed(Call("matmul", lambda signal: call.on(first, signal), (second,)))
+        return epsilon(Call("matmul", lambda signal: call.on(first, signal), (second,)))
     return proportional(call, first, second, share=0.5)
 
 
@@ -209,7 +204,7 @@ def maximal(call: Call) -> Tensor:
 def batch_norm(call: Call, *, rules: Rules) -> Tensor:
     """Folded into the affine function before it; alone, an affine function of its own under epsilon."""
     before = getattr(call.args[0], "_pending", None)
-    return summed(call) if before is None else rules[before.name](folded(call, before))
+    return epsilon(call) if before is None else rules[before.name](folded(call, before))
 
 
 def composite(convolution: Rule, linear: Rule) -> Rules:
@@ -218,7 +213,7 @@ def composite(convolution: Rule, linear: Rule) -> Rules:
         **dict.fromkeys(CONVOLUTIONS, convolution),
         "linear": linear,
         **dict.fromkeys(ACTIVATIONS, passed),
-        **dict.fromkeys(AVERAGES, summed),
+        **dict.fromkeys(AVERAGES, epsilon),
         **dict.fromkeys(("matmul", "bmm"), product),
         "layer_norm": normed,
         "softmax": constant,

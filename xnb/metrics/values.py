@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from xnb.check import require
+from xnb.check import finite, require
 from xnb.regions import grid
 from xnb.types import Attribution, Batch
 
@@ -19,8 +19,8 @@ def values(attribution: Attribution, x: Batch) -> Float[Tensor, "B D"]:
     fits = attribution.ndim == x.ndim and len(attribution) == len(x) and all(a in {1, b} for a, b in pairs)
     hint = "attribution = xnb.attribute(model, x, target)"
     require(fits, f"metrics: the attribution must broadcast to x {tuple(x.shape)}, one map an input", attribution, hint)
-    finite = bool(attribution.isfinite().all())
-    require(finite, "metrics: the attribution must be finite", "NaN or infinity", "attribution.nan_to_num()")
+    hint = "attribution.nan_to_num()"
+    require(finite(attribution), "metrics: the attribution must be finite", "NaN or infinity", hint)
     attribution = attribution.detach()
     if x.ndim == 4:
         return attribution.expand(-1, -1, *x.shape[2:]).sum(1).flatten(1)
