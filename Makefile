@@ -31,11 +31,11 @@ $(INSTALLED): pyproject.toml
 	@touch $@
 
 figures: $(INSTALLED)
-	@$(BIN)/python -m xnb.runner figures $(if $(NOTEBOOK),--notebook '$(NOTEBOOK)') \
+	@$(BIN)/python -m collection.runner figures $(if $(NOTEBOOK),--notebook '$(NOTEBOOK)') \
 	  $(if $(PROFILE),--profile '$(PROFILE)') $(if $(DATASET),--dataset '$(DATASET)') $(if $(FORCE),--force)
 
 refresh: $(INSTALLED)
-	@$(BIN)/python -m xnb.runner refresh $(if $(NOTEBOOK),--notebook '$(NOTEBOOK)')
+	@$(BIN)/python -m collection.runner refresh $(if $(NOTEBOOK),--notebook '$(NOTEBOOK)')
 
 lab: $(INSTALLED)
 	@$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)

@@ -1,7 +1,7 @@
 """The notebook gate: what nbval does not do by itself.
 
 nbval runs every code cell of notebooks/ and compares what comes out with what is stored, text by text.
-Here decimal numbers get a tolerance and figures a folder of their own; tests/test_notebooks.py, which
+Here decimal numbers get a tolerance and figures a folder of their own; tests/repository/test_notebooks.py, which
 then runs last, compares those figures and counts how many cells were really compared.
 """
 

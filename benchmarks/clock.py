@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from xnb.explain import peak_memory
+from xnb.explanation import peak_memory
 
 Run = Callable[[], object]
 SHORTEST = 0.02  # seconds: what is faster is timed several times in a row, as `timeit` does

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.workloads import Workload
-from xnb.parts import Add
+from xnb.models.layers import Add
 
 
 def captum_asks(w: Workload, kind: str, **fixed: object) -> Callable[..., Tensor]:

@@ -12,9 +12,9 @@ from benchmarks.workloads import Workload
 from xnb import metrics
 from xnb.methods.gradient import gradient
 from xnb.metrics.imputers import NOISE, noisy_linear
-from xnb.metrics.nearby import noise
+from xnb.metrics.map_values import ranks, spread
+from xnb.metrics.neighbours import noise
 from xnb.metrics.subsets import squares
-from xnb.metrics.values import ranks, spread
 
 SETS, MOVES, RADIUS = 128, 10, 0.02
 HALF = {"prepared/default": 0.60, "memory": 0.2}
@@ -50,7 +50,7 @@ def max_sensitivity(w: Workload) -> Case:
 def mprt(w: Workload) -> Case:
     """Both draw the same parameters: a layer's are a function of its shape. Preparing every copy would cost more."""
     w = judges.repeatable(w)
-    layers = len(metrics.copies.own_layers(w.model))
+    layers = len(metrics.randomised_models.own_layers(w.model))
 
     def ours(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
         found = metrics.mprt_curve(w.model, x, target, gradient(w.model, x, target), method=gradient)

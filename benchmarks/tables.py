@@ -13,10 +13,10 @@ from benchmarks.cases import Case, Peer, row
 from benchmarks.removals import fifty
 from benchmarks.workloads import SPAN, Workload
 from xnb import metrics
+from xnb.access.ledger import remembering
 from xnb.data import Part
-from xnb.ledger import remembering
 from xnb.methods.gradient import gradient_times_input
-from xnb.metrics.nearby import noise
+from xnb.metrics.neighbours import noise
 from xnb.metrics.subsets import squares
 
 MAPS, SETS, MOVES, RADIUS, STEPS, SAMPLES, WINDOW = 12, 32, 4, 0.02, 32, 25, 4

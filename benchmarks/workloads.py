@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 from torchvision.models.resnet import BasicBlock, ResNet
 
+from xnb.access.preparation import prepare
 from xnb.models import Net, SmallCNN
-from xnb.parts import Add
-from xnb.prepare import prepare
+from xnb.models.layers import Add
 
 SEED = 0
 SPAN = 4.0  # largest minus smallest value of every input, so that relative and absolute noise are the same thing

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from xnb.models.attention import AttentionPool, MeanPool
+from xnb.methods import METHODS
+from xnb.models.attention_pooling import AttentionPool, MeanPool
 from xnb.models.vit import Block
-from xnb.registry import CARDS
 
 
 class Patches(nn.Sequential):
@@ -47,6 +47,6 @@ def pooling():
 
 def with_attention(name):
     """The network that a method on attention is tried on, None for other methods."""
-    if name not in CARDS or CARDS[name].family != "attention":
+    if name not in METHODS.cards or METHODS.cards[name].family != "attention":
         return None
     return pooling() if name == "leave_one_out" else patches()

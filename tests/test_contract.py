@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from xnb import METHODS, attribute, catalog
-from xnb.registry import CARDS
-from xnb.score import score
+from xnb.access.score import score
 
 every = pytest.mark.parametrize("name", sorted(METHODS))
 
@@ -18,11 +17,11 @@ TARGET_FREE = {"nothing", "target_free"}
 
 
 def promising(axiom):
-    return pytest.mark.parametrize("name", sorted(n for n, card in CARDS.items() if axiom in card.axioms))
+    return pytest.mark.parametrize("name", sorted(n for n, card in METHODS.cards.items() if axiom in card.axioms))
 
 
 def looking(needs=("forward", "gradient", "modules")):
-    return pytest.mark.parametrize("name", sorted(n for n, card in CARDS.items() if card.needs in needs))
+    return pytest.mark.parametrize("name", sorted(n for n, card in METHODS.cards.items() if card.needs in needs))
 
 
 @every
@@ -101,7 +100,7 @@ def test_leaves_no_trace(name, spoil, model, x, target):
         model.append(Interrupted().eval())
     model[0].weight.requires_grad_(False)
     weights, rng, before, pixels = copy.deepcopy(model.state_dict()), torch.get_rng_state(), state(model, x), x.clone()
-    looks = CARDS[name].needs != "nothing"
+    looks = METHODS.cards[name].needs != "nothing"
     if spoil != "nothing" and looks:
         with pytest.raises((ValueError, KeyboardInterrupt)):
             attribute(model, x, target + 99 if spoil == "target" else target, name)
@@ -133,7 +132,9 @@ def test_takes_any_callable(name, model, x, target):
     assert torch.equal(attribute(lambda z: model(z), x, target, name), attribute(model, x, target, name))
 
 
-@pytest.mark.parametrize("name", sorted(n for n, c in CARDS.items() if {c.needs, *c.axioms}.isdisjoint(TARGET_FREE)))
+@pytest.mark.parametrize(
+    "name", sorted(n for n, c in METHODS.cards.items() if {c.needs, *c.axioms}.isdisjoint(TARGET_FREE))
+)
 def test_depends_on_the_target(name, model, x, target):
     assert not torch.equal(attribute(model, x, target, name), attribute(model, x, (target + 1) % 3, name))
 

@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 import xnb
-from xnb import METHODS, ledger, metrics
-from xnb.metrics import CARDS, METRICS, catalog, find
+from xnb import METHODS, metrics
+from xnb.access import ledger
+from xnb.metrics import METRICS, catalog
 
 # these never run the model
-BLIND = {n for n, c in CARDS.items() if c.category == "complexity" or c.asks == ("masks",) or "other" in c.asks}
+BLIND = {n for n, c in METRICS.cards.items() if c.category == "complexity" or c.asks == ("masks",) or "other" in c.asks}
 AFRESH = {"grid_pointing", "smooth_mprt"}  # explain inputs of their own, and do not read the map
 COMPOSED = {"grid_pointing"}  # puts inputs of the batch together, so one alone is no batch
 SHARED = ["single_deletion", "faithfulness_correlation", "sensitivity_n", "infidelity", "symmetry", "completeness_gap"]
@@ -24,7 +25,9 @@ every = pytest.mark.parametrize("name", sorted(METRICS))
 
 
 def of(categories):
-    return pytest.mark.parametrize("name", sorted(n for n, card in CARDS.items() if card.category in categories))
+    return pytest.mark.parametrize(
+        "name", sorted(n for n, card in METRICS.cards.items() if card.category in categories)
+    )
 
 
 def owed(name, rows=slice(None)):
@@ -32,7 +35,7 @@ def owed(name, rows=slice(None)):
     masks = torch.zeros(5, 1, 6, 6, dtype=torch.bool)
     masks[:, :, 1:4, 2:4] = True
     given = {"masks": masks[rows], "method": METHODS["gradient"], "other": network(1)}
-    return {asked: given[asked] for asked in CARDS[name].asks}
+    return {asked: given[asked] for asked in METRICS.cards[name].asks}
 
 
 def ask(name, model, x, target, a, **knobs):
@@ -64,7 +67,7 @@ def a(model, x, target):
 @every
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_one_number_an_input_in_its_dtype(name, dtype, model, x, target, a):
-    knobs = {"other": network(1).to(dtype)} if "other" in CARDS[name].asks else {}
+    knobs = {"other": network(1).to(dtype)} if "other" in METRICS.cards[name].asks else {}
     found = ask(name, model.to(dtype), x.to(dtype), target, a.to(dtype), **knobs)
     assert found.shape == (5,)
     assert found.dtype == dtype
@@ -100,7 +103,7 @@ def test_chunk_does_not_matter(name, chunk, model, x, target, a):
 
 @pytest.mark.parametrize("name", sorted(METRICS.keys() - BLIND))
 def test_whoever_runs_the_model_refuses_training_mode(name, model, x, target, a):
-    assert "chunk" in inspect.signature(METRICS[name]).parameters or "method" in CARDS[name].asks
+    assert "chunk" in inspect.signature(METRICS[name]).parameters or "method" in METRICS.cards[name].asks
     model[1].train()
     with pytest.raises(ValueError, match="evaluation mode"):
         ask(name, model, x, target, a)
@@ -175,8 +178,8 @@ def test_tables_and_bags(name, shape):
     a = (x * model[1].weight[target].view_as(x)).detach()
     knobs = {"impute": "zero"} if "impute" in inspect.signature(METRICS[name]).parameters else {}
     good, bad = (METRICS[name](model, x, target, given, **knobs) for given in (a, -a))
-    sign = {"higher": 1, "lower": -1}[CARDS[name].better]
-    if CARDS[name].category == "faithfulness" or name == "completeness_gap":
+    sign = {"higher": 1, "lower": -1}[METRICS.cards[name].better]
+    if METRICS.cards[name].category == "faithfulness" or name == "completeness_gap":
         assert (sign * (good - bad)).nanmean() > 0
     else:
         torch.testing.assert_close(good, bad)
@@ -191,7 +194,7 @@ def test_oracle_beats_random_beats_reversed(name):
         target = model(x).argmax(1).detach()
         noise = torch.randn_like(x)
     oracle = (x * model[1].weight[target].view_as(x)).detach()
-    sign = {"higher": 1, "lower": -1}[CARDS[name].better]
+    sign = {"higher": 1, "lower": -1}[METRICS.cards[name].better]
     best, random, worst = (sign * METRICS[name](model, x, target, a).mean() for a in (oracle, noise, -oracle))
     assert best > random > worst
 
@@ -227,7 +230,7 @@ def test_catalog_has_a_full_row_a_metric():
 
 
 def test_a_wrong_name_gets_the_near_ones():
-    assert find("srg") is metrics.srg
+    assert METRICS.find("srg") is metrics.srg
     with pytest.raises(ValueError, match="faithfulness_correlation"):
-        find("faithfulness")
+        METRICS.find("faithfulness")
     assert xnb.METHODS.keys().isdisjoint(METRICS)

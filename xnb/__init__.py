@@ -7,12 +7,9 @@ of them are right for a model, `xnb.explain` runs many at once with a bill, `xnb
 `xnb.compare` measures which of them can be trusted.
 """
 
-from xnb.compare import compare as compare
-from xnb.explain import Explanation as Explanation, explain as explain
-from xnb.lint import lint as lint
-from xnb.methods import attribute as attribute
-from xnb.methods.every_class import attribute_all as attribute_all
-from xnb.prepare import prepare as prepare, tune_malloc as tune_malloc
-from xnb.registry import METHODS as METHODS, catalog as catalog
+import lazy_loader
 
 __version__ = "0.1.0"
+
+# Names are listed in __init__.pyi and looked up at first use: `import xnb` loads nothing heavier than torch.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,53 +1,62 @@
-"""What is known about each method, kept beside the method itself."""
+"""Functions entered under their own names, each with a card of facts: what methods and metrics have in common."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Literal, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, Generic, TypeVar
 
 import pandas as pd
 
 from xnb.check import entry, require
 
-Family = Literal["control", "gradient", "rules", "cam", "attention", "perturbation"]
-Needs = Literal["nothing", "forward", "gradient", "modules"]
-Axiom = Literal["complete", "linear", "dummy", "target_free"]
-Method = TypeVar("Method", bound=Callable)
+Card = TypeVar("Card")
+Function = TypeVar("Function", bound=Callable)
 
 
-@dataclass(frozen=True)
-class Card:
-    """Facts of one method. `axioms` are promises: tests/test_contract.py checks each of them."""
+class Registry(Mapping[str, Callable], Generic[Card]):
+    """Functions by name, in the order in which they were entered.
 
-    family: Family
-    needs: Needs
-    cost: str  # in forward (F) and backward (B) passes
-    axioms: tuple[Axiom, ...]
-    paper: str
+    Attributes:
+        cards: the facts of each function, a dataclass, by the same names.
+    """
 
+    def __init__(self, kind: str, unknown: str) -> None:
+        """Start empty.
 
-METHODS: dict[str, Callable] = {}
-CARDS: dict[str, Card] = {}
+        Args:
+            kind: what the functions are, in one word; also the first column of `table`.
+            unknown: the rule that an unknown name breaks.
+        """
+        self.kind = kind
+        self.cards: dict[str, Card] = {}
+        self._unknown = unknown
+        self._functions: dict[str, Callable] = {}
 
+    def __getitem__(self, name: str) -> Callable:
+        return self._functions[name]
 
-def method(
-    *, family: Family, needs: Needs, cost: str, paper: str, axioms: tuple[Axiom, ...] = ()
-) -> Callable[[Method], Method]:
-    """Enter a function in `METHODS` under its own name; the function itself is returned untouched."""
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._functions)
 
-    def enter(function: Method) -> Method:
-        require(function.__name__ not in METHODS, "method: names must be unique", function.__name__)
-        METHODS[function.__name__] = function
-        CARDS[function.__name__] = Card(family, needs, cost, axioms, paper)
-        return function
+    def __len__(self) -> int:
+        return len(self._functions)
 
-    return enter
+    def enter(self, card: Card) -> Callable[[Function], Function]:
+        """Decorate a function: it is entered under its own name and comes back untouched."""
 
+        def enter_function(function: Function) -> Function:
+            name = function.__name__
+            require(name not in self._functions, f"{self.kind}: names must be unique", name)
+            self._functions[name] = function
+            self.cards[name] = card
+            return function
 
-def find(name: str) -> Callable:
-    """The method of that name, or an error with the nearest names."""
-    return entry(METHODS, name, "attribute: no method of that name")
+        return enter_function
 
+    def find(self, name: str) -> Callable:
+        """Return the function of that name, or refuse with the nearest names."""
+        return entry(self._functions, name, self._unknown)
 
-def catalog() -> pd.DataFrame:
-    """One row a method: method, family, needs, cost, axioms, paper."""
-    return pd.DataFrame([{"method": name, **asdict(card)} for name, card in CARDS.items()])
+    def table(self) -> pd.DataFrame:
+        """One row a function: its name, then the fields of its card."""
+        rows: list[dict[str, Any]] = [{self.kind: name, **asdict(card)} for name, card in self.cards.items()]
+        return pd.DataFrame(rows)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from tests.browser.driver import IDLE
 from tests.browser.pages import page
-from xnb import paths
+from xnb import folders
 
 CELLS = [
     """
@@ -45,7 +45,7 @@ def main():
     small = [frame.crop((0, 0, width, height)).resize(size, Image.Resampling.LANCZOS) for frame in found]
     few = [frame.quantize(64, kmeans=2, dither=Image.Dither.NONE) for frame in small]
     options = {"save_all": True, "append_images": few[1:], "duration": int(1000 * SECONDS), "loop": 0, "optimize": True}
-    few[0].save(paths.ROOT / "figures" / "explorer.gif", **options)
+    few[0].save(folders.ROOT / "figures" / "explorer.gif", **options)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from tqdm.auto import tqdm
 
 from xnb.check import require
 from xnb.data.archives import Entry, batch, entries
+from xnb.data.class_folders import image_folder
 from xnb.data.download import download
-from xnb.data.folders import image_folder
 from xnb.data.pictures import rgb
 from xnb.data.split import Split
-from xnb.paths import cache
+from xnb.folders import cache
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 MD5 = "c58f30108f718f92721af3b95e74349a"  # as published beside the download

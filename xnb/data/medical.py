@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xnb.check import require
 from xnb.data.download import download as bring
 from xnb.data.split import Part, Split
-from xnb.paths import cache
+from xnb.folders import cache
 
 URL = "https://zenodo.org/records/10519652/files/{}.npz"  # version 3.0, doi:10.5281/zenodo.10519652
 

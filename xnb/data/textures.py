@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from xnb.check import require
-from xnb.data.draw import FORMS, colour, placed
+from xnb.data.drawing import FORMS, colour, placed
 from xnb.data.split import Part, Split
 
 OBJECTS = tuple(FORMS)

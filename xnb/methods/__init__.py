@@ -1,39 +1,20 @@
 """All methods share one signature, `method(model, x, target, *, knobs) -> Attribution`, and no state."""
 
-from xnb.check import finite, require
+# Importing a file enters its methods in the registry; the order is that of `xnb.catalog()`.
 from xnb.methods import (
     attention as attention,
     cam as cam,
-    coalitions as coalitions,
+    masking as masking,
     controls as controls,
     deep_lift as deep_lift,
-    flow as flow,
+    attention_flow as attention_flow,
     gradient as gradient,
-    noise as noise,
-    paths as paths,
-    perturbation as perturbation,
+    smoothing as smoothing,
+    integrated_gradients as integrated_gradients,
+    occlusion as occlusion,
     rules as rules,
     shapley as shapley,
     tokens as tokens,
 )
-from xnb.registry import find
-from xnb.types import Attribution, Batch, Model, Target
-
-
-def attribute(
-    model: Model, x: Batch, target: Target, method: str = "integrated_gradients", **knobs: object
-) -> Attribution:
-    """Explain `model`'s logit for `target` at `x`: the result times `x` is always defined.
-
-    Args:
-        method: a name in `xnb.catalog()`.
-        knobs: what the method itself takes, e.g. `steps=64`; `help(xnb.METHODS[name])` lists them.
-
-    Raises:
-        ValueError: unknown `method`, non-finite `x` or result, or anything `xnb.score.score` refuses.
-    """
-    function = find(method)
-    require(finite(x), "attribute: x must be finite", x, "x = x.nan_to_num()")
-    result = function(model, x, target, **knobs).detach()
-    require(finite(result), f"{method}: attribution must be finite", result)
-    return result
+from xnb.methods.calls import attribute as attribute, attribute_all as attribute_all
+from xnb.methods.registry import METHODS as METHODS, catalog as catalog

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xnb.attention import CARRIED, Attending, Attention
+from xnb.access.attention_capture import CARRIED, Attending, Attention
+from xnb.access.score import chunks, ready, slope_of, together
 from xnb.check import require
+from xnb.methods.registry import method
 from xnb.methods.tokens import placed, read_from
-from xnb.registry import method
-from xnb.score import chunks, ready, slope_of, together
 from xnb.types import Attribution, Batch, Model, Target
 
 SEEN = "xnb.attribute(model, x, target, 'integrated_gradients')  # or write attention as softmax(...) @ values"

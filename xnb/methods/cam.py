@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from xnb.access.at_layer import Maps, Suffix, activation, activation_and_slope, last_spatial, suffixes
+from xnb.access.score import changed_scores, chunk_size, pick, ready
 from xnb.check import require
-from xnb.prefix import Maps, Suffix, activation, activation_and_slope, last_spatial, suffixes
+from xnb.methods.registry import method
 from xnb.progress import watched
-from xnb.registry import method
-from xnb.score import changed_scores, chunk_size, pick, ready
 from xnb.types import Batch, Target
 
 # Ablated activations of one pass together, in bytes. Unlike behind an input, what follows a layer is seldom larger

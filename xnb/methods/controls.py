@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from xnb.check import require
-from xnb.registry import method
+from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
 
 

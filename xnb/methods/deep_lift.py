@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from xnb.access.function_rules import WITHOUT_RULES, Call, Replaced, Rules, native, replaced, rewired
+from xnb.access.regions import expanded
+from xnb.access.score import chunks, logits_of, ready, slope_of, together
 from xnb.check import require
-from xnb.methods.composites import ACTIVATIONS, AVERAGES, CONVOLUTIONS, MAXIMA
-from xnb.regions import expanded
-from xnb.registry import method
-from xnb.rewire import WITHOUT_RULES, Call, Replaced, Rules, native, replaced, rewired
-from xnb.score import chunks, logits_of, ready, slope_of, together
+from xnb.methods.lrp_rules import ACTIVATIONS, AVERAGES, CONVOLUTIONS, MAXIMA
+from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
 
 TINY = 1e-10  # below it a difference counts as none and the slope takes the place of the ratio

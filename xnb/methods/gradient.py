@@ -1,7 +1,7 @@
 """Methods that ask the model for its slope at the input itself; `paths` and `noise` ask along a way and around it."""
 
-from xnb.registry import method
-from xnb.score import slope
+from xnb.access.score import slope
+from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xnb.rewire import Call, replaced
+from xnb.access.function_rules import Call, replaced
 
 ALL = 1.0  # the share of a sum that is the only one
 EPSILON = 1e-6  # keeps denominators from zero and absorbs what is weaker

@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
+from xnb.access.function_rules import Call, Rule, Rules, native, only_positive, replaced, rewired
+from xnb.access.score import chunks, per_input, pick, ready, slope_of, together
 from xnb.check import require
-from xnb.methods.composites import AFFINE, COMPOSITES, entering
-from xnb.registry import method
-from xnb.rewire import Call, Rule, Rules, native, only_positive, replaced, rewired
-from xnb.score import chunks, per_input, pick, ready, slope_of, together
+from xnb.methods.lrp_rules import AFFINE, COMPOSITES, entering
+from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
 
 RECTIFIERS = ("relu", "relu6", "hardtanh", "clamp", "clamp_min")  # where their lower bound is zero

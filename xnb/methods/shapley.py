@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from xnb.access.regions import game
 from xnb.check import require
-from xnb.methods.sampling import Pairs, averaged, pairs, sandwich
-from xnb.regions import game
-from xnb.registry import method
+from xnb.methods.coalition_sampling import Pairs, averaged, pairs, sandwich
+from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
 
 EXACT = 16  # players: 65,536 coalitions

@@ -4,11 +4,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from xnb import hooks
-from xnb.attention import Attending
+from xnb.access import hooks
+from xnb.access.attention_capture import Attending
+from xnb.access.score import changed_scores, chunks, ready, score, slope_of, together
 from xnb.check import require
-from xnb.registry import method
-from xnb.score import changed_scores, chunks, ready, score, slope_of, together
+from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
 
 PREFIX = 32  # tokens in front that are no piece of the input: a class token and registers

@@ -11,7 +11,7 @@ from xnb.metrics.complexity import (
     entropy as entropy,
     sparseness as sparseness,
 )
-from xnb.metrics.groups import saco as saco
+from xnb.metrics.saco import saco as saco
 from xnb.metrics.in_domain import fine_tuned as fine_tuned
 from xnb.metrics.localisation import (
     auc as auc,
@@ -31,7 +31,7 @@ from xnb.metrics.randomisation import (
     random_logit as random_logit,
     smooth_mprt as smooth_mprt,
 )
-from xnb.metrics.registry import CARDS as CARDS, METRICS as METRICS, catalog as catalog, find as find
+from xnb.metrics.registry import METRICS as METRICS, catalog as catalog
 from xnb.metrics.removal import (
     curve as curve,
     deletion as deletion,

@@ -4,14 +4,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from xnb.access.ledger import remembered
+from xnb.access.regions import expanded
+from xnb.access.score import score
 from xnb.check import require
-from xnb.ledger import remembered
 from xnb.metrics.imputers import Imputer
+from xnb.metrics.map_values import parts, subsets, summed, values
 from xnb.metrics.registry import metric
 from xnb.metrics.subsets import drops
-from xnb.metrics.values import parts, subsets, summed, values
-from xnb.regions import expanded
-from xnb.score import score
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
 
@@ -36,7 +36,7 @@ def completeness_gap(
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: a baseline that does not fit, as `xnb.score.score`, or an attribution that is not that of `x`.
+        ValueError: a baseline that does not fit, as `access.score.score`, or an attribution that is not that of `x`.
     """
     values(attribution, x)
     start = expanded(baseline, x)

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from xnb.metrics.map_values import values
 from xnb.metrics.registry import metric
-from xnb.metrics.values import values
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
 BHATT = "Bhatt, Weller & Moura 2020, arXiv:2005.00631"

@@ -9,8 +9,8 @@ from torch.optim import AdamW
 from xnb.check import require
 from xnb.data.split import Part
 from xnb.metrics.imputers import Imputer, filling
-from xnb.metrics.values import parts, spread
-from xnb.train import cosine, epochs
+from xnb.metrics.map_values import parts, spread
+from xnb.training.loop import cosine, epochs
 from xnb.types import Batch
 
 

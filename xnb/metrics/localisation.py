@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from xnb.check import require
-from xnb.metrics.nearby import Method
+from xnb.metrics.map_values import mean_ranks, values
+from xnb.metrics.neighbours import Method
 from xnb.metrics.registry import metric
-from xnb.metrics.values import mean_ranks, values
 from xnb.types import Attribution, Batch, Masks, Model, Scores, Target
 
 Flat = Bool[Tensor, "B D"]

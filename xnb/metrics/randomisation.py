@@ -9,15 +9,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from xnb.access.ledger import remembering
+from xnb.access.score import logits, per_input
 from xnb.check import require
-from xnb.ledger import remembering
-from xnb.metrics.copies import Order, dissolving, own_layers, randomised
-from xnb.metrics.nearby import Method, nearby, noise
+from xnb.metrics.map_values import values
+from xnb.metrics.neighbours import Method, nearby, noise
+from xnb.metrics.randomised_models import Order, dissolving, own_layers, randomised
 from xnb.metrics.registry import metric
 from xnb.metrics.similarity import Similarity, alike
-from xnb.metrics.values import values
 from xnb.progress import watched
-from xnb.score import logits, per_input
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
 ADEBAYO = "Adebayo et al. 2018, arXiv:1810.03292"

@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from xnb.access.ledger import remembered
+from xnb.access.score import changed_scores
 from xnb.check import require
-from xnb.ledger import remembered
 from xnb.metrics.imputers import Imputer, filling
-from xnb.metrics.readings import Unit, reading
+from xnb.metrics.map_values import ranks, spread, values
+from xnb.metrics.output_units import Unit, reading
 from xnb.metrics.registry import metric
-from xnb.metrics.values import ranks, spread, values
-from xnb.score import changed_scores
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
 First = Literal["most", "least"]

@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from xnb.access.ledger import remembered
+from xnb.access.score import logits
 from xnb.check import require
-from xnb.ledger import remembered
-from xnb.metrics.nearby import Method, nearby, noise
+from xnb.metrics.map_values import values
+from xnb.metrics.neighbours import Method, nearby, noise
 from xnb.metrics.registry import metric
-from xnb.metrics.values import values
-from xnb.score import logits
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
 YEH = "Yeh et al. 2019, arXiv:1901.09392"

@@ -8,7 +8,7 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from xnb.check import require
-from xnb.metrics.values import rank_correlation, spread, values
+from xnb.metrics.map_values import rank_correlation, spread, values
 from xnb.types import Attribution, Batch, Scores
 
 Similarity = Literal["spearman", "spearman_abs", "ssim"]

@@ -1,18 +1,18 @@
 """Remove sets of parts that were drawn without looking at the explanation, and ask whether it knew the drops.
 
-The sets depend on the seed alone: within `xnb.ledger.remembering()` the model sees them once for all methods.
+The sets depend on the seed alone: within `xnb.access.ledger.remembering()` the model sees them once for all methods.
 """
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from xnb.access.ledger import remembered
+from xnb.access.score import changed_scores, score
 from xnb.check import require
-from xnb.ledger import remembered
 from xnb.metrics.imputers import Imputer, filling
+from xnb.metrics.map_values import correlation, parts, rank_correlation, spread, subsets, summed, values
 from xnb.metrics.registry import metric
-from xnb.metrics.values import correlation, parts, rank_correlation, spread, subsets, summed, values
-from xnb.score import changed_scores, score
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
 SIDE = 8  # squares along a picture: 64 parts, so that a subset of them is hardly ever a single object
@@ -62,7 +62,7 @@ def single_deletion(
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: as `xnb.score.score`, or an attribution that is not that of `x`.
+        ValueError: as `xnb.access.score.score`, or an attribution that is not that of `x`.
     """
     where = parts(x, side)
     worth = summed(values(attribution, x), where)

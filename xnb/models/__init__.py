@@ -1,6 +1,6 @@
 """Networks whose every operation is a named module, so that an explanation can reach it."""
 
-from xnb.models.attention import (
+from xnb.models.attention_pooling import (
     AttentionClassifier as AttentionClassifier,
     AttentionPool as AttentionPool,
     MeanPool as MeanPool,
@@ -11,7 +11,7 @@ from xnb.models.attention import (
 from xnb.models.cnn import SmallCNN as SmallCNN
 from xnb.models.ensemble import Ensemble as Ensemble
 from xnb.models.fastnet import FastNet as FastNet, IMAGENET_CLASSES as IMAGENET_CLASSES
-from xnb.models.local import BagNet as BagNet, BcosNet as BcosNet, plain as plain
+from xnb.models.interpretable import BagNet as BagNet, BcosNet as BcosNet, plain as plain
 from xnb.models.mlp import Net as Net
 from xnb.models.preprocess import FASTNET as FASTNET, IMAGENET as IMAGENET, Preprocess as Preprocess
 from xnb.models.tabular import FeatureAttention as FeatureAttention, FeatureTransformer as FeatureTransformer

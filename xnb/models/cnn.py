@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from xnb.parts import Add
+from xnb.models.layers import Add
 from xnb.types import Logits
 
 

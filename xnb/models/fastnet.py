@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torchvision.models import EfficientNet_B0_Weights
 
 from xnb.check import require
-from xnb.parts import Add, PadSame
+from xnb.models.layers import Add, PadSame
+from xnb.storage import sha256
 from xnb.types import Logits
-from xnb.weights import sha256
 
 IMAGENET_CLASSES: tuple[str, ...] = tuple(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from xnb.parts import Times, WeightedSum
+from xnb.models.layers import Times, WeightedSum
 from xnb.types import Logits
 
 Rows = Float[Tensor, "B D"]

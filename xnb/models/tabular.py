@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from xnb.check import require
-from xnb.models.attention import AttentionPool
+from xnb.models.attention_pooling import AttentionPool
+from xnb.models.layers import FirstToken, Prepend
 from xnb.models.vit import Block, Transformer
-from xnb.parts import FirstToken, Prepend
 from xnb.types import Logits
 
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
 from xnb.check import require
-from xnb.parts import Add, Attend, Cells, FirstToken, MeanPool, Prepend, Standardise
+from xnb.models.layers import Add, Attend, Cells, FirstToken, MeanPool, Prepend, Standardise
 from xnb.types import Batch, Logits
 
 

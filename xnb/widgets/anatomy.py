@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xnb.explain import explain
-from xnb.hooks import captured, submodule
-from xnb.receptive import measured
-from xnb.score import logits
+from xnb.access.hooks import captured, submodule
+from xnb.access.score import logits
+from xnb.explanation import explain
+from xnb.summary.receptive_field import measured
 from xnb.widgets import pixels
-from xnb.widgets.subject import Subject
+from xnb.widgets.explained import Subject
 
 MOST = 64  # channels that are drawn
 ENLARGED = 4  # times the input's side on which a receptive field is measured

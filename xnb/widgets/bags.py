@@ -8,11 +8,11 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from xnb.explain import explain
-from xnb.lint import verdict
-from xnb.widgets import page, pixels, still
+from xnb.applicability import verdict
+from xnb.explanation import explain
+from xnb.widgets import markup, pixels, static
+from xnb.widgets.explained import Subject
 from xnb.widgets.panel import Panel, choice, slider
-from xnb.widgets.subject import Subject
 
 METHODS = ("leave_one_out", "gradient_weighted_attention", "raw_attention", "value_weighted_attention")
 METHODS += ("gradient_times_input", "integrated_gradients", "gradient", "random")
@@ -58,20 +58,20 @@ class Bags(Panel):
         said = self.subject.said(bag).cpu().numpy()
         numbers = ", ".join(f"{values[n]:+.2g}" for n in order)
         caption = f"bag {bag}: {method} for {name}"
-        picture = page.image(sheet(self.subject, bag, values, order), f"{caption}: {numbers}", caption)
-        scale = page.scale(float(np.abs(values).max()) or 1.0)
-        bars = page.bars(self.subject.classes, said, mark=name)
-        facts = page.table("Instances", told(self.subject, bag, target, values, order))
-        yield "view", page.row(page.column(picture, scale), page.column(bars, facts))
+        picture = markup.image(sheet(self.subject, bag, values, order), f"{caption}: {numbers}", caption)
+        scale = markup.scale(float(np.abs(values).max()) or 1.0)
+        bars = markup.bars(self.subject.classes, said, mark=name)
+        facts = markup.table("Instances", told(self.subject, bag, target, values, order))
+        yield "view", markup.row(markup.column(picture, scale), markup.column(bars, facts))
 
     def words(self) -> str:
         return f"attention: bag {self.controls['bag'].value}. Run the cell to move it."
 
     def still(self) -> Figure:
         bag, target, method = self.asked()
-        fig, axes = still.figure(2)
-        still.shown(self.picture, axes[0], f"bag {bag}: {method} for {self.subject.classes[target]}")
-        still.shares(self.subject.classes, self.subject.said(bag).cpu().numpy(), axes[1])
+        fig, axes = static.figure(2)
+        static.shown(self.picture, axes[0], f"bag {bag}: {method} for {self.subject.classes[target]}")
+        static.shares(self.subject.classes, self.subject.said(bag).cpu().numpy(), axes[1])
         return fig
 
 

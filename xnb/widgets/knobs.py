@@ -6,12 +6,12 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import ipywidgets as W
 from torch import nn
 
-from xnb.hooks import captured
-from xnb.methods.composites import COMPOSITES
-from xnb.registry import METHODS
-from xnb.score import logits
+from xnb.access.hooks import captured
+from xnb.access.score import logits
+from xnb.methods import METHODS
+from xnb.methods.lrp_rules import COMPOSITES
+from xnb.widgets.explained import Subject
 from xnb.widgets.panel import AUTOMATIC, choice, slider, tick
-from xnb.widgets.subject import Subject
 
 SQUARES = {"exact_shapley": 3}  # 512 passes; with 7 squares along a side there would be 2^49
 HIDDEN = {"chunk"}  # changes no result

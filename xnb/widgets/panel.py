@@ -11,7 +11,7 @@ import ipywidgets as W
 from matplotlib.figure import Figure
 
 from xnb.progress import silently
-from xnb.widgets import page
+from xnb.widgets import markup
 
 Number: TypeAlias = int | float
 PATIENCE = 0.2  # seconds after which a view says that it is working
@@ -86,10 +86,10 @@ class Panel(W.VBox):
         first = next(iter(self.pages))
         with working(self.busy), silently():
             try:
-                for area, html in self.draw():
-                    self.pages[area].value = html
+                for area, content in self.draw():
+                    self.pages[area].value = content
             except Exception as error:  # a callback's exception would vanish in the log
-                self.pages[first].value = page.message(str(error) or type(error).__name__)
+                self.pages[first].value = markup.message(str(error) or type(error).__name__)
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, object]:
         """The live panel, and for pages without a kernel its picture and its words."""
@@ -101,7 +101,7 @@ class Panel(W.VBox):
 def working(mark: W.HTML) -> Iterator[None]:
     """Show the mark if the block takes longer than a person notices."""
     tell = contextvars.copy_context().run  # messages of another thread still belong to this cell
-    timer = threading.Timer(PATIENCE, tell, (setattr, mark, "value", page.BUSY))
+    timer = threading.Timer(PATIENCE, tell, (setattr, mark, "value", markup.BUSY))
     timer.daemon = True
     timer.start()
     try:

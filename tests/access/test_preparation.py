@@ -1,0 +1,141 @@
+import copy
+import json
+import platform
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import mobilenet_v3_small, resnet18
+
+from xnb import attribute, prepare, tune_malloc
+from xnb.access.preparation import foldable
+from xnb.folders import ROOT
+from xnb.models import FastNet, Net, SmallCNN
+
+pytestmark = pytest.mark.usefixtures("as_users_run")  # torch.fx calls forward methods with symbols
+
+
+def lively(model):
+    """Running statistics and scales that make every batch norm do something."""
+    rng = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+            module.running_mean.normal_(0, 0.1, generator=rng)
+            module.running_var.uniform_(0.5, 1.5, generator=rng)
+            if module.weight is not None:
+                module.weight.data.uniform_(0.5, 1.5, generator=rng)
+    return model.eval()
+
+
+MODELS = [
+    (lambda: SmallCNN(), 32, 9),
+    (lambda: resnet18(num_classes=10), 64, 20),
+    (lambda: mobilenet_v3_small(num_classes=10), 64, 34),
+    (lambda: FastNet(), 64, 49),
+]
+
+
+@pytest.mark.parametrize(("make", "side", "norms"), MODELS)
+def test_same_function_in_double_precision(make, side, norms):
+    model = lively(make()).double()
+    x = torch.randn(2, 3, side, side, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    fast = prepare(model)
+    assert len(foldable(model)) == norms == sum(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
+    torch.testing.assert_close(fast(x), model(x), rtol=1e-10, atol=1e-12)
+    target = torch.tensor([1, 2])
+    slope = attribute(model, x, target, "gradient")
+    assert (attribute(fast, x, target, "gradient") - slope).abs().max() <= 1e-10 * slope.abs().max()
+
+
+def test_the_copy_is_frozen_channels_last_and_keeps_its_names():
+    model = lively(SmallCNN())
+    fast = prepare(model)
+    assert not any(p.requires_grad for p in fast.parameters())
+    assert fast.stage1[0][0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert {name for name, _ in fast.named_modules()} == {name for name, _ in model.named_modules()}
+    assert not any(module.training for module in fast.modules())
+
+
+def test_the_model_is_left_alone():
+    model = lively(SmallCNN())
+    before = copy.deepcopy(model.state_dict())
+    prepare(model)
+    assert all(torch.equal(a, b) for a, b in zip(before.values(), model.state_dict().values(), strict=True))
+    assert all(p.requires_grad for p in model.parameters())
+
+
+class Awkward(nn.Module):
+    """Batch norms that must not be folded: after a convolution that two use, after one used twice, before one."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.conv, self.norm = nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+        self.twice, self.second = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+        self.relu, self.late = nn.ReLU(), nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        y = self.conv(self.first(x))
+        z = self.second(self.twice(self.twice(self.norm(y) + y)))
+        return self.late(self.relu(z)).mean((2, 3))
+
+
+def test_what_may_not_be_folded_is_not():
+    model, x = lively(Awkward()), torch.randn(2, 3, 8, 8)
+    assert foldable(model) == []
+    torch.testing.assert_close(prepare(model)(x), model(x))
+
+
+def test_a_model_that_cannot_be_followed_is_folded_inside_its_sequentials():
+    class Branches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+
+        def forward(self, x):
+            return self.body(x) if float(x.sum()) > -1e9 else self.body(-x)
+
+    model, x = lively(Branches()), torch.randn(2, 3, 8, 8)
+    assert foldable(model) == [("body.0", "body.1")]
+    torch.testing.assert_close(prepare(model)(x), model(x))
+
+
+def test_linear_layers_fold_too():
+    model = lively(nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4, affine=False), nn.ReLU(), nn.Linear(4, 3)))
+    x = torch.randn(6, 5)
+    assert foldable(model) == [("0", "1")]
+    torch.testing.assert_close(prepare(model)(x), model(x))
+    assert foldable(Net().eval()) == []
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match=r"evaluation mode\n.*\n  try: model.eval\(\)"):
+        prepare(SmallCNN())
+    with pytest.raises(ValueError, match=r"torch\.nn\.Module"):
+        prepare(lambda x: x)
+
+
+def test_stored_deviations_are_what_the_docstring_says():
+    rows = json.loads((ROOT / "benchmarks" / "results.json").read_text())["runs"]["cpu"]["rows"]
+    once, often = (rows[f"{name}/cnn32"]["error"] for name in ("gradient", "integrated_gradients"))
+    assert 1e-6 / 5 < once["xnb prepared"] < 1e-6
+    assert once["xnb plain"] == once["captum"] < 0.05  # it is the model's own; without a flip 5e-7
+    assert 1e-3 / 5 < often["xnb prepared"] < 1e-3
+    assert 2e-4 / 5 < often["xnb plain"] < 2e-4
+
+
+def test_deviation_in_single_precision():
+    """Slope of a residual network against its double-precision twin: the plain model and the prepared one."""
+    model = lively(SmallCNN())
+    x = torch.randn(32, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    target = torch.arange(32) % 10
+    exact = attribute(copy.deepcopy(model).double(), x.double(), target, "gradient")
+    worst = exact.flatten(1).abs().amax(1)
+    for net in (model, prepare(model)):
+        off = (attribute(net, x, target, "gradient").double() - exact).flatten(1).abs().amax(1) / worst
+        assert off.median() < 1e-6  # a ReLU that flips moves single inputs by more
+
+
+def test_tune_malloc_says_whether_it_could():
+    assert tune_malloc() == (platform.libc_ver()[0] == "glibc")
+    torch.testing.assert_close(torch.ones(3) + 1, torch.full((3,), 2.0))

@@ -1,0 +1,110 @@
+"""Methods that sample: slow twins, what they tend to, honest errors, and further rounds."""
+
+import pytest
+import torch
+from torch import nn
+
+from xnb import attribute
+from xnb.access.ledger import counting
+from xnb.access.score import score
+from xnb.methods.monte_carlo import MOST_ROUNDS
+
+CLOSE = {"rtol": 1e-9, "atol": 1e-12}
+SAMPLED = ("smoothgrad", "expected_gradients")
+
+
+@pytest.fixture
+def bent():
+    """A network with biases and curvature, so that its slope changes from place to place."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(72, 16), nn.Tanh(), nn.Linear(16, 3)).double().eval()
+
+
+def slopes_at(model, points, target):
+    """Slope at each of (N, B, *shape) points, one at a time."""
+    out = torch.empty_like(points)
+    for n, b in torch.cartesian_prod(torch.arange(len(points)), torch.arange(points.shape[1])).tolist():
+        leaf = points[n, b][None].clone().requires_grad_()
+        out[n, b] = torch.autograd.grad(model(leaf)[0, target[b]], leaf)[0][0]
+    return out
+
+
+def noises(x, samples, seed):
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(samples, 1, *x.shape[1:], generator=rng, dtype=x.dtype)
+
+
+def test_smoothgrad_and_vargrad_sample_by_sample(bent, x, target):
+    spread = 0.3 * torch.stack([picture.max() - picture.min() for picture in x]).view(-1, 1, 1, 1)
+    slopes = slopes_at(bent, x + spread * noises(x, 7, 5), target)
+    knobs = {"sigma": 0.3, "samples": 7, "seed": 5}
+    torch.testing.assert_close(attribute(bent, x, target, "smoothgrad", **knobs), slopes.mean(0), **CLOSE)
+    torch.testing.assert_close(attribute(bent, x, target, "vargrad", **knobs), slopes.var(0), **CLOSE)
+
+
+def test_expected_gradients_sample_by_sample(bent, x, target):
+    starts = torch.stack([x[0] * 0, x[1] + 1])
+    rng = torch.Generator().manual_seed(3)
+    start = starts[torch.randint(2, (9, 1), generator=rng)]
+    times = torch.rand(9, 1, 1, 1, 1, generator=rng, dtype=x.dtype)
+    expected = ((x - start) * slopes_at(bent, start + times * (x - start), target)).mean(0)
+    found = attribute(bent, x, target, "expected_gradients", baseline=starts, samples=9, seed=3)
+    torch.testing.assert_close(found, expected, **CLOSE)
+
+
+def test_without_noise_smoothgrad_is_the_gradient(bent, x, target):
+    found = attribute(bent, x, target, "smoothgrad", sigma=0.0, samples=2)
+    torch.testing.assert_close(found, attribute(bent, x, target, "gradient"), **CLOSE)
+    assert attribute(bent, x, target, "vargrad", sigma=0.0, samples=2).abs().max() < 1e-25
+
+
+def test_expected_gradients_tend_to_integrated_gradients(bent, x, target):
+    exact = attribute(bent, x, target, "integrated_gradients")
+    with counting() as passes:
+        found = attribute(bent, x, target, "expected_gradients", samples=4096)
+    error = (found - exact).flatten(1).square().mean(1).sqrt() / exact.flatten(1).square().mean(1).sqrt()
+    stated = passes.notes["standard_error"]
+    assert (error < 0.05).all()
+    assert (error < 3 * stated).all()
+
+
+def test_expected_gradients_add_up_on_average(bent, x, target):
+    starts = torch.stack([x[0] * 0, x[1], x[2]])
+    total = attribute(bent, x, target, "expected_gradients", baseline=starts, samples=8192).flatten(1).sum(1)
+    before = torch.stack([score(bent, start[None], target[i : i + 1])[0] for i in range(5) for start in starts])
+    change = score(bent, x, target) - before.view(5, 3).mean(1)
+    torch.testing.assert_close(total, change, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_the_stated_error_is_the_spread_over_seeds(name, bent, x, target):
+    maps = torch.stack([attribute(bent, x, target, name, seed=seed) for seed in range(40)])
+    with counting() as passes:
+        attribute(bent, x, target, name)
+    spread = maps.var(0).flatten(1).mean(1).sqrt() / maps.mean(0).square().flatten(1).mean(1).sqrt()
+    assert (passes.notes["standard_error"] / spread - 1).abs().max() < 0.3
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_rounds_until_the_error_is_small_enough(name, bent, x, target):
+    with counting() as passes:
+        together = attribute(bent, x, target, name, standard_error=0.05, samples=16)
+    assert (passes.notes["standard_error"] <= 0.05).all()
+    assert passes.forward < 5 * 16 * MOST_ROUNDS
+    alone = [attribute(bent, x[i : i + 1], target[i : i + 1], name, standard_error=0.05, samples=16) for i in range(5)]
+    torch.testing.assert_close(together, torch.cat(alone), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs", "says"),
+    [
+        ("smoothgrad", {"samples": 1}, "at least 2"),
+        ("smoothgrad", {"standard_error": 0.0}, r"positive.*\n.*\n  try: standard_error=0.05"),
+        ("expected_gradients", {"baseline": torch.zeros(4, 3)}, r"inputs \(N, 2, 6, 6\)"),
+        ("expected_gradients", {"baseline": torch.zeros(4, 2, 6, 6)}, r"x's dtype\n  got: float32"),
+    ],
+)
+def test_refusals(name, knobs, says, bent, x, target):
+    with pytest.raises(ValueError, match=says):
+        attribute(bent, x, target, name, **knobs)

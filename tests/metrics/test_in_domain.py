@@ -1,0 +1,77 @@
+"""The model to which a missing part is no surprise."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from xnb.access.score import logits
+from xnb.data.split import Part
+from xnb.metrics.in_domain import fine_tuned, with_holes
+from xnb.training.loop import evaluate
+
+
+def test_half_of_the_inputs_lose_one_part_each():
+    x = torch.ones(2000, 3, 8, 8)
+    found = with_holes(x, 4, "zero", torch.Generator().manual_seed(0))
+    gone = (found == 0).flatten(1).sum(1) / 3
+    assert set(gone.tolist()) == {0, 4}
+    assert abs(float((gone == 4).double().mean()) - 0.5) < 0.05
+    assert (found == 0).any(0).all()
+    assert torch.equal((found == 0).all(1), (found == 0).any(1))
+    assert x.min() == 1
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 1, 4, 4)])
+def test_tables_and_bags_lose_a_feature_or_an_instance(shape):
+    found = with_holes(torch.ones(200, *shape), 4, "zero", torch.Generator().manual_seed(0))
+    gone = (found == 0).flatten(2).all(2) if len(shape) > 1 else found == 0
+    assert set(gone.sum(1).tolist()) == {0, 1}
+
+
+@pytest.fixture
+def trained():
+    """Two classes told apart by two redundant marks; the model reads the first alone."""
+    rng = torch.Generator().manual_seed(0)
+    y = torch.randint(2, (256,), generator=rng)
+    x = 0.3 * torch.randn(256, 1, 4, 4, generator=rng)
+    x[:, 0, 0, 0] += 2.0 * y - 1
+    x[:, 0, 3, 3] += 2.0 * y - 1
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+    with torch.no_grad():
+        model[1].weight.zero_()
+        model[1].bias.zero_()
+        model[1].weight[:, 0] = torch.tensor([-4.0, 4])
+    return model.eval(), Part(x, y)
+
+
+def without_first(part):
+    x = part.x.clone()
+    x[:, :, 0, 0] = 0
+    return Part(x, part.y)
+
+
+def test_it_gets_used_to_missing_parts_and_leaves_the_model_alone(trained):
+    model, part = trained
+    before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    tuned = fine_tuned(model, part, part, count=20, rate=3e-2)
+    assert all(torch.equal(*pair) for pair in zip(before.values(), model.state_dict().values(), strict=True))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not tuned.training
+    assert evaluate(model, without_first(part))[1] < 0.6
+    assert evaluate(tuned, without_first(part))[1] > 0.9
+    assert evaluate(tuned, part)[1] > 0.95
+
+
+def test_the_seed_decides(trained):
+    model, part = trained
+    found = [logits(fine_tuned(model, part, part, count=2, seed=seed), part.x) for seed in (0, 0, 1)]
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
+def test_no_pass_is_refused(trained):
+    model, part = trained
+    with pytest.raises(ValueError, match="count"):
+        fine_tuned(model, part, part, count=0)

@@ -1,0 +1,104 @@
+"""The shape of the package, as a test."""
+
+import ast
+import statistics
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2] / "xnb"
+LAYERS = [
+    {"types", "check", "folders", "progress"},
+    {"storage", "registry", "plot", "data"},
+    {"access"},
+    {"models", "methods", "summary"},
+    {"training"},
+    {"metrics"},
+    {"explanation", "applicability", "adapters"},
+    {"comparison"},
+    {"widgets"},
+    {""},
+]
+RANK = {name: level for level, layer in enumerate(LAYERS) for name in layer}
+APART = {"plot": {"access", "registry", "models", "methods"}, "metrics": {"methods"}}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def module(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
+
+
+def room(name):
+    """The part of the house a module belongs to: `methods.gradient` lives in `methods`."""
+    return name.split(".")[0]
+
+
+def imports(path):
+    known = {module(file) for file in FILES}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "xnb":
+            base = node.module.removeprefix("xnb").removeprefix(".")
+            for alias in node.names:
+                deep = f"{base}.{alias.name}".removeprefix(".")
+                yield deep if deep in known else base
+
+
+def functions():
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                yield f"{module(path)}.{node.name}", body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_imports_point_down(path):
+    me = module(path)
+    for other in imports(path):
+        if room(other) == room(me):
+            continue
+        assert RANK[room(other)] < RANK[room(me)], f"{me} may not import {other}"
+        assert room(other) not in APART.get(room(me), set()), f"{me} may not know {other}"
+
+
+def test_no_import_cycle_inside_a_room():
+    arrows = {module(path): set(imports(path)) - {module(path)} for path in FILES}
+    while arrows:
+        free = {name for name, needs in arrows.items() if not needs & arrows.keys()}
+        assert free, f"a cycle among {sorted(arrows)}"
+        arrows = {name: needs for name, needs in arrows.items() if name not in free}
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_one_place_for_each_hazard(path):
+    text = path.read_text()
+    nodes = list(ast.walk(ast.parse(text)))
+    assert text.count("\n") <= 300
+    assert path.name == "hooks.py" or "register_" not in text
+    assert path.name == "check.py" or not any(isinstance(node, ast.Raise | ast.Assert) for node in nodes)
+    assert not any(alias.name == "*" for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names)
+    assert path.stem not in {"utils", "helpers", "common", "misc"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_no_global_seeding(path):
+    """`torch.manual_seed` only inside `fork_rng`, which gives the global state back; numpy's never."""
+    tree = ast.parse(path.read_text())
+    lent = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.With) and any("fork_rng" in ast.unparse(item) for item in block.items)
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"np.random.seed", "random.seed", "torch.seed"}
+            assert called not in {"torch.manual_seed", "manual_seed"} or id(node) in lent, f"line {node.lineno}"
+
+
+def test_functions_are_small():
+    sizes = sorted(size for _, size in functions())
+    longest = sorted(functions(), key=lambda pair: -pair[1])[:5]
+    assert statistics.median(sizes) <= 11, longest
+    assert sizes[int(0.9 * (len(sizes) - 1))] <= 29, longest

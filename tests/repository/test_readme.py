@@ -1,0 +1,129 @@
+"""The front page shows what its own code draws, and lists the notebooks that there are."""
+
+import json
+import re
+from operator import attrgetter
+
+import matplotlib as mpl
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+import xnb
+import xnb.adapters  # not loaded by `import xnb`
+from xnb import folders
+
+README = (folders.ROOT / "README.md").read_text()
+CHINESE = (folders.ROOT / "README.zh-CN.md").read_text()
+NOTEBOOKS = sorted(folders.NOTEBOOKS.glob("*.ipynb"))
+
+
+def grey(path):
+    """32 x 32 grey values: equal for another version's fonts, different for another picture."""
+    return np.asarray(Image.open(path).convert("L").resize((32, 32), Image.Resampling.BOX), dtype=float)
+
+
+def test_the_picture_is_what_the_code_draws(tmp_path, monkeypatch):
+    code = re.search(r"```python\n(.*?)```", README, re.S).group(1)
+    assert README[: README.index(code)].count("\n") < 15
+    monkeypatch.chdir(tmp_path)
+    backend = mpl.get_backend()
+    mpl.use("agg")
+    with mpl.rc_context():
+        exec(code, {})
+        mpl.pyplot.close("all")
+    mpl.use(backend)
+    assert np.abs(grey(tmp_path / "readme.png") - grey(folders.ROOT / "figures" / "readme.png")).mean() < 1.5
+
+
+def test_the_explorer_moves():
+    with Image.open(folders.ROOT / "figures" / "explorer.gif") as film:
+        seen = {frame.convert("RGB").tobytes() for frame in ImageSequence.Iterator(film)}
+        assert len(seen) == film.n_frames >= 5
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_map_names_each_notebook_with_its_question_and_figures(path):
+    book = nbformat.read(path, 4)
+    question = book.cells[0].source.splitlines()[0].split("· ")[1]
+    figures = [cell.id for cell in book.cells if cell.id.startswith("fig-")]
+    row = next(line for line in README.splitlines() if f"(notebooks/{path.name})" in line)
+    assert f"| {question} |" in row
+    assert row.endswith(f"| {figures[0]} … {figures[-1]} |")
+
+
+def test_map_names_no_notebook_that_is_not_there():
+    assert set(re.findall(r"\(notebooks/(.*?)\)", README)) == {path.name for path in NOTEBOOKS}
+
+
+PAGES = [folders.ROOT / "README.md", folders.ROOT / "README.zh-CN.md", folders.DATA / "README.md"]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(folders.ROOT)))
+def test_links_lead_somewhere(path):
+    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", path.read_text())
+    assert links
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_make_targets_in_the_text_exist():
+    makefile = (folders.ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"(?:^|[`*])make ([a-z]+)", README, re.M)):
+        assert f"\n{target}:" in makefile, target
+
+
+def test_the_calls_in_the_table_exist():
+    for name in set(re.findall(r"`xnb\.([a-z_.]+)\(", README)):
+        assert callable(attrgetter(name)(xnb)), name
+
+
+RUN = json.loads((folders.ROOT / "benchmarks" / "results.json").read_text())["runs"]["cpu"]
+RESULTS = RUN["rows"]
+SPEED = re.findall(r"^\| ([^|]+?) \(`(.+?)`\) \| ([a-zA-Z-]+) \| ([\d.]+) \| ([\d.]+) \|$", README, re.M)
+
+
+@pytest.mark.parametrize("row", SPEED, ids=lambda row: "-".join(row[:3]))
+def test_times_are_those_of_the_stored_run(row):
+    _, name, peer, default, best = row
+    ratios = next(line["ratios"] for line in RESULTS[name]["lines"] if line["peer"] == peer.lower())
+    assert next(line["equal"] for line in RESULTS[name]["lines"] if line["peer"] == peer.lower())
+    assert f"{ratios['prepared/default']['median']:.2g}" == default
+    assert f"{ratios['prepared/best']['median']:.2g}" == best
+
+
+def test_there_are_times_to_check_and_all_works_that_are_slower_are_named():
+    assert len(SPEED) >= 10
+    ratios = [(n, line["ratios"].get("prepared/best")) for n, row in RESULTS.items() for line in row.get("lines", ())]
+    slower = {name for name, ratio in ratios if ratio and ratio["median"] > 1}
+    assert slower == set(re.findall(r"`([^`]+/[a-z0-9]+)`", README.split("Slower than")[1].split("\n")[0]))
+
+
+def test_the_geometric_mean_is_that_of_the_stored_run():
+    assert f"their default: {RUN['suite']['geometric mean of prepared/default']:.2g})" in README
+
+
+def test_milliseconds_are_those_of_the_stored_run():
+    quick, slow = "gradient gradient_times_input lrp grad_cam", "integrated_gradients smoothgrad occlusion"
+    for names, end in ((quick, "for gradient"), (slow, "for integrated")):
+        medians = [RESULTS["latency"]["milliseconds"][name]["median"] for name in names.split()]
+        assert f"{min(medians):.0f} to {max(medians):.0f} ms {end}" in README
+
+
+TAKEN_OVER = {
+    "program": r"```python\n.*?```",
+    "commands": r"^make \w+ (?=   )",
+    "code in the text": r"`[^`\n]+`",
+    "links": r"\]\(((?!README)[^)]+)\)",
+    "figures of notebooks": r"\| fig-.* \|$",
+    "times": r"\(`.+?`\) \| [a-zA-Z-]+ \| [\d.]+ \| [\d.]+ \|$",
+    "geometric mean": r"(?:default: |几何平均：)([\d.]+)",
+    "milliseconds": r"(\d+) (?:to|到) (\d+) (?:ms|毫秒)",
+}
+
+
+@pytest.mark.parametrize("what", TAKEN_OVER)
+def test_the_page_in_chinese_says_the_same(what):
+    found = [re.findall(TAKEN_OVER[what], page, re.M | re.S * (what == "program")) for page in (README, CHINESE)]
+    assert found[0]
+    assert sorted(map(str, found[1])) == sorted(map(str, found[0]))

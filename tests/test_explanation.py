@@ -1,0 +1,129 @@
+"""Many methods at once: the same maps, fewer passes, an honest bill."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from xnb import METHODS, attribute, explain
+from xnb.access.score import score
+from xnb.models import SmallCNN
+
+FREE = ("random", "edges", "centre", "input", "constant")
+
+PARTS = ("legrad", "attcat", "token_cam", "token_occlusion")  # run the parts of a Transformer, which Counted is not
+
+
+class Counted(nn.Module):
+    """Counts the inputs that are run forward, and backward."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.forwards, self.backwards = model, 0, 0
+
+    def forward(self, x):
+        self.forwards += len(x)
+        if x.requires_grad:
+            x.register_hook(lambda grad: setattr(self, "backwards", self.backwards + len(grad)))
+        return self.model(x)
+
+
+class Twice(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(self.net[0](x))
+
+
+@pytest.fixture
+def counted(model):
+    return Counted(model).eval()
+
+
+def test_the_maps_are_those_of_attribute(model, x, target):
+    names = [name for name, card in METHODS.cards.items() if card.family != "attention"]
+    found = explain(model, x, target, names).attributions
+    assert list(found) == names
+    torch.testing.assert_close(explain(model, x, target, ["gradient"]).logits, model(x).detach())
+    for name, a in found.items():
+        torch.testing.assert_close(a, attribute(model, x, target, name), rtol=1e-9, atol=1e-12, msg=name)
+
+
+def test_one_forward_and_one_backward_pass_for_four_questions(counted, x, target):
+    layered = ("grad_cam", "hires_cam", "layer_cam", "grad_cam_plus_plus")
+    ledger = explain(counted, x, target, ("gradient", "gradient_times_input", *layered)).ledger
+    assert counted.forwards == 5 + 1  # and one picture to find the layer
+    assert counted.backwards == 5
+    assert ledger["forward"].sum() == counted.forwards / 5
+    assert ledger["backward"].sum() == 1
+    assert (ledger.loc["gradient":, ["forward", "backward"]] == 0).all(axis=None)
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - set(FREE) - set(PARTS)))
+def test_the_ledger_counts_what_the_model_sees(name, counted, x, target):
+    row = explain(counted, x, target, [name]).ledger[["forward", "backward"]].sum()
+    if name not in {"ablation_cam", "grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam"}:  # they run parts of it
+        assert row["forward"] == pytest.approx(counted.forwards / 5)
+    if METHODS.cards[name].family != "cam":  # stops at the layer, which the hook on the input does not see
+        assert row["backward"] == pytest.approx(counted.backwards / 5)
+
+
+def test_same_noise_is_asked_once(counted, x, target):
+    explain(
+        counted, x, target, ("smoothgrad", "vargrad"), knobs={"smoothgrad": {"samples": 8}, "vargrad": {"samples": 8}}
+    )
+    assert counted.forwards == 5 * (1 + 8)  # and once for the logits
+
+
+def test_gap_and_error(model, x, target):
+    ledger = explain(model, x, target, ("integrated_gradients", "gradient", "smoothgrad")).ledger
+    a = attribute(model, x, target, "integrated_gradients").flatten(1).sum(1)
+    change = score(model, x, target) - score(model, torch.zeros_like(x), target)
+    assert ledger.loc["integrated_gradients", "gap"] == pytest.approx(float(((a - change) / change).abs().max()))
+    assert math.isnan(ledger.loc["gradient", "gap"])
+    assert 0 < ledger.loc["smoothgrad", "standard_error"] < 1
+    assert (ledger["seconds"] > 0).all()
+
+
+def test_peak_memory_sees_a_large_buffer(x, target):
+    class Hungry(nn.Module):
+        def forward(self, x):
+            return torch.ones(2**24, dtype=torch.double).mul(2)[:1] * 0 + x.flatten(1)[:, :3]  # 2 x 128 MiB
+
+    ledger = explain(Hungry().eval(), x, target, ["gradient", "constant"]).ledger
+    assert 100 < ledger.loc["shared", "peak_mib"] < 400
+    assert ledger.loc["constant", "peak_mib"] < 20
+
+
+def test_in_place_modules_do_not_spoil_what_is_shared(x, target):
+    net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(64, 3)).double().eval()
+    found = explain(net, x, target, ("gradient", "grad_cam"), knobs={"grad_cam": {"layer": "0"}}).attributions
+    torch.testing.assert_close(found["grad_cam"], attribute(net, x, target, "grad_cam", layer="0"))
+    torch.testing.assert_close(found["gradient"], attribute(net, x, target, "gradient"))
+
+
+def test_a_layer_that_is_called_twice_is_refused_as_by_the_method_alone(x, target):
+    net = nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), nn.Flatten(), nn.Linear(72, 3)).double().eval()
+    twice = Twice(net).eval()
+    for ask in (
+        lambda *given: explain(*given, ["gradient", "grad_cam"], knobs={"grad_cam": {"layer": "net.0"}}),
+        lambda *given: attribute(*given, "grad_cam", layer="net.0"),
+    ):
+        with pytest.raises(ValueError, match="must be called once"):
+            ask(twice, x, target)
+
+
+def test_unknown_names_are_refused_before_anything_runs(counted, x, target):
+    with pytest.raises(ValueError, match="no method of that name"):
+        explain(counted, x, target, ("gradient", "gradcam"))
+    assert counted.forwards == 0
+
+
+def test_pictures_in_float32():
+    model, x = SmallCNN().eval(), torch.rand(3, 3, 32, 32)
+    found = explain(model, x, torch.tensor([1, 2, 3]), ("gradient", "grad_cam", "random"))
+    assert [a.dtype for a in found.attributions.values()] == [torch.float32] * 3
+    assert list(found.ledger.index) == ["shared", "gradient", "grad_cam", "random"]

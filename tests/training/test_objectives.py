@@ -1,0 +1,120 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from xnb import data
+from xnb.access.regions import grid
+from xnb.data import Part
+from xnb.models import picture_classifier, plain
+from xnb.training import loop, objectives
+
+KNOBS = {"count": 1, "batch": 32, "progress": False}
+
+
+@pytest.fixture
+def part():
+    return data.watermark(1.0, n=(48, 0)).train
+
+
+class Linear(nn.Module):
+    """Logits linear in the pixels: the slope is the weights, whatever the picture."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(2, 3 * 32 * 32, generator=torch.Generator().manual_seed(0)) / 50)
+
+    def forward(self, x):
+        return x.flatten(1) @ self.weight.T
+
+
+def test_cross_entropy_is_the_mean_of_minus_log_p(part):
+    loss, out = loop.cross_entropy(Linear(), part)
+    by_hand = -torch.stack([row.softmax(0)[y].log() for row, y in zip(out, part.y, strict=True)]).mean()
+    torch.testing.assert_close(loss, by_hand)
+
+
+def test_the_fine_by_hand(part):
+    """For linear logits the slope of the sum of log p is w_0 + w_1 - 2 (p_0 w_0 + p_1 w_1)."""
+    model = Linear()
+    loss, out = objectives.right_reasons(3.0, 2)(model, part)
+    slope = model.weight.sum(0) - 2 * out.softmax(1) @ model.weight
+    fine = (slope.view(-1, 3, 32, 32).square() * (part.parts == 2)).sum((1, 2, 3)).mean()
+    torch.testing.assert_close(loss, loop.cross_entropy(model, part)[0] + 3 * fine)
+    loss.backward()
+    assert model.weight.grad.abs().sum() > 0
+
+
+def test_the_fine_reaches_the_weights(part):
+    """Trained with it, weights at the mark shrink beside those elsewhere."""
+    model = Linear()
+    objective, mark = objectives.right_reasons(100.0, 2), (part.parts == 2).any(0).expand(3, -1, -1).flatten()
+    before = model.weight.detach().clone()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        objective(model, part)[0].backward()
+        optimizer.step()
+    size = [(w[0] - w[1])[mark].norm() / (w[0] - w[1])[~mark].norm() for w in (before, model.weight.detach())]
+    assert size[1] < 0.6 * size[0]
+
+
+def test_the_control_moves_the_mark_and_keeps_its_form(part):
+    masks = part.parts == 2
+    shifted = objectives.moved(masks)
+    assert torch.equal(shifted.sum((1, 2, 3)), masks.sum((1, 2, 3)))
+    assert (shifted & masks).float().sum() < 0.5 * masks.float().sum()
+    rows, columns = (shifted.any(axis).sum(2).flatten() for axis in (3, 2))
+    marked = masks.any(3).any(2).flatten()
+    assert set(rows[marked].tolist()) == set(columns[marked].tolist()) == {4}
+
+
+def test_masking_loses_whole_squares_at_most_the_share_and_in_half_of_the_pictures():
+    part = Part(torch.zeros(400, 3, 32, 32), torch.zeros(400, dtype=torch.long))
+    seen = []
+
+    class Spy(nn.Module):
+        def forward(self, x):
+            seen.append(x)
+            return x.flatten(1)[:, :2]
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        objectives.masking(4, 0.5, 0.5)(Spy(), part)
+    squares = torch.stack([seen[0][:, :, grid(32, 32, 4) == s].flatten(1).mean(1) for s in range(16)], 1) / 0.5
+    assert set(squares.unique().tolist()) == {0, 1}
+    lost = squares.mean(1)
+    assert float((lost > 0).float().mean()) == pytest.approx(0.45, abs=0.08)
+    assert float(lost[lost > 0].mean()) == pytest.approx(0.28, abs=0.05)
+
+
+def test_spread_of_attention():
+    assert objectives.spread(torch.full((2, 8), 1 / 8)).tolist() == pytest.approx([1, 1])
+    assert objectives.spread(torch.eye(4)[:1]).tolist() == [0]
+    two = torch.tensor([[0.5, 0.5, 0, 0]])
+    assert objectives.spread(two).tolist() == pytest.approx([math.log(2) / math.log(4)])
+
+
+def test_focused_adds_the_entropy(part):
+    model = picture_classifier(classes=2, width=8, depth=1, reach=0).eval()
+    plain_loss, _ = loop.cross_entropy(model, part)
+    with objectives.captured(model, "pool.softmax") as seen:
+        model(part.x)
+    entropy = objectives.spread(seen["pool.softmax"]).mean()
+    for strength in (2.0, -1.0):
+        torch.testing.assert_close(objectives.focused(strength)(model, part)[0], plain_loss + strength * entropy)
+
+
+@pytest.mark.parametrize("objective", [objectives.masking(), objectives.right_reasons(1.0, 2), loop.cross_entropy])
+def test_training_is_a_function_of_its_seed_and_leaves_the_random_state(objective, part):
+    nets = []
+    for _ in range(2):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            nets.append(plain(classes=2))
+        before = torch.random.get_rng_state()
+        loop.fit(nets[-1], part, part, objective=objective, **KNOBS)
+        assert torch.equal(before, torch.random.get_rng_state())
+    for a, b in zip(*(net.state_dict().values() for net in nets), strict=True):
+        assert torch.equal(a, b)

@@ -1,0 +1,158 @@
+"""Look into a model, or let parts of it answer differently, for the length of a `with` block.
+
+This is the only file that registers hooks. Whatever happens inside the block, and even when
+attaching the n-th hook fails, the model leaves it exactly as it came.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from xnb.access.attention_capture import Attending, Attention, Comparing, distance
+from xnb.access.score import logits
+from xnb.check import entry, require
+
+Hook = Callable[[nn.Module, tuple, object], object]
+
+
+@contextmanager
+def hooked(pairs: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
+    """Attach forward hooks for the length of the block."""
+    with ExitStack() as stack:
+        for module, hook in pairs:
+            stack.callback(module.register_forward_hook(hook).remove)
+        yield
+
+
+@contextmanager
+def around(model: nn.Module, before: Callable[..., object], after: Callable[..., object]) -> Iterator[None]:
+    """Around every call of every module, `before(name, module, args)` and `after(name, module, args, out)`.
+
+    What they return, unless None, takes the place of the arguments and of the output.
+    """
+    with ExitStack() as stack:
+        for name, module in named(model).items():
+            stack.callback(module.register_forward_pre_hook(partial(before, name)).remove)
+            stack.callback(module.register_forward_hook(partial(after, name)).remove)
+        yield
+
+
+def named(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules of a model by name, the model itself under "" first."""
+    hint = "xnb.attribute(model, x, target, 'gradient')  # takes any function"
+    require(isinstance(model, nn.Module), "hooks: only an nn.Module has layers", model, hint)
+    return dict(model.named_modules())
+
+
+def submodule(model: nn.Module, name: str) -> nn.Module:
+    """`model.get_submodule(name)`, with the nearest names in the error."""
+    return entry(named(model), name, "hooks: no module of that name in the model")
+
+
+@contextmanager
+def captured(model: nn.Module, *layers: str, once: bool = False) -> Iterator[dict[str, Tensor]]:
+    """Outputs of the named layers, still on the graph, filled in by each forward pass.
+
+    The model goes on with a copy: what comes next may work in place, and the output is to stay what it was.
+
+    Raises:
+        ValueError: no such layer; with `once`, a layer that is called again.
+    """
+    seen: dict[str, Tensor] = {}
+
+    def record(name: str) -> Hook:
+        def hook(module: nn.Module, args: tuple, out: object) -> object:
+            again = once and name in seen
+            require(not again, "hooks: the layer must be called once in a forward pass", name, "a layer used once")
+            seen[name] = out
+            return out.clone() if isinstance(out, Tensor) else None
+
+        return hook
+
+    with hooked([(submodule(model, name), record(name)) for name in layers]):
+        yield seen
+
+
+@contextmanager
+def cut(model: nn.Module, layer: str) -> Iterator[list[object]]:
+    """The graph starts at the output of `layer`: nothing before it is recorded, whatever requires a gradient.
+
+    Yields the outputs of `layer`, filled in by each call of it, as leaves that `torch.autograd.grad` can ask for.
+    """
+    leaves: list[object] = []
+
+    def start(module: nn.Module, args: tuple, out: object) -> object:
+        if not isinstance(out, Tensor) or not out.is_floating_point():
+            leaves.append(out)
+            return out
+        leaves.append(out.detach().requires_grad_())
+        torch.set_grad_enabled(True)  # until the block below restores what was
+        return leaves[-1].clone()  # a copy: an in-place module further on may not write into a leaf
+
+    with torch.no_grad(), hooked([(submodule(model, layer), start)]):
+        yield leaves
+
+
+@contextmanager
+def answering(pairs: Iterable[tuple[nn.Module, Callable[..., object]]]) -> Iterator[None]:
+    """For the length of the block, these modules run another function than their own `forward`."""
+    with ExitStack() as stack:
+        for module, forward in pairs:
+            own = {"forward": vars(module)["forward"]} if "forward" in vars(module) else {}
+            stack.callback(vars(module).update, own)
+            stack.callback(vars(module).pop, "forward", None)
+            module.forward = forward
+        yield
+
+
+@contextmanager
+def captured_attention(model: nn.Module) -> Iterator[list[Attention]]:
+    """The attention of each forward pass, in the order in which it runs, on the graph, with the layer that ran it.
+
+    Within the block attention runs written out instead of fused, so that its weights exist; `attention_proof` says
+    how far apart the two are.
+    """
+    path = [""]
+
+    def enter(name: str, module: nn.Module, args: tuple) -> None:
+        path.append(name)
+        if not name:
+            mode.found.clear()
+            mode.inputs = len(args[0]) if args else None
+
+    def leave(name: str, module: nn.Module, args: tuple, out: object) -> None:
+        path.pop()
+
+    mode = Attending(where=lambda: path[-1])
+    with around(model, enter, leave), mode:
+        yield mode.found
+
+
+def attention_proof(model: nn.Module, x: Tensor) -> pd.DataFrame:
+    """A row for each attention: that the captured weights are the ones which the model used.
+
+    `rows` is the largest distance of a row's sum from 1. `reproduced` is the largest distance of what the weights
+    and values give to what the model's own call returns, and `logits` that of the logits to those of the model left
+    alone, both in parts of the largest value.
+    """
+    with captured_attention(model) as found:
+        out = logits(model, x)
+    with Comparing() as mode:
+        mode.inputs = len(x)
+        logits(model, x)
+    rows = [
+        {
+            "layer": one.layer,
+            "heads": one.weights.shape[1],
+            "queries": one.weights.shape[2],
+            "keys": one.weights.shape[3],
+            "rows": float((one.weights.sum(-1) - 1).abs().max()),
+            "reproduced": error,
+        }
+        for one, error in zip(found, mode.errors, strict=True)
+    ]
+    return pd.DataFrame(rows).assign(logits=distance(out, logits(model, x)))

@@ -1,0 +1,174 @@
+"""Attention as a pooling: which cells of a picture, or instances of a bag, the classifier takes its features from."""
+
+from collections import OrderedDict
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from xnb.check import require
+from xnb.models.layers import Cells, Each, Times, WeightedSum
+from xnb.models.layers import MeanPool as MeanPool
+from xnb.models.vit import Block, Positions, Transformer
+from xnb.types import Logits
+
+
+class AttentionPool(nn.Module):
+    r"""Mean of the tokens, each weighted by what a small network says of it alone (Ilse et al. 2018, arXiv:1802.04712).
+
+    .. math:: z = \sum_k a_k h_k,\quad a = \mathrm{softmax}(e),\quad e_k = w^\top \tanh(V h_k)
+
+    and, `gated`, :math:`e_k = w^\top (\tanh(V h_k) \odot \sigma(U h_k))`; V and U have biases. The weights are the
+    output of `softmax`, `(B, 1, N)`. They are never negative and the same for all classes.
+
+    Args:
+        width: numbers a token.
+        hidden: rows of V and U.
+        gated: with U.
+    """
+
+    def __init__(self, width: int, hidden: int = 32, gated: bool = False) -> None:
+        super().__init__()
+        self.look, self.tanh = nn.Linear(width, hidden), nn.Tanh()
+        self.gate = nn.Sequential(nn.Linear(width, hidden), nn.Sigmoid()) if gated else None
+        self.times = Times() if gated else None
+        self.rate, self.softmax, self.sum = nn.Linear(hidden, 1, bias=False), nn.Softmax(dim=2), WeightedSum()
+
+    def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B D"]:
+        seen = self.tanh(self.look(tokens))
+        if self.gate is not None:
+            seen = self.times(seen, self.gate(tokens))
+        return self.sum(self.softmax(self.rate(seen).transpose(1, 2)), tokens)
+
+
+POOLS = {
+    "attention": AttentionPool,
+    "gated": lambda width: AttentionPool(width, gated=True),
+    "mean": lambda width: MeanPool(),
+}
+
+
+class AttentionClassifier(nn.Sequential):
+    """Tokens, a pooling over them, and a linear head: the logits are sums over tokens.
+
+    With `pool="mean"` it is its own fair twin: the same encoder and head, and no parameters in the pooling.
+
+    Args:
+        encoder: makes tokens `(B, N, width)` of inputs, be they pictures or bags.
+        width: numbers a token.
+        classes: number of logits.
+        pool: attention, gated or mean.
+
+    Raises:
+        ValueError: an unknown `pool`.
+    """
+
+    def __init__(self, encoder: nn.Module, width: int, classes: int, pool: str = "attention") -> None:
+        require(pool in POOLS, "AttentionClassifier: pool must be a known one", pool, f"one of {', '.join(POOLS)}")
+        super().__init__(OrderedDict(encoder=encoder, pool=POOLS[pool](width), head=nn.Linear(width, classes)))
+
+
+def picture_classifier(
+    pool: str = "attention",
+    classes: int = 6,
+    *,
+    channels: int = 3,
+    width: int = 48,
+    patch: int = 4,
+    depth: int = 4,
+    reach: int = 2,
+) -> AttentionClassifier:
+    """Attention over the cells of a convolutional grid; 50,758 parameters at the defaults.
+
+    Args:
+        pool: attention, gated or mean.
+        classes: number of logits.
+        channels: 3 for colour, 1 for grey pictures.
+        width: numbers a cell.
+        patch: side of a cell in pixels.
+        depth: number of layers behind the patches.
+        reach: of which so many see one cell further on each side: then a cell is told by `patch (1 + 2 reach)` pixels
+            in each direction, and only with `reach=0` by its own alone.
+
+    Raises:
+        ValueError: an unknown `pool`, or `reach` not in [0, depth].
+    """
+    encoder = nn.Sequential(OrderedDict(grid=grid(channels, width, patch, depth, reach), cells=Cells()))
+    return AttentionClassifier(encoder, width, classes, pool)
+
+
+def grid(channels: int, width: int, patch: int, depth: int, reach: int) -> nn.Sequential:
+    """Patches, then `reach` convolutions of 3 x 3 cells, then of one cell: `depth` in all."""
+    require(0 <= reach <= depth, "grid: reach must lie in [0, depth]", (reach, depth), f"reach={depth}")
+    kernels = [3] * reach + [1] * (depth - reach)
+    layers = [normed(nn.Conv2d(channels, width, patch, patch, bias=False))]
+    layers += [normed(nn.Conv2d(width, width, kernel, padding=kernel // 2, bias=False)) for kernel in kernels]
+    return nn.Sequential(*layers)
+
+
+def normed(convolution: nn.Conv2d) -> nn.Sequential:
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU())
+
+
+def bag_classifier(pool: str = "attention", classes: int = 2, *, width: int = 32) -> AttentionClassifier:
+    """Attention over the instances of a bag of 8 x 8 digits `(B, N, 1, 8, 8)`; 10,114 parameters at the defaults.
+
+    Args:
+        pool: attention, gated or mean.
+        classes: number of logits.
+        width: numbers an instance.
+
+    Raises:
+        ValueError: an unknown `pool`.
+    """
+    digit = nn.Sequential(
+        *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(128, width), nn.ReLU()),
+    )
+    return AttentionClassifier(Each(digit), width, classes, pool)
+
+
+class SelfAttentionClassifier(Transformer):
+    """Convolutional grid whose cells then read one another: blocks of a Transformer, and the mean over cells.
+
+    Args:
+        size: side of the pictures; a multiple of `patch`.
+        classes: number of logits.
+        channels: 3 for colour, 1 for grey pictures.
+        width: numbers a cell.
+        heads: of the attention in each block; divides `width`.
+        blocks: how many.
+        patch: side of a cell in pixels.
+        depth: number of convolutions behind the patches.
+        reach: of which so many see one cell further on each side, see `picture_classifier`.
+
+    Raises:
+        ValueError: sizes that do not fit together, or called on pictures of another size.
+    """
+
+    prefix = 0
+
+    def __init__(
+        self,
+        size: int = 32,
+        classes: int = 6,
+        *,
+        channels: int = 3,
+        width: int = 48,
+        heads: int = 3,
+        blocks: int = 1,
+        patch: int = 4,
+        depth: int = 2,
+        reach: int = 1,
+    ) -> None:
+        super().__init__()
+        self.grid, self.cells = grid(channels, width, patch, depth, reach), Cells()
+        self.positions = Positions((size // patch) ** 2, width)
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(blocks))
+        self.norm, self.pool, self.head = nn.LayerNorm(width), MeanPool(), nn.Linear(width, classes)
+
+    def tokens(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N D"]:
+        return self.positions(self.cells(self.grid(x)))
+
+    def readout(self, tokens: Float[Tensor, "B N D"]) -> Logits:
+        return self.head(self.pool(self.norm(tokens)))

@@ -1,0 +1,138 @@
+"""Seams: operations written as modules so that a hook can reach them."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Add(nn.Module):
+    """`a + b`, the residual join."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a + b
+
+
+class PadSame(nn.Module):
+    """Zeros around a picture so that a strided convolution gives ceil(H / stride) rows, as TensorFlow pads.
+
+    An odd zero goes to the bottom and the right: at stride 2 that is half a pixel off symmetric padding, and
+    weights trained with it lose 10 points of accuracy under the other.
+    """
+
+    def __init__(self, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+
+    def zeros(self, length: int) -> tuple[int, int]:
+        """Zeros before and after `length` pixels."""
+        need = max((-(-length // self.stride) - 1) * self.stride + self.kernel - length, 0)
+        return need // 2, need - need // 2
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H2 W2"]:
+        H, W = x.shape[2:]
+        return F.pad(x, (*self.zeros(W), *self.zeros(H)))
+
+    def extra_repr(self) -> str:
+        return f"kernel={self.kernel}, stride={self.stride}"
+
+
+class Standardise(nn.Module):
+    """`(x - mean) / std`, so that what learns from pixels in [0, 1] starts around zero."""
+
+    def __init__(self, mean: float, std: float) -> None:
+        super().__init__()
+        self.mean, self.std = mean, std
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std
+
+    def extra_repr(self) -> str:
+        return f"mean={self.mean}, std={self.std}"
+
+
+class Attend(nn.Module):
+    """Every query reads the values of all keys, once in each head; fused, so the weights are never held.
+
+    `xnb.access.hooks.captured_attention(model)` shows them.
+
+    Args:
+        heads: the numbers of a token are shared out among them.
+    """
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+
+    def forward(
+        self, query: Float[Tensor, "B N D"], key: Float[Tensor, "B M D"], value: Float[Tensor, "B M D"]
+    ) -> Float[Tensor, "B N D"]:
+        parts = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (query, key, value))
+        return F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
+
+    def extra_repr(self) -> str:
+        return f"heads={self.heads}"
+
+
+class Times(nn.Module):
+    """`a * b`, a gate."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a * b
+
+
+class WeightedSum(nn.Module):
+    """`weights @ values`: what one query takes from all tokens."""
+
+    def forward(self, weights: Float[Tensor, "B 1 N"], values: Float[Tensor, "B N D"]) -> Float[Tensor, "B D"]:
+        return (weights @ values).squeeze(1)
+
+
+class Cells(nn.Module):
+    """The cells of a grid as tokens, row by row."""
+
+    def forward(self, grid: Float[Tensor, "B D h w"]) -> Float[Tensor, "B N D"]:
+        return grid.flatten(2).transpose(1, 2)
+
+
+class Prepend(nn.Module):
+    """Learned tokens in front of the others, the same for every input: a class token, registers."""
+
+    def __init__(self, count: int, width: int) -> None:
+        super().__init__()
+        self.tokens = nn.Parameter(torch.empty(1, count, width).normal_(std=0.02))
+
+    def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B M D"]:
+        return torch.cat([self.tokens.expand(len(tokens), -1, -1), tokens], 1)
+
+
+class FirstToken(nn.Module):
+    """The first token alone."""
+
+    def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B D"]:
+        return tokens[:, 0]
+
+
+class MeanPool(nn.Module):
+    """Mean of the tokens behind the first `skip`: attention whose weights are all the same."""
+
+    def __init__(self, skip: int = 0) -> None:
+        super().__init__()
+        self.skip = skip
+
+    def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B D"]:
+        return tokens[:, self.skip :].mean(1)
+
+    def extra_repr(self) -> str:
+        return f"skip={self.skip}"
+
+
+class Each(nn.Module):
+    """A network run on each instance of a bag alone."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Float[Tensor, "B N C H W"]) -> Float[Tensor, "B N D"]:
+        return self.network(x.flatten(0, 1)).unflatten(0, x.shape[:2])

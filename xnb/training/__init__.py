@@ -1,0 +1,18 @@
+"""Training: the loop as a generator, objectives beside being right, and the trained networks that notebooks load."""
+
+import lazy_loader
+
+from xnb.training.loop import (
+    Epoch as Epoch,
+    Objective as Objective,
+    Schedule as Schedule,
+    cosine as cosine,
+    cross_entropy as cross_entropy,
+    epochs as epochs,
+    evaluate as evaluate,
+    fit as fit,
+    warmed as warmed,
+)
+
+# Loaded at first use: checkpoints bring the data sets and models that they were trained on.
+__getattr__, __dir__, _ = lazy_loader.attach(__name__, submodules=["checkpoints", "objectives"])
