@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 from math import isfinite
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from torch import Tensor
 
@@ -21,15 +21,20 @@ def describe(value: object) -> str:
 def require(ok: bool, rule: str, got: object, hint: str = "", *, error: type[Exception] = ValueError) -> None:
     """Raise `error` unless `ok`. Write `rule` as «who: what must hold», `hint` as a line to paste."""
     if not ok:
-        way_out = f"\n  try: {hint}" if hint else ""
-        raise error(f"{rule}\n  got: {describe(got)}{way_out}")
+        refuse(rule, got, hint, error=error)
+
+
+def refuse(rule: str, got: object, hint: str = "", *, error: type[Exception] = ValueError) -> NoReturn:
+    """Raise `error`, for a branch that is already known to be wrong; `require` is for a condition."""
+    way_out = f"\n  try: {hint}" if hint else ""
+    raise error(f"{rule}\n  got: {describe(got)}{way_out}")
 
 
 def entry(table: Mapping[str, Entry], name: str, rule: str) -> Entry:
     """The table's entry of that name, or an error with the names most like it."""
     if name not in table:  # only then: to find them takes longer than a small network's gradient
         near = get_close_matches(name, table, n=3, cutoff=0.3) or [known for known in table if known][:5]
-        require(False, rule, name, f"one of {near}")
+        refuse(rule, name, f"one of {near}")
     return table[name]
 
 
