@@ -29,6 +29,7 @@ CamMap = Float[Tensor, "B 1 rows columns"]
     needs="modules",
     cost="F + B from the layer on",
     paper="Selvaraju et al. 2017, arXiv:1610.02391",
+    shares="layer_gradient",
 )
 def grad_cam(
     model: nn.Module,
@@ -65,6 +66,7 @@ def grad_cam(
     needs="modules",
     cost="F + B from the layer on",
     paper="Chattopadhay et al. 2018, arXiv:1710.11063",
+    shares="layer_gradient",
 )
 def grad_cam_plus_plus(
     model: nn.Module,
@@ -104,6 +106,7 @@ def grad_cam_plus_plus(
     needs="modules",
     cost="F + B from the layer on",
     paper="Draelos et al. 2020, arXiv:2011.08891",
+    shares="layer_gradient",
 )
 def hires_cam(
     model: nn.Module,
@@ -138,6 +141,7 @@ def hires_cam(
     needs="modules",
     cost="F + B from the layer on",
     paper="Jiang et al. 2021, doi:10.1109/TIP.2021.3089943",
+    shares="layer_gradient",
 )
 def layer_cam(
     model: nn.Module,

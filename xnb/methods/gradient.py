@@ -11,6 +11,7 @@ from xnb.types import Attribution, Batch, Model, Target
     cost="F + B",
     axioms=("dummy",),
     paper="Simonyan, Vedaldi & Zisserman 2014, arXiv:1312.6034",
+    shares="input_gradient",
 )
 def gradient(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
     r"""How fast the score changes with each input value, :math:`a = \nabla_x f(x)`. Unit: score per input unit.
@@ -30,6 +31,7 @@ def gradient(model: Model, x: Batch, target: Target, *, chunk: int | None = None
     cost="F + B",
     axioms=("dummy", "linear"),
     paper="Shrikumar et al. 2016, arXiv:1605.01713",
+    shares="input_gradient",
 )
 def gradient_times_input(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
     r"""First-order share of each input value in the score, :math:`a = x \odot \nabla_x f(x)`. Unit: score.

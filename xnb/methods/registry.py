@@ -11,29 +11,40 @@ from xnb.registry import Function, Registry
 Family = Literal["control", "gradient", "rules", "cam", "attention", "perturbation"]
 Needs = Literal["nothing", "forward", "gradient", "modules"]
 Axiom = Literal["complete", "linear", "dummy", "target_free"]
+SharedGradient = Literal["", "input_gradient", "layer_gradient"]
 
 
 @dataclass(frozen=True)
 class MethodCard:
-    """Facts of one method. `axioms` are promises: tests/test_contract.py checks each of them."""
+    """Facts of one method.
+
+    Attributes:
+        needs: what it asks of the model, beside being a function.
+        cost: in forward (F) and backward (B) passes.
+        axioms: promises: tests/test_contract.py checks each of them.
+        shares: which gradient the method starts from that others start from too: that of the score at the input, or
+            at the layer of its knob `layer`. `xnb.explain` then computes it once for all of them. No column of
+            `catalog`, as it changes what is computed, not what is answered.
+    """
 
     family: Family
     needs: Needs
-    cost: str  # in forward (F) and backward (B) passes
+    cost: str
     axioms: tuple[Axiom, ...]
     paper: str
+    shares: SharedGradient = ""
 
 
 METHODS: Registry[MethodCard] = Registry("method", "attribute: no method of that name")
 
 
 def method(
-    *, family: Family, needs: Needs, cost: str, paper: str, axioms: tuple[Axiom, ...] = ()
+    *, family: Family, needs: Needs, cost: str, paper: str, axioms: tuple[Axiom, ...] = (), shares: SharedGradient = ""
 ) -> Callable[[Function], Function]:
     """Enter a function in `METHODS` under its own name; the function itself is returned untouched."""
-    return METHODS.enter(MethodCard(family, needs, cost, axioms, paper))
+    return METHODS.enter(MethodCard(family, needs, cost, axioms, paper, shares))
 
 
 def catalog() -> pd.DataFrame:
     """One row a method: method, family, needs, cost, axioms, paper."""
-    return METHODS.table()
+    return METHODS.table().drop(columns="shares")
