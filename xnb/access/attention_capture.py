@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from xnb.access.marks import TensorTable
 from xnb.check import require
 
 # What may be done to weights between the softmax and the sum.
@@ -133,18 +134,19 @@ class Attending(TorchFunctionMode):
         self.found: list[Attention] = []
         self.weights: dict[str, Tensor] = {}
         self.after: list[str] = []  # functions since the last attention
+        self._softmax: TensorTable[bool] = TensorTable()  # what came of a softmax, and may yet be weights
 
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
         name, kwargs = function.__name__, kwargs or {}
         if name in WRITTEN_OUT:
             return self.written_out(function, args, kwargs)
-        weighting = bool(args) and getattr(args[0], "_softmax", False)
+        weighting = bool(args) and self._softmax.get(args[0]) is not None
         if weighting and name in PRODUCTS and args[0].ndim in {3, 4} and sums_to_one(args[0]):
             return self.product(function, *args)
         self.after.append(name)
         result = function(*args, **kwargs)
         if name == "softmax" or (weighting and name in CARRIED):
-            result._softmax = True
+            self._softmax.put(result, True)
         return result
 
     def written_out(self, function: Callable, args: tuple, kwargs: Mapping[str, Any]) -> Any:

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from xnb.access.attention_capture import WRITTEN_OUT, written_out
-from xnb.check import require
+from xnb.access.marks import TensorTable
+from xnb.check import refuse, require
 from xnb.types import Batch, Logits, Model
 
 WITHOUT_RULES = "xnb.attribute(model, x, target, 'integrated_gradients')"
@@ -23,6 +24,27 @@ STRUCTURE = set(
     "expand_as __getitem__ narrow select chunk split split_with_sizes unbind cat concat stack clone pad flip roll "
     "identity dropout dropout1d dropout2d dropout3d feature_dropout alpha_dropout to type_as".split()
 )
+
+
+@dataclass(slots=True)
+class TensorMark:
+    """What one pass under rules knows of a tensor that it met.
+
+    Attributes:
+        traced: the tensor came from the input, not from weights and constants alone.
+        made_by: its `grad_fn` when it was last returned; with another one it was made where nothing can be seen.
+        overwritten: a function should have written into it in place and did not, so nothing may read it any more.
+        positive: it is known to have no negative value.
+        pending: the call that made it, if its rule waits for what comes next, as a batch norm may be folded in.
+        settled: what the rule of `pending` returned when something else came next, the same for every later use.
+    """
+
+    traced: bool = False
+    made_by: object = None
+    overwritten: bool = False
+    positive: bool = False
+    pending: "Call | None" = None
+    settled: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +57,7 @@ class Call:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     known: Tensor | None = None  # its value, where it has been computed already
     summed: Tensor | None = None  # the same on the graph, as what the `counted` first argument adds up to
+    marks: TensorTable[TensorMark] = field(default_factory=TensorTable, repr=False)  # of the pass it belongs to
 
     def value(self) -> Tensor:
         """What the call returns, without a graph."""
@@ -43,10 +66,24 @@ class Call:
         with torch.no_grad():
             return self.on()
 
-    @staticmethod
-    def traced(value: object) -> bool:
+    def traced(self, value: object) -> bool:
         """Whether a value came from the input, rather than from weights and constants."""
-        return getattr(value, "_traced", False)
+        mark = self.marks.get(value)
+        return mark is not None and mark.traced
+
+    def is_positive(self, value: Tensor) -> bool:
+        """Whether a value is known to have no negative entry; False says nothing."""
+        mark = self.marks.get(value)
+        return mark is not None and mark.positive
+
+    def mark_positive(self, value: Tensor) -> None:
+        """Say that a value has no negative entry, so that no one needs to look."""
+        mark_of(self.marks, value).positive = True
+
+    def pending(self, value: Tensor) -> "Call | None":
+        """The call that made a value, if its rule still waits for what comes next."""
+        mark = self.marks.get(value)
+        return None if mark is None else mark.pending
 
     def on(self, *args: object) -> Any:
         """The same call with its first arguments replaced."""
@@ -132,34 +169,41 @@ def rewired(
     """
 
     def run(x: Batch) -> Logits:
-        _mark(x, traced=True)
         mode = _Rewired({**dict.fromkeys(STRUCTURE, native), **rules}, who, others, pending)
-        with mode:
-            out = model(x)
-        if isinstance(out, Tensor):
-            _seen(out, who)
-        return mode.settled(out)
+        try:
+            mode.mark(x, traced=True)
+            with mode:
+                out = model(x)
+            if isinstance(out, Tensor):
+                mode.check(out)
+            return mode.settled(out)
+        finally:
+            mode.marks.clear()  # calls refer to the table and its marks to calls
 
     return run
 
 
 class _Rewired(TorchFunctionMode):
-    """Tensors that came from the input are marked `_traced`; of constants the mark is False."""
+    """Knows of every tensor that it meets whether it came from the input, in `marks`."""
 
     def __init__(self, rules: Rules, who: str, others: Rule | None, pending: frozenset[str]) -> None:
         super().__init__()
-        self.rules, self.who, self.others, self.pending = rules, who, others, pending
+        self.rules = rules
+        self.who = who
+        self.others = others
+        self.pending = pending
+        self.marks: TensorTable[TensorMark] = TensorTable()
 
     def __torch_function__(self, function: Callable, types: object, args: tuple = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        given = _tensors((*args, *kwargs.values()))
-        for tensor in given:
-            _seen(tensor, self.who)
-        if any(getattr(tensor, "_traced", False) for tensor in given):
+        traced = False
+        for tensor in _tensors((*args, *kwargs.values())):
+            traced |= self.check(tensor)
+        if traced:
             return self.answer(function, function.__name__, args, kwargs)
         result = function(*args, **kwargs)
         for tensor in _tensors(result):
-            _mark(tensor, traced=False)
+            self.mark(tensor, traced=False)
         return result
 
     def answer(self, function: Callable, name: str, args: tuple, kwargs: dict) -> Any:
@@ -169,14 +213,33 @@ class _Rewired(TorchFunctionMode):
         name, function, kwargs = self.out_of_place(name, function, args, kwargs)
         if name not in self.rules and self.others is None:
             return self.asked(name, function(*args, **kwargs))
-        if self.pending and not (name == "batch_norm" and hasattr(args[0], "_pending")):
+        if self.pending and not (name == "batch_norm" and self.waits(args[0])):
             args = tuple(map(self.settled, args))
-        call = Call(name, function, args, kwargs)
+        call = Call(name, function, args, kwargs, marks=self.marks)
         result = self.wait(call) if name in self.pending else self.rules.get(name, self.others)(call)
         for tensor in _tensors(result):
             # what a rule hands nothing through is a constant from now on
-            _mark(tensor, traced=tensor.requires_grad or not torch.is_grad_enabled())
+            self.mark(tensor, traced=tensor.requires_grad or not torch.is_grad_enabled())
         return result
+
+    def mark(self, tensor: Tensor, *, traced: bool) -> None:
+        mark = mark_of(self.marks, tensor)
+        mark.traced = traced
+        mark.made_by = tensor.grad_fn
+
+    def check(self, tensor: Tensor) -> bool:
+        """Whether a tensor came from the input; refuse one made out of sight, or overwritten in place."""
+        mark = self.marks.get(tensor)
+        if tensor.grad_fn is not (None if mark is None else mark.made_by):
+            maker = f"a {type(tensor.grad_fn).__name__}"
+            rule = f"{self.who}: every function of the model must be seen"
+            refuse(rule, maker, "model = compiled_model._orig_mod")
+        if mark is None:
+            return False
+        if mark.overwritten:
+            rule = f"{self.who}: a tensor may not be used after it was overwritten in place"
+            refuse(rule, tensor, "inplace=False")
+        return mark.traced
 
     def out_of_place(self, name: str, function: Callable, args: tuple, kwargs: dict) -> tuple[str, Callable, dict]:
         """The form that leaves its input alone; the input counts as overwritten from now on."""
@@ -185,7 +248,7 @@ class _Rewired(TorchFunctionMode):
             name = name.removesuffix("_")
             function = getattr(torch.Tensor, name)
         if in_place or kwargs.get("inplace"):
-            args[0]._overwritten = True
+            mark_of(self.marks, args[0]).overwritten = True
         return name, function, {**kwargs, "inplace": False} if kwargs.get("inplace") else kwargs
 
     def asked(self, name: str, result: Any) -> Any:
@@ -197,19 +260,31 @@ class _Rewired(TorchFunctionMode):
 
     def wait(self, call: Call) -> Tensor:
         value = call.on(counted(call.args[0]))
-        value._pending = replace(call, known=value.detach(), summed=value)
+        mark_of(self.marks, value).pending = call
         return value
+
+    def waits(self, value: object) -> bool:
+        mark = self.marks.get(value)
+        return mark is not None and mark.pending is not None
 
     def settled(self, value: Any) -> Any:
         """A tensor whose rule no longer waits; a list, as `cat` takes it, entry by entry."""
         if isinstance(value, list | tuple):
-            return type(value)(map(self.settled, value)) if any(hasattr(v, "_pending") for v in value) else value
-        if not hasattr(value, "_pending"):
+            return type(value)(map(self.settled, value)) if any(map(self.waits, value)) else value
+        mark = self.marks.get(value)
+        if mark is None or mark.pending is None:
             return value
-        if not hasattr(value, "_settled"):
-            value._settled = self.rules[value._pending.name](value._pending)
-            _mark(value._settled, traced=True)
-        return value._settled
+        if mark.settled is None:
+            # only here: the call may not hold its own value, which would then live as long as the pass
+            call = replace(mark.pending, known=value.detach(), summed=value)
+            mark.settled = self.rules[call.name](call)
+            self.mark(mark.settled, traced=True)
+        return mark.settled
+
+
+def mark_of(marks: TensorTable[TensorMark], tensor: Tensor) -> TensorMark:
+    """The mark of a tensor, an empty one if it has none yet."""
+    return marks.get(tensor) or marks.put(tensor, TensorMark())
 
 
 def _tensors(values: object) -> list[Tensor]:
@@ -217,16 +292,3 @@ def _tensors(values: object) -> list[Tensor]:
         return [values]
     nested = values if isinstance(values, list | tuple) else ()
     return [tensor for value in nested for tensor in ([value] if isinstance(value, Tensor) else _tensors(value))]
-
-
-def _mark(tensor: Tensor, *, traced: bool) -> None:
-    tensor._traced, tensor._made_by = traced, tensor.grad_fn
-
-
-def _seen(tensor: Tensor, who: str) -> None:
-    """Refuse tensors made where no function can be seen, and those that were overwritten in place."""
-    if tensor.grad_fn is not getattr(tensor, "_made_by", None):
-        maker = f"a {type(tensor.grad_fn).__name__}"
-        require(False, f"{who}: every function of the model must be seen", maker, "model = compiled_model._orig_mod")
-    if getattr(tensor, "_overwritten", False):
-        require(False, f"{who}: a tensor may not be used after it was overwritten in place", tensor, "inplace=False")

@@ -24,7 +24,7 @@ AVERAGES = tuple("avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_
 MAXIMA = ("max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool2d")
 Pick = Callable[[Tensor], Tensor]
 Share = tuple[Tensor | float, Tensor, Tensor, Tensor]  # of the relevance, for what inputs, weight and bias add up to
-Shares = Callable[[Tensor, Tensor, Tensor, Tensor], list[Share]]  # inputs, weight, bias, value ->
+Shares = Callable[[Tensor, Tensor, Tensor, Tensor, bool], list[Share]]  # inputs (known positive?), weight, bias, value
 
 
 def affine(call: Call) -> Call:
@@ -46,7 +46,7 @@ def folded(norm: Call, before: Call) -> Call:
     scale = (given["running_var"] + given["eps"]).rsqrt() * gain
     shift = 0.0 if given["bias"] is None else given["bias"].detach()
     args = (x, weight * scale.view(-1, *[1] * (weight.ndim - 1)), (bias - given["running_mean"]) * scale + shift, *rest)
-    return Call(before.name, before.function, args, before.kwargs, norm.value())
+    return replace(before, args=args, known=norm.value())
 
 
 def shared(call: Call, shares: Shares, *, amounts: Tensor | None = None, positive: bool = False) -> Tensor:
@@ -54,8 +54,7 @@ def shared(call: Call, shares: Shares, *, amounts: Tensor | None = None, positiv
     call = affine(call)
     x, weight, bias, *_ = call.args
     value, inputs = call.value(), counted(x, amounts)
-    inputs._positive = getattr(x, "_positive", False)
-    terms = shares(inputs, weight, bias, value)
+    terms = shares(inputs, weight, bias, value, call.is_positive(x))
     sums = [call.on(part, w, b + EPSILON if positive else b) for _, part, w, b in terms]
     return Divided.apply(value, positive, tuple(share for share, *_ in terms), *sums)
 
@@ -68,12 +67,12 @@ def lowering(x: Tensor) -> Tensor:
     return x.clamp_max(0)
 
 
-def halves(x: Tensor, weight: Tensor, above: Pick, below: Pick) -> tuple[Tensor, Tensor]:
+def halves(x: Tensor, weight: Tensor, above: Pick, below: Pick, known_positive: bool) -> tuple[Tensor, Tensor]:
     """Positive inputs with one pick of the weight, negative ones with another; behind a ReLU there are none of those.
 
     Both in one call, as twice as many inputs: that costs little more than one half.
     """
-    if x._positive or not x.numel() or float(x.detach().amin()) >= 0:
+    if known_positive or not x.numel() or float(x.detach().amin()) >= 0:
         return x, above(weight)
     axis = 1 if weight.ndim > 2 else x.ndim - 1
     groups = x.unflatten(axis, (x.shape[axis] // weight.shape[1], -1))
@@ -81,18 +80,18 @@ def halves(x: Tensor, weight: Tensor, above: Pick, below: Pick) -> tuple[Tensor,
     return both, torch.cat([above(weight), below(weight)], 1)
 
 
-def _z_plus(x: Tensor, w: Tensor, b: Tensor, value: Tensor) -> list[Share]:
-    return [(ALL, *halves(x, w, raising, lowering), raising(b))]
+def _z_plus(x: Tensor, w: Tensor, b: Tensor, value: Tensor, known: bool) -> list[Share]:
+    return [(ALL, *halves(x, w, raising, lowering, known), raising(b))]
 
 
-def _alpha_beta(x: Tensor, w: Tensor, b: Tensor, value: Tensor, *, alpha: float = 2.0) -> list[Share]:
+def _alpha_beta(x: Tensor, w: Tensor, b: Tensor, value: Tensor, known: bool, *, alpha: float = 2.0) -> list[Share]:
     return [
-        (alpha, *halves(x, w, raising, lowering), raising(b)),
-        (1 - alpha, *halves(x, w, lowering, raising), lowering(b)),
+        (alpha, *halves(x, w, raising, lowering, known), raising(b)),
+        (1 - alpha, *halves(x, w, lowering, raising, known), lowering(b)),
     ]
 
 
-def _gamma(x: Tensor, w: Tensor, b: Tensor, value: Tensor, *, gamma: float = 0.25) -> list[Share]:
+def _gamma(x: Tensor, w: Tensor, b: Tensor, value: Tensor, known: bool, *, gamma: float = 0.25) -> list[Share]:
     def up(t: Tensor) -> Tensor:
         return t + gamma * raising(t)
 
@@ -100,12 +99,12 @@ def _gamma(x: Tensor, w: Tensor, b: Tensor, value: Tensor, *, gamma: float = 0.2
         return t + gamma * lowering(t)
 
     return [
-        ((value > 0).to(value), *halves(x, w, up, down), up(b)),
-        ((value < 0).to(value), *halves(x, w, down, up), down(b)),
+        ((value > 0).to(value), *halves(x, w, up, down, known), up(b)),
+        ((value < 0).to(value), *halves(x, w, down, up, known), down(b)),
     ]
 
 
-def _flat(x: Tensor, w: Tensor, b: Tensor, value: Tensor) -> list[Share]:
+def _flat(x: Tensor, w: Tensor, b: Tensor, value: Tensor, known: bool) -> list[Share]:
     return [(ALL, x, torch.ones_like(w), torch.zeros_like(b))]
 
 
@@ -149,7 +148,7 @@ def product(call: Call) -> Tensor:
     if not call.traced(second):
         return epsilon(call)
     if not call.traced(first):
-        return epsilon(Call("matmul", lambda signal: call.on(first, signal), (second,)))
+        return epsilon(Call("matmul", lambda signal: call.on(first, signal), (second,), marks=call.marks))
     return proportional(call, first, second, share=0.5)
 
 
@@ -189,21 +188,22 @@ def scaled(call: Call) -> Tensor:
 def passed(call: Call) -> Tensor:
     """Activations hand on what arrives."""
     value = replaced(call.value(), call.args[0])
-    value._positive = call.name in {"relu", "relu6", "sigmoid", "softplus"}  # known, so that no one need look
+    if call.name in {"relu", "relu6", "sigmoid", "softplus"}:
+        call.mark_positive(value)
     return value
 
 
 def maximal(call: Call) -> Tensor:
     """Max pooling hands on to the largest, as its own gradient does."""
     value = native(call)
-    if isinstance(value, Tensor):  # with indices it is a pair
-        value._positive = getattr(call.args[0], "_positive", False)
+    if isinstance(value, Tensor) and call.is_positive(call.args[0]):  # with indices it is a pair
+        call.mark_positive(value)
     return value
 
 
 def batch_norm(call: Call, *, rules: Rules) -> Tensor:
     """Folded into the affine function before it; alone, an affine function of its own under epsilon."""
-    before = getattr(call.args[0], "_pending", None)
+    before = call.pending(call.args[0])
     return epsilon(call) if before is None else rules[before.name](folded(call, before))
 
 
