@@ -12,6 +12,8 @@ from pathlib import Path
 
 import torch
 
+from xnb.folders import replace_file
+
 LIBRARIES = "xnb torch torchvision numpy scikit-learn captum zennit grad-cam torchcam shap quantus".split()
 ABOUT = {
     "seconds": "of each call, by variant and round; all variants of a row run in turn within a round, forwards in one "
@@ -54,10 +56,8 @@ class Results:
         """Replace the file at once, so that a killed run leaves the one before."""
         runs = {**read(self.path), self.run: {"conditions": self.conditions, "suite": self.suite, "rows": self.rows}}
         text = json.dumps(strict({"how to read": ABOUT, "runs": runs}), indent=1, allow_nan=False)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(".draft")
-        draft.write_text(text + "\n")
-        draft.replace(self.path)
+        with replace_file(self.path) as draft:
+            draft.write_text(text + "\n")
 
 
 def strict(value: object) -> object:

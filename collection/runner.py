@@ -27,7 +27,7 @@ from tqdm import tqdm
 from collection.kernel import FAILURES, executing, inject, progress, reason
 from xnb import folders
 from xnb.check import require
-from xnb.plot.figures import ID, replacing
+from xnb.plot.figures import ID
 from xnb.storage import sha256
 
 Profile = Literal["quick", "paper"]
@@ -41,7 +41,7 @@ class Tree:
     """The folders of the collection."""
 
     root: Path = folders.ROOT
-    figures: Path = field(default_factory=folders.figures)
+    figures: Path = field(default_factory=folders.figure_folder)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def read(path: Path) -> NotebookNode:
 
 
 def write(notebook: NotebookNode, path: Path) -> None:
-    with replacing(path) as part:
+    with folders.replace_file(path) as part:
         nbformat.write(notebook, part)
 
 
@@ -186,11 +186,11 @@ def publish(job: Job, notebook: NotebookNode) -> dict[str, str]:
     job.file("stamp.json").unlink(missing_ok=True)
     files = {path.relative_to(job.staging).as_posix(): path for path in sorted(job.staging.rglob("*.*"))}
     for name, path in files.items():
-        with replacing(job.figure(name)) as part:
+        with folders.replace_file(job.figure(name)) as part:
             shutil.copyfile(path, part)
     write(notebook, job.file("ipynb"))
     hashes = {name: sha256(path) for name, path in files.items()}
-    with replacing(job.file("stamp.json")) as part:
+    with folders.replace_file(job.file("stamp.json")) as part:
         part.write_text(json.dumps({"key": job.key, "files": hashes}, indent=1))
     job.file("failed.ipynb").unlink(missing_ok=True)
     shutil.rmtree(job.staging)
@@ -228,7 +228,7 @@ def refresh(jobs: Iterable[Job]) -> int:
     done = []
     for result in results(jobs, force=True):
         if result.state == "ok":
-            with replacing(result.job.path) as part:
+            with folders.replace_file(result.job.path) as part:
                 shutil.copyfile(result.job.file("ipynb"), part)
         done.append(result)
     return report(done)

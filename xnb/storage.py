@@ -9,16 +9,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from xnb.check import require
+from xnb.check import refuse, require
+from xnb.folders import replace_file
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> None:
     """Store tensors and JSON-able facts in one file that is never seen half-written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_bytes(save(whole, metadata={"facts": json.dumps(facts, sort_keys=True)}))
-    partial.replace(path)
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content = save(contiguous, metadata={"facts": json.dumps(facts, sort_keys=True)})
+    with replace_file(path) as draft:
+        draft.write_bytes(content)
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict]:
@@ -33,7 +33,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             facts = json.loads((file.metadata() or {}).get("facts", "null"))
     except SafetensorError as error:
-        require(False, "weights: the file is damaged", f"{path.name}: {error}", f"remove {path.name} and train again")
+        refuse("weights: the file is damaged", f"{path.name}: {error}", f"remove {path.name} and train again")
     require(isinstance(facts, dict), "weights: the file must hold facts about its training", path.name)
     return tensors, facts
 

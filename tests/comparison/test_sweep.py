@@ -18,7 +18,7 @@ from xnb.comparison import sweep
 from xnb.comparison.plan import chosen, fingerprint, told
 from xnb.data import Part
 from xnb.methods.integrated_gradients import integrated_gradients
-from xnb.metrics.randomised_models import randomised
+from xnb.metrics.randomised_models import randomised_copy
 
 CONTROLS = ["random", "constant", "input", "edges", "centre"]
 METHODS = ["gradient", "occlusion"]
@@ -177,7 +177,7 @@ class TestFailures:
             f'knobs={{"{name}": {{"other": net}}}}'
             in self.errors(xnb.compare(model, part, ["gradient"], [name]))["gradient", name]
         )
-        knobs = {name: {"other": randomised(model)}}
+        knobs = {name: {"other": randomised_copy(model)}}
         table = xnb.compare(model, part, ["gradient"], [name], knobs=knobs)
         assert self.errors(table) == {}
         assert (table.loc[table["method"] == "gradient", "value"] < 0.9).all()
@@ -359,4 +359,4 @@ def test_a_killed_run_resumes_and_ends_with_the_same_bytes(moment, tmp_path):
     assert killed.read_bytes() == whole.read_bytes()
     assert resumed["seconds"].notna().all()
     assert len(resumed) == len(uninterrupted)
-    assert not list(tmp_path.glob("*.draft"))
+    assert not list(tmp_path.glob(".*.part"))

@@ -46,11 +46,17 @@ def test_the_same_figure_gives_the_same_bytes(folder, fig):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
 
 
-def test_a_failure_keeps_the_figure_that_was_there(folder, fig):
+def test_a_failure_keeps_the_figure_that_was_there(folder, fig, monkeypatch):
     figures.savefig(fig, "fig-02-1", {"loss": 1.0})
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(TypeError), figures.replacing(folder / "fig-02-1.png") as part:
-        part.write_bytes(b"half") + "fails"
+
+    def fail_half_way(path, **options):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(fig, "savefig", fail_half_way)
+    with pytest.raises(OSError, match="disk full"):
+        figures.savefig(fig, "fig-02-1", {"loss": 2.0})
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 

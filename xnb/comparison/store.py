@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from xnb.check import require
+from xnb.folders import replace_file
 
 VALUES = pa.schema(
     [
@@ -71,10 +72,8 @@ class Store:
         """Replace the file at once, so that a killed run leaves the one before."""
         columns = [as_arrow(self.table[name], schema.field(name).type) for name in schema.names]
         told = schema.with_metadata({KEY: json.dumps(self.settings).encode()})
-        draft = path.with_name(path.name + ".draft")
-        draft.parent.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(pa.Table.from_arrays(columns, schema=told), draft)
-        draft.replace(path)
+        with replace_file(path) as draft:
+            parquet.write_table(pa.Table.from_arrays(columns, schema=told), draft)
 
 
 def as_arrow(column: pd.Series, kind: pa.DataType) -> pa.Array:

@@ -14,22 +14,22 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from xnb.check import require
-from xnb.data.archives import Entry, batch, entries
+from xnb.data.archives import ArchiveEntry, unpickle_batch, read_entries
 from xnb.data.class_folders import image_folder
-from xnb.data.download import download
-from xnb.data.pictures import rgb
+from xnb.data.download import download_file
+from xnb.data.pictures import decode_rgb
 from xnb.data.split import Split
-from xnb.folders import cache
+from xnb.folders import cache_folder
 
-URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
-MD5 = "c58f30108f718f92721af3b95e74349a"  # as published beside the download
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-BATCHES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
-HINT = "data.cifar10('path/to/CIFAR10'), or set XNB_CIFAR10 to a folder or an archive"
-LEFT_OVER = 3600  # seconds after which a half-made cache belongs to a killed process; making one takes a minute
+CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+CIFAR10_MD5 = "c58f30108f718f92721af3b95e74349a"  # as published beside the download
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+BATCH_NAMES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
+CIFAR10_HINT = "data.cifar10('path/to/CIFAR10'), or set XNB_CIFAR10 to a folder or an archive"
+ABANDONED_SECONDS = 3600  # seconds after which a half-made cache belongs to a killed process; making one takes a minute
 
 
-class Picture(NamedTuple):
+class _CifarPicture(NamedTuple):
     """A picture and where it belongs: `{part}/{label}/{name}.png`."""
 
     part: str
@@ -55,76 +55,76 @@ def cifar10(source: str | Path | None = None, *, per_class: int | None = None) -
         ValueError: the source is missing, damaged, incomplete, or holds links, paths that lead outside, or other
             files among its pictures; the cache then stays as it was.
     """
-    home = cache() / "CIFAR10"
+    home = cache_folder() / "CIFAR10"
     if not home.is_dir():
         named = source or os.environ.get("XNB_CIFAR10")
-        _bring(Path(named) if named else download(URL, MD5, cache() / "cifar-10-python.tar.gz"), home)
+        _fill_cache(Path(named) if named else download_file(CIFAR10_URL, CIFAR10_MD5, cache_folder() / "cifar-10-python.tar.gz"), home)
     return image_folder(home, per_class=per_class)
 
 
-def _bring(source: Path, home: Path) -> None:
+def _fill_cache(source: Path, home: Path) -> None:
     """Write all pictures beside `home`, then rename: `home` is whole or not there."""
-    require(source.exists(), "cifar10: no such folder or archive", source.name, HINT)
+    require(source.exists(), "cifar10: no such folder or archive", source.name, CIFAR10_HINT)
     home.parent.mkdir(parents=True, exist_ok=True)
     for half in home.parent.glob(".CIFAR10-*"):
-        if time.time() - half.stat().st_mtime > LEFT_OVER:
+        if time.time() - half.stat().st_mtime > ABANDONED_SECONDS:
             shutil.rmtree(half, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=home.parent, prefix=".CIFAR10-") as half:
         whole, found = Path(half) / "CIFAR10", {"train": set(), "test": set()}
-        for picture in tqdm(_pictures(source), unit="picture", delay=2, leave=False):
-            _write(picture, whole)
+        for picture in tqdm(_read_pictures(source), unit="picture", delay=2, leave=False):
+            _write_picture(picture, whole)
             found[picture.part].add(picture.label)
         both = bool(found["train"] and found["test"])
-        require(both, "cifar10: the source must hold {train,test}/<class>/<picture>", source.name, HINT)
+        require(both, "cifar10: the source must hold {train,test}/<class>/<picture>", source.name, CIFAR10_HINT)
         unmatched = sorted(found["train"] ^ found["test"])
-        require(not unmatched, "cifar10: train and test must have the same classes", unmatched, HINT)
+        require(not unmatched, "cifar10: train and test must have the same classes", unmatched, CIFAR10_HINT)
         whole.rename(home)
 
 
-def _write(picture: Picture, whole: Path) -> None:
+def _write_picture(picture: _CifarPicture, whole: Path) -> None:
     name = f"{picture.part}/{picture.label}/{picture.name}"
     target = whole / f"{name}.png"
-    require(picture.image.size == (32, 32), f"cifar10: {name} must have 32 x 32 pixels", picture.image.size, HINT)
-    require(not target.exists(), "cifar10: names must be unique within a class", name, HINT)
+    require(picture.image.size == (32, 32), f"cifar10: {name} must have 32 x 32 pixels", picture.image.size, CIFAR10_HINT)
+    require(not target.exists(), "cifar10: names must be unique within a class", name, CIFAR10_HINT)
     target.parent.mkdir(parents=True, exist_ok=True)
     picture.image.save(target, compress_level=1)
 
 
-def _pictures(source: Path) -> Iterator[Picture]:
+def _read_pictures(source: Path) -> Iterator[_CifarPicture]:
     batches = {}
-    for path, content in _of_folder(source) if source.is_dir() else entries(source):
-        if path.name in BATCHES:
+    for path, content in _read_folder(source) if source.is_dir() else read_entries(source):
+        if path.name in BATCH_NAMES:
             batches[path.name] = content
-        elif _in_class_folder(path):
-            image = rgb(BytesIO(content), f"cifar10: {'/'.join(path.parts[-3:])}")
-            yield Picture(*path.parts[-3:-1], path.stem, image)
+        elif _is_class_picture(path):
+            image = decode_rgb(BytesIO(content), f"cifar10: {'/'.join(path.parts[-3:])}")
+            yield _CifarPicture(*path.parts[-3:-1], path.stem, image)
     if batches:
-        yield from _of_batches(batches)
+        yield from _number_batch_pictures(batches)
 
 
-def _of_folder(folder: Path) -> Iterator[Entry]:
+def _read_folder(folder: Path) -> Iterator[ArchiveEntry]:
     for file in sorted(folder.rglob("*")):
         if file.is_file():
-            yield Entry(PurePosixPath(file.relative_to(folder).as_posix()), file.read_bytes())
+            yield ArchiveEntry(PurePosixPath(file.relative_to(folder).as_posix()), file.read_bytes())
 
 
-def _in_class_folder(path: PurePosixPath) -> bool:
+def _is_class_picture(path: PurePosixPath) -> bool:
     """Whether a file is a picture to bring; hidden ones, and whatever lies outside train/ and test/, are not."""
     hidden = any(part.startswith(".") for part in path.parts)
     if hidden or not {"train", "test"} & set(path.parts[:-1]):
         return False
     placed = len(path.parts) >= 3 and path.parts[-3] in ("train", "test")
-    require(placed, "cifar10: files of train/ and test/ must lie in class folders", str(path), HINT)
+    require(placed, "cifar10: files of train/ and test/ must lie in class folders", str(path), CIFAR10_HINT)
     return True
 
 
-def _of_batches(batches: dict[str, bytes]) -> Iterator[Picture]:
+def _number_batch_pictures(batches: dict[str, bytes]) -> Iterator[_CifarPicture]:
     """Numbered within each class, in the order of the original: the names that copies in class folders have."""
-    missing = sorted(set(BATCHES) - set(batches))
-    require(not missing, "cifar10: the original has six batches; some are missing", missing, HINT)
+    missing = sorted(set(BATCH_NAMES) - set(batches))
+    require(not missing, "cifar10: the original has six batches; some are missing", missing, CIFAR10_HINT)
     counts = Counter()
-    for name in BATCHES:
+    for name in BATCH_NAMES:
         part = "test" if name == "test_batch" else "train"
-        for image, label in zip(*batch(batches[name]), strict=True):
-            yield Picture(part, CLASSES[label], f"{counts[part, label]:04d}", Image.fromarray(image))
+        for image, label in zip(*unpickle_batch(batches[name]), strict=True):
+            yield _CifarPicture(part, CIFAR10_CLASSES[label], f"{counts[part, label]:04d}", Image.fromarray(image))
             counts[part, label] += 1

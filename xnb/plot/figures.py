@@ -4,7 +4,6 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -45,32 +44,20 @@ def savefig(
     Raises:
         ValueError: `id` is not `fig-NN-n`, or `data` is infinite, not numbers or text, or over 20,000 values.
     """
-    path = folder(profile) / f"{id}.json"
+    path = profile_folder(profile) / f"{id}.json"
     text = written(record(id, data, tolerance))
-    with replacing(path.with_suffix(".pdf")) as part:
-        fig.savefig(part, format="pdf", bbox_inches="tight", metadata={"CreationDate": None})
-    with replacing(path.with_suffix(".png")) as part:
-        fig.savefig(part, format="png", bbox_inches="tight", dpi=100, metadata={"Software": None})
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+    with folders.replace_file(path.with_suffix(".pdf")) as draft:
+        fig.savefig(draft, format="pdf", bbox_inches="tight", metadata={"CreationDate": None})
+    with folders.replace_file(path.with_suffix(".png")) as draft:
+        fig.savefig(draft, format="png", bbox_inches="tight", dpi=100, metadata={"Software": None})
+    with folders.replace_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
-def folder(profile: Literal["quick", "paper"] = "quick") -> Path:
+def profile_folder(profile: Literal["quick", "paper"] = "quick") -> Path:
     """Where figures of that profile are kept."""
     require(profile in ("quick", "paper"), "savefig: profile must be 'quick' or 'paper'", profile, 'profile="quick"')
-    return folders.figures() if profile == "quick" else folders.figures() / "paper"
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`, which takes its place at the end, and only if the block ends well."""
-    part = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    return folders.figure_folder() if profile == "quick" else folders.figure_folder() / "paper"
 
 
 def record(id: str, data: Mapping[str, object], tolerance: float = 1e-4) -> Record:
@@ -175,7 +162,7 @@ def shortened(value: Plain) -> str:
 
 def manifest(root: Path | None = None) -> pd.DataFrame:
     """One row a stored figure: figure, notebook, profile, files. Read off the folder, hence never out of date."""
-    root = root or folders.figures()
+    root = root or folders.figure_folder()
     places = [("quick", root), ("paper", root / "paper")]
     rows = [row(path, profile) for profile, place in places for path in sorted(place.glob("fig-*.json"))]
     return pd.DataFrame(rows, columns=["figure", "notebook", "profile", "files"])

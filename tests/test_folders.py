@@ -1,0 +1,36 @@
+"""Files are written whole or not at all, and folders can be moved."""
+
+from pathlib import Path
+
+import pytest
+
+from xnb import folders
+
+
+def test_a_new_file_and_its_folders_appear_at_the_end(tmp_path):
+    path = tmp_path / "deep" / "file.json"
+    with folders.replace_file(path) as draft:
+        draft.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_block_that_fails_leaves_the_file_as_it_was_and_no_draft(tmp_path):
+    path = tmp_path / "file.json"
+    path.write_text("old")
+    with pytest.raises(TypeError), folders.replace_file(path) as draft:
+        draft.write_bytes(b"half") + "fails"
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("variable", "folder", "default"),
+    [("XNB_CACHE", folders.cache_folder, "data/cache"), ("XNB_FIGURES", folders.figure_folder, "figures")],
+)
+def test_environment_variables_move_a_folder(variable, folder, default, monkeypatch):
+    monkeypatch.delenv(variable, raising=False)
+    assert folder() == folders.ROOT / default
+    monkeypatch.setenv(variable, "/elsewhere")
+    assert folder() == Path("/elsewhere")
