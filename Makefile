@@ -20,14 +20,15 @@ help:
 	@echo "make clean      remove build/ and caches; .venv/ and data/cache/ stay"
 
 # The file is written last, so that an interrupted installation is done again.
-$(INSTALLED): pyproject.toml
+$(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || { \
 	  echo "make: Python must be 3.11 or later"; \
 	  echo "  got: $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -n 1)"; \
 	  echo "  try: make PYTHON=python3.11"; exit 1; } >&2
 	@echo "Installing into $(VENV)/: once, some minutes, as torch is large."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  --editable '.[notebooks,peers,test]'
 	@touch $@
 
 figures: $(INSTALLED)

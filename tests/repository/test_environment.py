@@ -1,23 +1,26 @@
+"""One list of dependencies, three ways to install them, and a package that needs no more than it says."""
+
+import subprocess
+import sys
 import tomllib
-from importlib.metadata import version
+import zipfile
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
-DECLARED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
-
-
-def specs(lines):
-    """Name to versions, for each requirement; a name may come twice only if it says the same."""
-    found = {}
-    for requirement in map(Requirement, lines):
-        assert found.setdefault(requirement.name, requirement.specifier) == requirement.specifier
-    return found
+EXTRAS = PROJECT["optional-dependencies"]
+DECLARED = [
+    Requirement(line) for line in [*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)]
+]
+PINNED = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+LOOSE = {"torch", "torchvision"}  # a machine with a graphics card brings its own build of both
 
 
 def test_conda_brings_python_and_pip_alone():
@@ -28,33 +31,93 @@ def test_conda_brings_python_and_pip_alone():
     assert list(pip) == ["pip"]
 
 
-def test_environment_equals_pyproject_name_by_name():
-    *listed, project = CONDA["dependencies"][-1]["pip"]
-    assert project == "-e ."
-    assert specs(listed) == specs(DECLARED)
-    assert len(listed) == len(specs(DECLARED))
+def test_conda_and_make_install_everything_pinned():
+    everything = f".[{','.join(EXTRAS)}]"
+    assert CONDA["dependencies"][-1]["pip"] == ["--constraint constraints.txt", f"--editable {everything}"]
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n\t  ", "")
+    assert f"--constraint constraints.txt --editable '{everything}'" in makefile
 
 
-@pytest.mark.parametrize("line", DECLARED, ids=lambda line: Requirement(line).name)
-def test_what_is_installed_is_what_is_declared(line):
-    requirement = Requirement(line)
+def test_constraints_pin_exactly_what_is_declared():
+    assert {pin.name for pin in PINNED} == {requirement.name for requirement in DECLARED} - LOOSE
+    assert all([part.operator for part in pin.specifier] == ["=="] for pin in PINNED)
+
+
+@pytest.mark.parametrize("requirement", [*DECLARED, *PINNED], ids=str)
+def test_what_is_installed_is_what_is_declared(requirement):
     assert requirement.specifier.contains(version(requirement.name))
 
 
 def test_the_release_whose_cpu_file_breaks_torchvision_is_excluded():
-    torch = specs(DECLARED)["torch"]
+    (torch,) = (requirement.specifier for requirement in DECLARED if requirement.name == "torch")
     assert not torch.contains("2.13.0")
     assert "!=2.13.0" in str(torch)
 
 
-def test_what_notebooks_depend_on_is_pinned_exactly():
-    """Two packages are ranges: a machine with a graphics card brings its own build of them."""
-    loose = {name for name, spec in specs(DECLARED).items() if [part.operator for part in spec] != ["=="]}
-    assert loose == {"torch", "torchvision"}
-
-
 def test_every_dependency_says_what_it_is_for():
-    lines = (ROOT / "pyproject.toml").read_text().splitlines()
-    for index, line in enumerate(lines):
+    for line in (ROOT / "pyproject.toml").read_text().splitlines():
         if line.strip().startswith('"') and line.rstrip().split("#")[0].rstrip().endswith('",'):
-            assert "#" in line or lines[index - 1].strip().startswith("#"), line
+            assert "#" in line, line
+
+
+def needed(requirements):
+    """Names of the distributions that these requirements bring, theirs included."""
+    names, waiting = set(), list(requirements)
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name in names or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        try:
+            waiting += map(Requirement, distribution(name).requires or [])
+        except PackageNotFoundError:  # for another system
+            continue
+        names.add(name)
+    return names
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """Python of a virtual environment with the wheel of xnb and links to what it declares, and nothing else."""
+    place = tmp_path_factory.mktemp("bare")
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", place]
+    subprocess.run([*build, ROOT], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "venv"], check=True)
+    (site,) = (place / "venv").glob("lib/python*/site-packages")
+    (wheel,) = place.glob("xnb-*.whl")
+    zipfile.ZipFile(wheel).extractall(site)
+    for name in needed(map(Requirement, PROJECT["dependencies"])):
+        found = distribution(name)
+        for top in {Path(file).parts[0] for file in found.files} - {"..", "__pycache__"}:
+            link = site / top
+            if not link.exists():
+                link.symlink_to(found.locate_file(top))
+    return place / "venv" / "bin" / "python"
+
+
+EXPLAIN = """
+import sys
+import torch
+import xnb
+x = torch.randn(2, 4)
+net = torch.nn.Sequential(torch.nn.Linear(4, 3)).eval()
+a = xnb.attribute(net, x, torch.tensor([0, 1]), "integrated_gradients")
+torch.testing.assert_close(a, x * net[0].weight[:2])
+late = {"torchvision", "torch._dynamo", "sklearn", "skimage.metrics", "matplotlib", "pyarrow"} & sys.modules.keys()
+assert not late, f"loaded before they are used: {late}"
+assert xnb.explain(net, x, torch.tensor([0, 1]), ["lrp", "kernel_shap", "random"]).attributions.keys()
+part = xnb.data.digits().test[:3]
+table = xnb.compare(xnb.models.SmallCNN(1, 10).eval(), part, ["gradient"], ["srg"])
+assert len(table) == 18
+"""
+
+
+def test_the_package_alone_explains(bare, tmp_path):
+    """The wheel without extras: an import that loads nothing heavy before it is used, explanations, a table."""
+    done = subprocess.run([bare, "-W", "error", "-c", EXPLAIN], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_wheel_is_typed(bare):
+    room = next(bare.parents[1].glob("lib/python*/site-packages/xnb"))
+    assert {"py.typed", "__init__.pyi"} <= {path.name for path in room.iterdir()}

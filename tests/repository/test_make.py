@@ -22,7 +22,7 @@ esac
 
 @pytest.fixture
 def make(tmp_path):
-    for name in ("Makefile", "pyproject.toml"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "python").write_text(STAND_IN)
     (tmp_path / "python").chmod(0o755)
@@ -43,7 +43,8 @@ def installations(folder):
 def test_installs_when_needed_and_only_then(make, tmp_path):
     assert "some minutes" in make("figures").stdout
     assert make("figures").stdout == "python -m collection.runner figures\n"
-    assert installations(tmp_path) == ["-m pip install --quiet --disable-pip-version-check --editable .[test]"]
+    pinned = "--constraint constraints.txt --editable .[notebooks,peers,test]"
+    assert installations(tmp_path) == [f"-m pip install --quiet --disable-pip-version-check {pinned}"]
     later = (tmp_path / ".venv" / "installed").stat().st_mtime + 1
     os.utime(tmp_path / "pyproject.toml", (later, later))
     assert make("refresh").returncode == 0

@@ -1,0 +1,17 @@
+from .attention_pooling import (
+    AttentionClassifier as AttentionClassifier,
+    AttentionPool as AttentionPool,
+    MeanPool as MeanPool,
+    SelfAttentionClassifier as SelfAttentionClassifier,
+    bag_classifier as bag_classifier,
+    picture_classifier as picture_classifier,
+)
+from .cnn import SmallCNN as SmallCNN
+from .ensemble import Ensemble as Ensemble
+from .fastnet import FastNet as FastNet, IMAGENET_CLASSES as IMAGENET_CLASSES
+from .interpretable import BagNet as BagNet, BcosNet as BcosNet, plain_cnn as plain_cnn
+from .mlp import Net as Net
+from .preprocess import FASTNET as FASTNET, IMAGENET as IMAGENET, Preprocess as Preprocess
+from .tabular import FeatureAttention as FeatureAttention, FeatureTransformer as FeatureTransformer
+from .tabular import Logistic as Logistic
+from .vit import Block as Block, ViT as ViT, from_torchvision as from_torchvision
