@@ -12,7 +12,7 @@ from torch.nn.modules import activation
 from torch.overrides import TorchFunctionMode
 
 from xnb.access.hooks import around
-from xnb.access.regions import grid
+from xnb.access.regions import square_grid
 from xnb.access.score import logits
 from xnb.methods import METHODS, attribute
 from xnb.types import Model
@@ -46,7 +46,7 @@ def predicted(model: Model, x: Tensor) -> Tensor:
 
 def verdict(model: Model, x: Tensor, target: Tensor, name: str) -> dict[str, object]:
     """Whether a method runs on one input, and its refusal if not."""
-    little = LITTLE | ({"regions": grid(*x.shape[2:], 2)} if x.ndim == 4 else {})
+    little = LITTLE | ({"regions": square_grid(*x.shape[2:], 2)} if x.ndim == 4 else {})
     knobs = {knob: few for knob, few in little.items() if knob in signature(METHODS[name]).parameters}
     try:
         attribute(model, x, target, name, **knobs)

@@ -13,8 +13,7 @@ import torch
 from xnb.access.at_layer import last_spatial
 from xnb.access.hooks import captured
 from xnb.access.ledger import Passes, counting, remember, remembering
-from xnb.access.regions import expanded
-from xnb.access.score import chunks, logits, pick, ready, score, slope_of
+from xnb.access.score import chunks, expand_baseline, logits, pick, ready, score, slope_of
 from xnb.methods import METHODS, attribute
 from xnb.progress import watched
 from xnb.types import Attribution, Batch, Logits, Model, Target
@@ -119,7 +118,7 @@ def gap(model: Model, x: Batch, target: Target, name: str, a: Attribution, given
     if "complete" not in METHODS.cards[name].axioms or not len(x):
         return float("nan")
     baseline = given.get("baseline", signature(METHODS.find(name)).parameters["baseline"].default)
-    change = score(model, x, target) - score(model, expanded(baseline, x), target)
+    change = score(model, x, target) - score(model, expand_baseline(baseline, x), target)
     return float(((a.flatten(1).sum(1) - change) / change).abs().max())
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from xnb.access.score import CHUNK_BYTES, CHUNK_LEAST, chunks, logits, score, slope
+from xnb.access.score import CHUNK_BYTES, CHUNK_LEAST, chunks, expand_baseline, logits, score, slope
 
 
 def test_score_is_the_target_logit(model, x, target):
@@ -72,3 +72,9 @@ def test_inference_mode_is_refused(model, x, target):
 def test_logits_match_the_model(model, x):
     with torch.no_grad():
         torch.testing.assert_close(logits(model, x, chunk=2), model(x))
+
+
+def test_refuses_a_baseline_that_does_not_fit(x):
+    assert torch.equal(expand_baseline(0.5, x), torch.full_like(x, 0.5))
+    with pytest.raises(ValueError, match="must broadcast to x"):
+        expand_baseline(torch.zeros(7).to(x), x)

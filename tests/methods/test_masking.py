@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from xnb.access.ledger import counting
-from xnb.access.regions import grid
+from xnb.access.regions import square_grid
 from xnb.methods.coalition_sampling import smooth_masks
 from xnb.methods.masking import feature_ablation, lime, rise
 
@@ -45,7 +45,7 @@ def linear(weights, constant=0.0):
 
 class TestFeatureAblation:
     def test_region_by_region(self, model, x, target):
-        regions = torch.stack([grid(6, 6, 2), grid(6, 6, 2).flip(0) + 3]).clamp(max=6)
+        regions = torch.stack([square_grid(6, 6, 2), square_grid(6, 6, 2).flip(0) + 3]).clamp(max=6)
         found = feature_ablation(model, x, target, regions=regions, baseline=0.5)
         for i, region in torch.cartesian_prod(torch.arange(5), torch.arange(7)).tolist():
             painted = torch.where(regions == region, 0.5, x[i])
@@ -61,7 +61,7 @@ class TestFeatureAblation:
 
     def test_captum(self, model, x, target):
         captum = pytest.importorskip("captum.attr")
-        regions = grid(6, 6, 3)
+        regions = square_grid(6, 6, 3)
         theirs = captum.FeatureAblation(model).attribute(x, target=target, feature_mask=regions[None, None])
         ours = feature_ablation(model, x, target, regions=regions)
         torch.testing.assert_close(ours.expand_as(x), theirs, **CLOSE)
@@ -111,7 +111,7 @@ class TestRise:
         torch.testing.assert_close(found, weights * (x - 1), rtol=0, atol=0.3)
 
     def test_regions_take_the_place_of_smooth_masks(self, model, x, target):
-        a = rise(model, x, target, regions=grid(6, 6, 2), samples=50)
+        a = rise(model, x, target, regions=square_grid(6, 6, 2), samples=50)
         assert a.shape == (5, 1, 6, 6)
         assert len(a[0].round(decimals=12).unique()) == 4
 
@@ -160,7 +160,7 @@ class TestLime:
 
     def test_recovers_a_linear_model(self, model, x, target):
         weights = torch.randn(2, 6, 6, generator=torch.Generator().manual_seed(5)).double()
-        regions = grid(6, 6, 3)
+        regions = square_grid(6, 6, 3)
         found = lime(linear(weights, 3.0), x, target * 0, regions=regions, ridge=1e-9)
         for region in range(9):
             share = (weights * x)[:, :, regions == region].sum((1, 2))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from xnb.access.ledger import counting
-from xnb.access.regions import grid
+from xnb.access.regions import square_grid
 from xnb.access.score import score
 from xnb.methods.shapley import exact_shapley, kernel_shap, permutation_shapley
 
@@ -91,7 +91,7 @@ def test_a_product_of_three_is_shared_evenly():
 
 def test_every_order_walked(model, x, target):
     """Four squares of a picture, five columns of a table."""
-    regions = grid(6, 6, 2)
+    regions = square_grid(6, 6, 2)
     expected = over_all_orders(model, x, target, 4, regions)
     found = exact_shapley(model, x, target, regions=regions)
     torch.testing.assert_close(found[:, 0, ::3, ::3].flatten(1), expected, **CLOSE)
@@ -121,7 +121,7 @@ def test_adds_up_to_the_change_of_score(shapley, features):
 
 @every
 def test_a_region_counts_once_however_many_values_carry_it(shapley, model, x, target):
-    a = shapley(model, x, target, regions=grid(6, 6, 3))
+    a = shapley(model, x, target, regions=square_grid(6, 6, 3))
     assert a.shape == (5, 1, 6, 6)
     torch.testing.assert_close(a[..., ::2, ::2].flatten(1).sum(1), score(model, x, target), **CLOSE)
 
@@ -242,7 +242,7 @@ class TestCaptum:
         self.attr = pytest.importorskip("captum.attr")
 
     def test_all_permutations(self, model, x, target):
-        regions = grid(6, 6, 2)
+        regions = square_grid(6, 6, 2)
         theirs = self.attr.ShapleyValues(model).attribute(x, target=target, feature_mask=regions[None, None])
         ours = exact_shapley(model, x, target, regions=regions)
         torch.testing.assert_close(ours.expand_as(x).float(), theirs)

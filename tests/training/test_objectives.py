@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from xnb import data
-from xnb.access.regions import grid
+from xnb.access.regions import square_grid
 from xnb.data import Part
-from xnb.models import picture_classifier, plain
+from xnb.models import picture_classifier, plain_cnn
 from xnb.training import loop, objectives
 
 KNOBS = {"count": 1, "batch": 32, "progress": False}
@@ -62,7 +62,7 @@ def test_the_fine_reaches_the_weights(part):
 
 def test_the_control_moves_the_mark_and_keeps_its_form(part):
     masks = part.parts == 2
-    shifted = objectives.moved(masks)
+    shifted = objectives.shift_masks(masks)
     assert torch.equal(shifted.sum((1, 2, 3)), masks.sum((1, 2, 3)))
     assert (shifted & masks).float().sum() < 0.5 * masks.float().sum()
     rows, columns = (shifted.any(axis).sum(2).flatten() for axis in (3, 2))
@@ -81,8 +81,8 @@ def test_masking_loses_whole_squares_at_most_the_share_and_in_half_of_the_pictur
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        objectives.masking(4, 0.5, 0.5)(Spy(), part)
-    squares = torch.stack([seen[0][:, :, grid(32, 32, 4) == s].flatten(1).mean(1) for s in range(16)], 1) / 0.5
+        objectives.random_masking(4, 0.5, 0.5)(Spy(), part)
+    squares = torch.stack([seen[0][:, :, square_grid(32, 32, 4) == s].flatten(1).mean(1) for s in range(16)], 1) / 0.5
     assert set(squares.unique().tolist()) == {0, 1}
     lost = squares.mean(1)
     assert float((lost > 0).float().mean()) == pytest.approx(0.45, abs=0.08)
@@ -90,10 +90,10 @@ def test_masking_loses_whole_squares_at_most_the_share_and_in_half_of_the_pictur
 
 
 def test_spread_of_attention():
-    assert objectives.spread(torch.full((2, 8), 1 / 8)).tolist() == pytest.approx([1, 1])
-    assert objectives.spread(torch.eye(4)[:1]).tolist() == [0]
+    assert objectives.normalised_entropy(torch.full((2, 8), 1 / 8)).tolist() == pytest.approx([1, 1])
+    assert objectives.normalised_entropy(torch.eye(4)[:1]).tolist() == [0]
     two = torch.tensor([[0.5, 0.5, 0, 0]])
-    assert objectives.spread(two).tolist() == pytest.approx([math.log(2) / math.log(4)])
+    assert objectives.normalised_entropy(two).tolist() == pytest.approx([math.log(2) / math.log(4)])
 
 
 def test_focused_adds_the_entropy(part):
@@ -101,18 +101,18 @@ def test_focused_adds_the_entropy(part):
     plain_loss, _ = loop.cross_entropy(model, part)
     with objectives.captured(model, "pool.softmax") as seen:
         model(part.x)
-    entropy = objectives.spread(seen["pool.softmax"]).mean()
+    entropy = objectives.normalised_entropy(seen["pool.softmax"]).mean()
     for strength in (2.0, -1.0):
-        torch.testing.assert_close(objectives.focused(strength)(model, part)[0], plain_loss + strength * entropy)
+        torch.testing.assert_close(objectives.attention_entropy(strength)(model, part)[0], plain_loss + strength * entropy)
 
 
-@pytest.mark.parametrize("objective", [objectives.masking(), objectives.right_reasons(1.0, 2), loop.cross_entropy])
+@pytest.mark.parametrize("objective", [objectives.random_masking(), objectives.right_reasons(1.0, 2), loop.cross_entropy])
 def test_training_is_a_function_of_its_seed_and_leaves_the_random_state(objective, part):
     nets = []
     for _ in range(2):
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            nets.append(plain(classes=2))
+            nets.append(plain_cnn(classes=2))
         before = torch.random.get_rng_state()
         loop.fit(nets[-1], part, part, objective=objective, **KNOBS)
         assert torch.equal(before, torch.random.get_rng_state())

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from xnb.access.ledger import count, remembered
-from xnb.check import require
+from xnb.check import refuse, require
 from xnb.progress import watched
 from xnb.types import Batch, Logits, Model, Scores, Target
 
@@ -217,3 +217,19 @@ def slope_of(
 def per_input(values: Tensor, x: Batch) -> Tensor:
     """`values` with axes of one added, so that they broadcast against `x`."""
     return values.view(*values.shape, *[1] * (x.ndim - values.ndim))
+
+
+def expand_baseline(baseline: Tensor | float, x: Batch) -> Batch:
+    """The baseline of each input: a number or a tensor, broadcast against `x`.
+
+    Raises:
+        ValueError: it does not broadcast to `x`, or is of another dtype or on another device.
+    """
+    values = baseline if isinstance(baseline, Tensor) else x.new_tensor(baseline)
+    same = values.dtype == x.dtype and values.device == x.device
+    rule = f"baseline: must have x's dtype and device, {x.dtype} on {x.device}"
+    require(same, rule, values, "baseline=torch.zeros_like(x)")
+    try:
+        return values.expand_as(x)
+    except RuntimeError:
+        refuse(f"baseline: must broadcast to x {tuple(x.shape)}", baseline, "baseline=torch.zeros_like(x)")

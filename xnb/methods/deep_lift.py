@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from xnb.access.function_rules import WITHOUT_RULES, Call, Replaced, Rules, native, replaced, rewired
-from xnb.access.regions import expanded
-from xnb.access.score import chunks, logits_of, ready, slope_of, together
+from xnb.access.score import chunks, expand_baseline, logits_of, ready, slope_of, together
 from xnb.check import require
 from xnb.methods.lrp_rules import ACTIVATIONS, AVERAGES, CONVOLUTIONS, MAXIMA
 from xnb.methods.registry import method
@@ -44,7 +43,7 @@ def deep_lift(
         ValueError: the model contains a function without a rule, or code that cannot be seen.
     """
     ready(model, x, target)
-    start = expanded(baseline, x)
+    start = expand_baseline(baseline, x)
     one = not isinstance(baseline, Tensor) or baseline.ndim < x.ndim or len(baseline) == 1
     common = reference(model, start[:1]) if one and len(x) else None
     parts = []

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xnb.access.regions import expanded
-from xnb.access.score import changed_slopes
+from xnb.access.score import changed_slopes, expand_baseline
 from xnb.check import require
 from xnb.methods.adaptive_steps import refined
 from xnb.methods.registry import method
@@ -58,7 +57,7 @@ def integrated_gradients(
     """
     steps = steps if steps is not None else STEPS if tolerance is None else MOST
     require(steps >= 1, "integrated_gradients: steps must be at least 1", steps, "steps=32")
-    start = expanded(baseline, x)
+    start = expand_baseline(baseline, x)
     if tolerance is not None:
         return refined(model, x, target, start, steps, tolerance, chunk)
     nodes, weights = (torch.from_numpy(values).to(x) for values in quadratures(quadrature, steps))

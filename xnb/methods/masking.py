@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from xnb.access.regions import Game, expanded, game, partition
-from xnb.access.score import changed_scores, per_input
+from xnb.access.regions import number_regions
+from xnb.access.score import changed_scores, expand_baseline, per_input
 from xnb.check import require
 from xnb.methods.coalition_sampling import averaged, sandwich, smooth_masks
+from xnb.methods.game import Game, make_game
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
 
@@ -46,10 +47,10 @@ def feature_ablation(
     Raises:
         ValueError: `regions` or `baseline` do not fit.
     """
-    play = game(model, x, target, regions, baseline, chunk)
+    play = make_game(model, x, target, regions, baseline, chunk)
     all_but_one = ~torch.eye(play.players, dtype=torch.bool)
     wins = play.values(torch.cat([torch.ones_like(all_but_one[:1]), all_but_one]))
-    return play.spread((wins[0] - wins[1:]).mT)
+    return play.place_on_input((wins[0] - wins[1:]).mT)
 
 
 @method(
@@ -99,7 +100,7 @@ def rise(
     require(samples >= 2, "rise: samples must be at least 2", samples, "samples=512")
     known = estimator in {"centred", "coverage", "raw"}
     require(known, "rise: estimator must be centred, coverage or raw", estimator, "estimator='centred'")
-    start = expanded(baseline, x)
+    start = expand_baseline(baseline, x)
 
     def estimate(rows: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         masks, seen, hidden = masking(x, regions, cells, samples, rng), x[rows], start[rows]
@@ -121,7 +122,7 @@ def masking(x: Batch, regions: Tensor | None, cells: int, samples: int, rng: tor
     if x.ndim == 4 and regions is None:
         require(cells >= 1, "rise: cells must be at least 1", cells, "cells=7")
         return smooth_masks(*x.shape[2:], cells, samples, rng)
-    parts = partition(regions, x).cpu()
+    parts = number_regions(regions, x).cpu()
     bits = torch.randint(2, (samples, int(parts.max()) + 1), generator=rng).double()
     return lambda some: bits[some][:, parts]
 
@@ -202,19 +203,19 @@ def lime(
     require(known, "lime: distance must be cosine or euclidean", distance, "distance='cosine'")
     require(width > 0, "lime: width must be positive", width, "width=1.0")
     require(ridge > 0, "lime: ridge must be positive, or regions that always go together have no answer", ridge)
-    play = game(model, x, target, regions, baseline, chunk)
+    play = make_game(model, x, target, regions, baseline, chunk)
 
     def estimate(rows: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         members = torch.randint(2, (samples, play.players), generator=rng).bool()
         near = torch.exp(-distances(play, members, distance)[:, rows].square() / (2 * width**2))
         return local_fit(members.double(), near.mT, play.values(members, rows).mT, ridge)
 
-    return play.spread(averaged(estimate, len(x), standard_error, seed))
+    return play.place_on_input(averaged(estimate, len(x), standard_error, seed))
 
 
 def distances(play: Game, members: Tensor, kind: str) -> Float[Tensor, "N B"]:
     """How far each coalition's input is from the input; sums over regions make it up, so none is built."""
-    flat, start = (values.cpu().double().flatten(1) for values in (play.x, play.start))
+    flat, start = (values.cpu().double().flatten(1) for values in (play.x, play.baseline))
     parts = play.regions.expand(play.x.shape[1:]).flatten().cpu()
 
     def of_regions(values: Tensor) -> Tensor:

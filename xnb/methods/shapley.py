@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from xnb.access.regions import game
 from xnb.check import require
 from xnb.methods.coalition_sampling import Pairs, averaged, pairs, sandwich
+from xnb.methods.game import make_game
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
 
@@ -64,7 +64,7 @@ def kernel_shap(
     require(samples >= 2, "kernel_shap: samples must be at least 2, one pair", samples, "samples=512")
     known = sampling in {"paired", "leverage"}
     require(known, "kernel_shap: sampling must be paired or leverage", sampling, "sampling='paired'")
-    play = game(model, x, target, regions, baseline, chunk)
+    play = make_game(model, x, target, regions, baseline, chunk)
     ends = torch.tensor([[False], [True]]).expand(2, play.players)
 
     def estimate(rows: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -72,7 +72,7 @@ def kernel_shap(
         wins = play.values(torch.cat([ends, drawn.members, ~drawn.members]), rows)
         return regression(drawn, wins[1] - wins[0], (wins[2:] / 2).unflatten(0, (2, len(drawn.members))))
 
-    return play.spread(averaged(estimate, len(x), standard_error, seed))
+    return play.place_on_input(averaged(estimate, len(x), standard_error, seed))
 
 
 def regression(
@@ -136,7 +136,7 @@ def permutation_shapley(
         ValueError: `regions` or `baseline` do not fit, or `samples < 2`.
     """
     require(samples >= 2, "permutation_shapley: samples must be at least 2, or there is no spread", samples)
-    play = game(model, x, target, regions, baseline, chunk)
+    play = make_game(model, x, target, regions, baseline, chunk)
     M = play.players
     ends = torch.tensor([[False], [True]]).expand(2, M)
 
@@ -151,7 +151,7 @@ def permutation_shapley(
         mean = each.mean(0)
         return mean.mT, ((each - mean).square().sum(0) / (samples * (samples - 1))).mT
 
-    return play.spread(averaged(estimate, len(x), standard_error, seed))
+    return play.place_on_input(averaged(estimate, len(x), standard_error, seed))
 
 
 @method(
@@ -186,7 +186,7 @@ def exact_shapley(
     Raises:
         ValueError: more than 16 regions, or `regions` or `baseline` do not fit.
     """
-    play = game(model, x, target, regions, baseline, chunk, side=4)
+    play = make_game(model, x, target, regions, baseline, chunk, side=4)
     M = play.players
     hint = "xnb.attribute(model, x, target, 'kernel_shap')"
     require(M <= EXACT, f"exact_shapley: at most {EXACT} regions, or there are too many coalitions", M, hint)
@@ -194,4 +194,4 @@ def exact_shapley(
     joining = torch.tensor([1 / (M * comb(M - 1, size)) for size in range(M)], dtype=torch.double)
     size = members.sum(1, keepdim=True)
     share = torch.where(members, joining[(size - 1).clamp(min=0)], -joining[size.clamp(max=M - 1)])
-    return play.spread((share.mT @ play.values(members)).mT)
+    return play.place_on_input((share.mT @ play.values(members)).mT)

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xnb.access.hooks import captured
-from xnb.access.regions import grid
+from xnb.access.regions import square_grid
 from xnb.data.split import Part
 from xnb.training.loop import Objective, cross_entropy
 from xnb.types import Masks
 
 
-def masking(side: int = 4, most: float = 0.5, fill: float = 0.5) -> Objective:
+def random_masking(side: int = 4, most: float = 0.5, fill: float = 0.5) -> Objective:
     """Half of the pictures lose random squares, so that a picture with parts removed is nothing new to the model.
 
     Which squares are lost does not depend on the picture, so they tell nothing of the class (arXiv:2407.11910,
@@ -31,7 +31,7 @@ def masking(side: int = 4, most: float = 0.5, fill: float = 0.5) -> Objective:
     """
 
     def objective(model: nn.Module, part: Part) -> tuple[Tensor, Tensor]:
-        squares = grid(*part.x.shape[2:], side).to(part.x.device)
+        squares = square_grid(*part.x.shape[2:], side).to(part.x.device)
         share = torch.rand(len(part), 1, device=part.x.device) * most
         share = torch.where(torch.rand_like(share) < 0.5, share, 0)
         lost = torch.rand(len(part), int(squares.max()) + 1, device=part.x.device) < share
@@ -60,14 +60,14 @@ def right_reasons(strength: float, number: int, *, elsewhere: bool = False) -> O
         out = model(x)
         slope = torch.autograd.grad(out.log_softmax(1).sum(), x, create_graph=True)[0]
         forbidden = part.parts == number
-        forbidden = moved(forbidden) if elsewhere else forbidden
+        forbidden = shift_masks(forbidden) if elsewhere else forbidden
         fine = (slope.square() * forbidden).sum((1, 2, 3)).mean()
         return F.cross_entropy(out, part.y) + strength * fine, out
 
     return objective
 
 
-def moved(masks: Masks) -> Masks:
+def shift_masks(masks: Masks) -> Masks:
     """Each mask shifted around the borders by a random step of its own."""
     H, W = masks.shape[2:]
     down, right = (torch.randint(side, (len(masks), 1), device=masks.device) for side in (H, W))
@@ -77,7 +77,7 @@ def moved(masks: Masks) -> Masks:
     return lines.gather(3, columns[:, None, None, :].expand_as(masks))
 
 
-def focused(strength: float, layer: str = "pool.softmax") -> Objective:
+def attention_entropy(strength: float, layer: str = "pool.softmax") -> Objective:
     r"""Cross-entropy, and the entropy of the attention, in shares of the largest possible.
 
     .. math:: L = -\log p_y + \lambda \frac{-\sum_k a_k \log a_k}{\log N}
@@ -92,11 +92,11 @@ def focused(strength: float, layer: str = "pool.softmax") -> Objective:
     def objective(model: nn.Module, part: Part) -> tuple[Tensor, Tensor]:
         with captured(model, layer) as seen:
             loss, out = cross_entropy(model, part)
-        return loss + strength * spread(seen[layer]).mean(), out
+        return loss + strength * normalised_entropy(seen[layer]).mean(), out
 
     return objective
 
 
-def spread(weights: Float[Tensor, "*B N"]) -> Float[Tensor, "*B"]:
+def normalised_entropy(weights: Float[Tensor, "*B N"]) -> Float[Tensor, "*B"]:
     """Entropy of weights that sum to 1, in shares of the largest possible: 0 one token, 1 all alike."""
     return torch.special.entr(weights).sum(-1) / math.log(weights.shape[-1])
