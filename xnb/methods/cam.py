@@ -1,8 +1,8 @@
 r"""Class activation maps: where the channels of a layer that matter to a class are active.
 
 Notation: :math:`A` are the maps `(B, D, h, w)` that the layer returns, :math:`G = \partial f / \partial A` is the
-slope of the score there, :math:`(\cdot)^+` cuts negative values to zero. A map is made at the layer's resolution and
-then enlarged bilinearly: it is no finer than the layer, however smooth it looks. It is never normalised.
+gradient of the score there, :math:`(\cdot)^+` sets negative values to zero. A map is made at the layer's resolution
+and then enlarged bilinearly: it is no finer than the layer, however smooth it looks. It is never normalised.
 """
 
 import torch
@@ -17,11 +17,12 @@ from xnb.methods.registry import method
 from xnb.progress import watched
 from xnb.types import Batch, Target
 
-# Ablated activations of one pass together, in bytes. Unlike behind an input, what follows a layer is seldom larger
-# than the layer: a pass may fill a second level cache. Measured on the last block of a CNN, from 16 pictures on flat.
-ABLATED_BYTES = 2 * 2**20
+# Bytes of ablated activations that are run together. Behind an input activations grow a hundredfold, behind a layer
+# they seldom grow, so one pass may fill a second level cache. Measured on the last block of a CNN, where the time an
+# activation takes no longer falls from 16 pictures on.
+_ABLATED_BYTES = 2 * 2**20
 
-CamMap = Float[Tensor, "B 1 rows columns"]
+_CamMap = Float[Tensor, "B 1 rows columns"]
 
 
 @method(
@@ -39,13 +40,13 @@ def grad_cam(
     layer: str | None = None,
     resize: bool = True,
     chunk: int | None = None,
-) -> CamMap:
-    r"""Activation weighted with each channel's mean slope: `(B, 1, H, W)`. Unit: score per place of the layer.
+) -> _CamMap:
+    r"""Activation weighted with each channel's mean gradient: `(B, 1, H, W)`. Unit: score per position of the layer.
 
     .. math:: a = \Bigl(\sum_k \bar G_k A_k\Bigr)^+, \qquad \bar G_k = \frac{1}{hw} \sum_{ij} G_{kij}
 
-    Where average pooling and one linear layer follow, :math:`hw\,a` is the positive part of each place's share of the
-    score. Elsewhere the mean slope moves evidence to places that the model did not use: see `hires_cam`.
+    Where average pooling and one linear layer follow, :math:`hw\,a` is the positive part of each position's share of
+    the score. Elsewhere the mean gradient moves evidence to positions that the model did not use: see `hires_cam`.
 
     Args:
         layer: a name of `model.named_modules()`; None is the last one with rows and columns, found by one more
@@ -57,8 +58,9 @@ def grad_cam(
         ValueError: `x` is not `(B, C, H, W)`, or `layer` is unknown, not called exactly once, returns no maps
             `(B, D, h, w)` or has no gradient; with None, the model has no such layer.
     """
-    maps, slope = _maps_and_slope(model, x, target, layer, chunk)
-    return _drawn(slope.mean((2, 3), keepdim=True) * maps, x, resize)
+    maps, gradient = _maps_and_gradient(model, x, target, layer, chunk)
+    weights = gradient.mean((2, 3), keepdim=True)
+    return _combine_channels(weights * maps, x, resize)
 
 
 @method(
@@ -76,16 +78,17 @@ def grad_cam_plus_plus(
     layer: str | None = None,
     resize: bool = True,
     chunk: int | None = None,
-) -> CamMap:
-    r"""Activation weighted with a weighted sum of each channel's positive slopes: `(B, 1, H, W)`. Unit: none.
+) -> _CamMap:
+    r"""Activation weighted with a weighted sum of each channel's positive gradient: `(B, 1, H, W)`. Unit: none.
 
     .. math:: a = \Bigl(\sum_k w_k A_k\Bigr)^+, \qquad
         w_k = \sum_{ij} \alpha_{kij} G_{kij}^+, \qquad
         \alpha_{kij} = \frac{G_{kij}^2}{2 G_{kij}^2 + G_{kij}^3 \sum_{ab} A_{kab}}
 
-    The paper explains :math:`Y = e^f`: its second and third derivatives are then powers of the slope of `f` wherever
-    `f` is piecewise linear in `A`. The common factor :math:`e^f` of all weights is left out: it scales a map, and
-    overflows. Where the layer's activations can be negative, the denominator can vanish: take one after its ReLU.
+    The paper explains :math:`Y = e^f`: its second and third derivatives are then powers of the gradient of `f`
+    wherever `f` is piecewise linear in `A`. The factor :math:`e^f` that all weights have in common is left out: it
+    scales a map, and overflows. Where the layer's activations can be negative, the denominator can vanish: take a
+    layer after its ReLU.
 
     Args:
         layer: as for `grad_cam`.
@@ -95,10 +98,12 @@ def grad_cam_plus_plus(
     Raises:
         ValueError: as for `grad_cam`.
     """
-    maps, slope = _maps_and_slope(model, x, target, layer, chunk)
-    up = slope.relu()  # falling places have no weight; for the others alpha is 1 / (2 + slope * sum of A)
-    weights = (up / (2 + up * maps.sum((2, 3), keepdim=True))).sum((2, 3), keepdim=True)
-    return _drawn(weights * maps, x, resize)
+    maps, gradient = _maps_and_gradient(model, x, target, layer, chunk)
+    positive = gradient.relu()
+    # Where the gradient is positive, alpha is 1 / (2 + gradient * sum of A); elsewhere it is multiplied by zero.
+    denominator = 2 + positive * maps.sum((2, 3), keepdim=True)
+    weights = (positive / denominator).sum((2, 3), keepdim=True)
+    return _combine_channels(weights * maps, x, resize)
 
 
 @method(
@@ -116,13 +121,13 @@ def hires_cam(
     layer: str | None = None,
     resize: bool = True,
     chunk: int | None = None,
-) -> CamMap:
-    r"""Each place's first-order share of the score, positive part: `(B, 1, H, W)`. Unit: score per place of the layer.
+) -> _CamMap:
+    r"""Positive part of each position's first-order share of the score: `(B, 1, H, W)`. Unit: score per layer position.
 
     .. math:: a = \Bigl(\sum_k G_k \odot A_k\Bigr)^+
 
-    Where one linear layer follows the places, they share the score less its bias exactly, before negative shares are
-    cut. With average pooling in between it equals Grad-CAM.
+    Where one linear layer follows, the shares of all positions add up exactly to the score less its bias, before
+    negative ones are set to zero. With average pooling in between the map equals Grad-CAM's.
 
     Args:
         layer: as for `grad_cam`.
@@ -132,8 +137,8 @@ def hires_cam(
     Raises:
         ValueError: as for `grad_cam`.
     """
-    maps, slope = _maps_and_slope(model, x, target, layer, chunk)
-    return _drawn(slope * maps, x, resize)
+    maps, gradient = _maps_and_gradient(model, x, target, layer, chunk)
+    return _combine_channels(gradient * maps, x, resize)
 
 
 @method(
@@ -151,13 +156,13 @@ def layer_cam(
     layer: str | None = None,
     resize: bool = True,
     chunk: int | None = None,
-) -> CamMap:
-    r"""Activation at the places where more of it would raise the score: `(B, 1, H, W)`. Unit: score per place.
+) -> _CamMap:
+    r"""Activation where more of it would raise the score: `(B, 1, H, W)`. Unit: score per position of the layer.
 
     .. math:: a = \Bigl(\sum_k G_k^+ \odot A_k\Bigr)^+
 
-    Made for early layers, where a channel's mean slope says little. What speaks against the class is not subtracted,
-    so a place with as much for as against looks decisive.
+    Made for early layers, where a channel's mean gradient says little. What speaks against the class is not
+    subtracted, so a position with as much evidence for the class as against it looks decisive.
 
     Args:
         layer: as for `grad_cam`.
@@ -167,8 +172,8 @@ def layer_cam(
     Raises:
         ValueError: as for `grad_cam`.
     """
-    maps, slope = _maps_and_slope(model, x, target, layer, chunk)
-    return _drawn(slope.relu() * maps, x, resize)
+    maps, gradient = _maps_and_gradient(model, x, target, layer, chunk)
+    return _combine_channels(gradient.relu() * maps, x, resize)
 
 
 @method(family="cam", needs="modules", cost="(1 + D) F", paper="Wang et al. 2020, arXiv:1910.01279")
@@ -180,14 +185,14 @@ def score_cam(
     layer: str | None = None,
     resize: bool = True,
     chunk: int | None = None,
-) -> CamMap:
+) -> _CamMap:
     r"""Activation weighted by how well each channel, as a mask of the input, keeps the score: `(B, 1, H, W)`.
 
     .. math:: a = \Bigl(\sum_k w_k A_k\Bigr)^+, \qquad w = \operatorname{softmax}_k f(x \odot M_k), \qquad
         M_k = \frac{U_k - \min U_k}{\max U_k - \min U_k}
 
-    `U` is the channel enlarged bilinearly to the input, a constant one masks everything. The paper weights with the
-    increase of the score over a baseline: being the same for all channels, the baseline falls out of the softmax.
+    `U` is the channel enlarged bilinearly to the input; a constant channel masks everything. The paper weights with
+    the increase of the score over a baseline, which is the same for all channels and so falls out of the softmax.
     Unit: activation. The softmax depends on the scale of the logits: large ones leave a single channel.
 
     Args:
@@ -198,17 +203,19 @@ def score_cam(
     Raises:
         ValueError: as for `grad_cam`, but no gradient is needed.
     """
-    maps = activation(model, x, _chosen(model, x, target, layer), chunk=chunk)
+    layer = _find_cam_layer(model, x, target, layer)
+    maps = activation(model, x, layer, chunk=chunk)
 
-    def masked(some: slice, part: slice) -> Tensor:
-        large = F.interpolate(maps[part, some], x.shape[2:], mode="bilinear", align_corners=False)
-        least = large.amin((2, 3), keepdim=True)
-        span = large.amax((2, 3), keepdim=True) - least
-        masks = (large - least) / span.where(span > 0, 1)
-        return masks.transpose(0, 1)[:, :, None] * x[part]
+    def mask_input(channels: slice, rows: slice) -> Tensor:
+        enlarged = F.interpolate(maps[rows, channels], x.shape[2:], mode="bilinear", align_corners=False)
+        least = enlarged.amin((2, 3), keepdim=True)
+        span = enlarged.amax((2, 3), keepdim=True) - least
+        masks = (enlarged - least) / span.where(span > 0, 1)  # a constant channel becomes a mask of zeros
+        return masks.transpose(0, 1)[:, :, None] * x[rows]
 
-    weights = changed_scores(model, x, target, masked, maps.shape[1], chunk=chunk).softmax(0)
-    return _drawn(weights.T[:, :, None, None] * maps, x, resize)
+    channels = maps.shape[1]
+    weights = changed_scores(model, x, target, mask_input, channels, chunk=chunk).softmax(0)
+    return _combine_channels(weights.T[:, :, None, None] * maps, x, resize)
 
 
 @method(
@@ -225,13 +232,13 @@ def ablation_cam(
     layer: str | None = None,
     resize: bool = True,
     chunk: int | None = None,
-) -> CamMap:
+) -> _CamMap:
     r"""Activation weighted with the share of the score that is lost without each channel: `(B, 1, H, W)`.
 
     .. math:: a = \Bigl(\sum_k w_k A_k\Bigr)^+, \qquad w_k = \frac{f(x) - f(x \mid A_k = 0)}{f(x)}
 
-    Unit: activation. Everything before the layer is computed once an input. A score that is negative turns the map
-    round, one near zero blows it up: explain a class that the model is sure of.
+    Unit: activation. Everything before the layer is computed once per input. A negative score reverses the sign of
+    the map and a score near zero blows it up: explain a class that the model is sure of.
 
     Args:
         layer: as for `grad_cam`.
@@ -241,42 +248,49 @@ def ablation_cam(
     Raises:
         ValueError: as for `grad_cam`, but no gradient is needed.
     """
-    rests = suffixes(model, x, _chosen(model, x, target, layer))
-    weighted = [_weighted(rest, target[i : i + 1], chunk) for i, rest in enumerate(watched(rests, len(x), "input"))]
-    return _drawn(torch.cat(weighted), x, resize)
+    layer = _find_cam_layer(model, x, target, layer)
+    weighted = []
+    for i, rest in enumerate(watched(suffixes(model, x, layer), len(x), "input")):
+        weighted.append(_weight_by_ablation(rest, target[i : i + 1], chunk))
+    return _combine_channels(torch.cat(weighted), x, resize)
 
 
-def _weighted(rest: Suffix, target: Target, chunk: int | None) -> Maps:
+def _weight_by_ablation(rest: Suffix, target: Target, chunk: int | None) -> Maps:
     """The maps of one input, each times the share of the score that is lost without it."""
-    maps, layer = rest.activation, rest.layer
-    require(maps.ndim == 4, f"layer: {layer!r} must return maps (B, D, h, w)", maps, "layer=None  # the last that does")
-    D = maps.shape[1]
-    together = max(chunk_size(maps, None), ABLATED_BYTES // maps.nbytes) if chunk is None else chunk
-    room = torch.empty_like(maps.expand(min(together, D), -1, -1, -1))  # the same memory for every pass
+    maps = rest.activation
+    rule = f"layer: {rest.layer!r} must return maps (B, D, h, w)"
+    require(maps.ndim == 4, rule, maps, "layer=None  # the last that does")
+    channels = maps.shape[1]
+    if chunk is None:
+        chunk = max(chunk_size(maps, None), _ABLATED_BYTES // maps.nbytes)
+    # Every pass writes its ablated maps into the same memory, which saves allocating it anew.
+    buffer = torch.empty_like(maps.expand(min(chunk, channels), -1, -1, -1))
 
-    def ablated(some: slice, part: slice) -> Tensor:
-        rows = room[: some.stop - some.start].copy_(maps)
-        rows.diagonal(some.start, 0, 1).zero_()  # channel `start + i` of row i
-        return rows[:, None]
+    def ablate(channels: slice, rows: slice) -> Tensor:
+        ablated = buffer[: channels.stop - channels.start].copy_(maps)
+        ablated.diagonal(channels.start, 0, 1).zero_()  # row i lacks channel `start + i`
+        return ablated[:, None]
 
-    whole = pick(rest.logits, target)
-    lost = whole - changed_scores(rest, maps, target, ablated, D, chunk=together)  # (D, 1)
-    return (lost / whole).T[:, :, None, None] * maps
+    score = pick(rest.logits, target)
+    lost = score - changed_scores(rest, maps, target, ablate, channels, chunk=chunk)  # (D, 1)
+    return (lost / score).T[:, :, None, None] * maps
 
 
-def _chosen(model: nn.Module, x: Batch, target: Target, layer: str | None) -> str:
+def _find_cam_layer(model: nn.Module, x: Batch, target: Target, layer: str | None) -> str:
+    """Name of the layer whose maps are combined, once model, pictures and target are known to fit."""
     ready(model, x, target)
     require(x.ndim == 4, "class activation map: x must be pictures (B, C, H, W)", x, "x = x.view(B, C, H, W)")
     return last_spatial(model, x) if layer is None else layer
 
 
-def _maps_and_slope(
+def _maps_and_gradient(
     model: nn.Module, x: Batch, target: Target, layer: str | None, chunk: int | None
 ) -> tuple[Maps, Maps]:
-    return activation_and_slope(model, x, target, _chosen(model, x, target, layer), chunk=chunk)
+    layer = _find_cam_layer(model, x, target, layer)
+    return activation_and_slope(model, x, target, layer, chunk=chunk)
 
 
-def _drawn(weighted: Maps, x: Batch, resize: bool) -> CamMap:
-    """Channels added up, negative places cut, enlarged to the input."""
+def _combine_channels(weighted: Maps, x: Batch, resize: bool) -> _CamMap:
+    """The sum over the weighted channels, negative values set to zero, enlarged to the input if wanted."""
     cam = weighted.sum(1, keepdim=True).relu()
     return F.interpolate(cam, x.shape[2:], mode="bilinear", align_corners=False) if resize else cam

@@ -1,4 +1,4 @@
-"""Methods that ask the model for its slope at the input itself; `paths` and `noise` ask along a way and around it."""
+"""Gradient of the score at the input; `integrated_gradients` averages it along a path, `smoothing` around the input."""
 
 from xnb.access.score import slope
 from xnb.methods.registry import method
@@ -14,15 +14,15 @@ from xnb.types import Attribution, Batch, Model, Target
     shares="input_gradient",
 )
 def gradient(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
-    r"""How fast the score changes with each input value, :math:`a = \nabla_x f(x)`. Unit: score per input unit.
+    r"""Rate at which the score changes with each input value, :math:`a = \nabla_x f(x)`. Unit: score per input unit.
 
     It says what a small change would do, not what the value contributed: where the network is
-    saturated it is near zero although the evidence is decisive.
+    saturated, the gradient is near zero although the evidence is decisive.
 
     Args:
         chunk: inputs run together; the result does not depend on it.
     """
-    return slope(model, x, target, chunk=chunk).clone()  # a copy: what is shared inside `explain` stays as it is
+    return slope(model, x, target, chunk=chunk).clone()  # within `explain` the original is shared
 
 
 @method(
