@@ -1,4 +1,8 @@
-"""Incremental occlusion is exact for every model, and saves work where the model is convolutional."""
+"""Incremental occlusion is exact for every model, and saves work where the model is convolutional.
+
+Tests: xnb.methods.occlusion, xnb.methods.incremental.crops, xnb.methods.incremental.geometry,
+xnb.methods.incremental.tensor
+"""
 
 import pytest
 import torch
@@ -8,15 +12,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.models import VisionTransformer, mobilenet_v3_small, resnet18
 
 from xnb import attribute
-from xnb.access.ledger import counting
-from xnb.methods import incremental
-from xnb.methods.incremental import Windows, full_scores, incremental_scores, occluded_scores, tried
+from xnb.access.ledger import count_passes
+from xnb.access.score import score
+from xnb.methods import incremental, occlusion
+from xnb.methods.incremental import measure_crops, run_crops, score_by_crops
+from xnb.methods.incremental.geometry import Windows
 from xnb.methods.incremental.tensor import Occluded
+from xnb.methods.occlusion import score_by_full_passes
 from xnb.models import FastNet, SmallCNN
 from xnb.models.layers import PadSame
 
 
-def lively(model):
+def draw_weights(model):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for module in model.modules():
@@ -78,7 +85,8 @@ MODELS = {
 @torch.no_grad()
 def by_crops(model, x, target, windows, paint, chunk):
     """Whether it is worthwhile or not."""
-    return incremental_scores(model, x, target, windows, paint, chunk, tried(model, x[:1], windows, paint[:1]))
+    tape = measure_crops(model, x[:1], windows, paint[:1])
+    return run_crops(model, x, target, windows, paint, chunk, tape)
 
 
 def setting(name, baseline=0.3):
@@ -87,28 +95,28 @@ def setting(name, baseline=0.3):
     model = make().double().eval()
     model(x)  # what is lazy learns its size
     tops, lefts = ([*range(0, n - 5, 8), n - 5] for n in (H, W))
-    return lively(model), x, torch.tensor([1, 3]), Windows(tops, lefts, 5), torch.full_like(x, baseline)
+    return draw_weights(model), x, torch.tensor([1, 3]), Windows(tops, lefts, 5), torch.full_like(x, baseline)
 
 
 @pytest.mark.usefixtures("as_users_run")
 @pytest.mark.parametrize(("name", "chunk"), [*((name, None) for name in MODELS), ("residual", 7), ("odd", 1)])
 def test_exact(name, chunk):
     model, x, target, windows, paint = setting(name)
-    full = full_scores(model, x, target, windows, paint, 50)
-    found = by_crops(model, x, target, windows, paint, chunk)
-    told_apart = (full - full.mean()).abs().max()  # with random weights a window may matter little
-    assert told_apart > 0
-    assert (found - full).abs().max() <= 1e-6 * told_apart
+    full = score_by_full_passes(model, x, target, windows, paint, 50)
+    scores = by_crops(model, x, target, windows, paint, chunk)
+    differences = (full - full.mean()).abs().max()  # with random weights a window may matter little
+    assert differences > 0
+    assert (scores - full).abs().max() <= 1e-6 * differences
 
 
 @pytest.mark.usefixtures("as_users_run")
 def test_exact_for_functions_and_for_channels_last():
     model, x, target, windows, paint = setting("residual")
-    full = full_scores(model, x, target, windows, paint, None)
+    full = score_by_full_passes(model, x, target, windows, paint, None)
     for other, inputs in ((lambda z: model(z), x), (model.to(memory_format=torch.channels_last), x)):
-        found = by_crops(other, inputs, target, windows, paint, None)
-        torch.testing.assert_close(found, full, rtol=1e-10, atol=1e-11)
-    expected = full_scores(leaky, x, target[:1].repeat(2), windows, paint, None)
+        scores = by_crops(other, inputs, target, windows, paint, None)
+        torch.testing.assert_close(scores, full, rtol=1e-10, atol=1e-11)
+    expected = score_by_full_passes(leaky, x, target[:1].repeat(2), windows, paint, None)
     torch.testing.assert_close(by_crops(leaky, x, target[:1].repeat(2), windows, paint, None), expected)
 
 
@@ -126,7 +134,7 @@ def test_writes_reach_who_shares_the_values_and_no_one_else():
     x = torch.randn(2, 3, 32, 32, dtype=torch.double, generator=torch.Generator().manual_seed(0))
     x, target = x.to(memory_format=torch.channels_last), torch.tensor([0, 2])
     windows, paint = Windows([0, 10, 27], [0, 14, 27], 5), torch.zeros_like(x)
-    full = full_scores(shares, x, target, windows, paint, None)
+    full = score_by_full_passes(shares, x, target, windows, paint, None)
     torch.testing.assert_close(by_crops(shares, x, target, windows, paint, 4), full, rtol=1e-10, atol=1e-12)
 
 
@@ -152,36 +160,40 @@ SHARES = [("residual", 0.6), ("plain", 0.45), ("torchvision", 0.95), ("fastnet",
 def test_less_work_is_done(name, share):
     model, x, target, windows, paint = setting(name)
     with Work() as full, torch.no_grad():
-        full_scores(model, x, target, windows, paint, None)
+        score_by_full_passes(model, x, target, windows, paint, None)
     with Work() as less, torch.no_grad():
         by_crops(model, x, target, windows, paint, None)
     assert 0 < less.done < share * full.done
 
 
 def test_large_windows_and_what_wants_memory_run_in_full(model, x, target):
-    windows, paint = Windows([0, 2], [0, 2], 4), torch.zeros_like(x)
-    full = full_scores(model, x, target, windows, paint, None)
-    torch.testing.assert_close(occluded_scores(model, x, target, windows, paint), full)
-    small = Windows([0, 2], [0, 2], 2)
+    paint = torch.zeros_like(x)
     through_numpy = lambda z: model(torch.from_numpy(z.numpy()))  # noqa: E731
-    expected = full_scores(model, x, target, small, paint, None)
-    torch.testing.assert_close(occluded_scores(through_numpy, x, target, small, paint), expected)
+    for function, size in ((model, 4), (through_numpy, 2)):
+        ends = [0, 6 - size]
+        windows = Windows(ends, ends, size)
+        assert score_by_crops(function, x, target, windows, paint) is None
+        drops = score(function, x, target) - score_by_full_passes(function, x, target, windows, paint)
+        a = attribute(function, x, target, "occlusion", window=size, stride=2)
+        torch.testing.assert_close(a[:, 0, ::5, ::5], drops.permute(2, 0, 1))  # a corner lies in one window alone
 
 
 @pytest.mark.usefixtures("as_users_run")
 @pytest.mark.parametrize(("name", "expected"), [("residual", True), ("plain", True), ("transformer", False)])
 def test_crops_only_where_they_spare_work(name, expected, monkeypatch):
-    model, x, target, windows, paint = setting(name)
+    model, x, target, *_ = setting(name)
     used = []
-    monkeypatch.setattr(incremental, "incremental_scores", lambda *args: used.append(True) or by_crops(*args[:-1]))
-    monkeypatch.setattr(incremental, "full_scores", lambda *args: used.append(False) or full_scores(*args))
-    occluded_scores(model, x, target, windows, paint)
+    full = lambda *args: used.append(False) or score_by_full_passes(*args)  # noqa: E731
+    crops = lambda *args: used.append(True) or run_crops(*args)  # noqa: E731
+    monkeypatch.setattr(occlusion, "score_by_full_passes", full)
+    monkeypatch.setattr(incremental, "run_crops", crops)
+    attribute(model, x, target, "occlusion", window=5, stride=5)
     assert used == [expected]
 
 
 def test_single_and_half_precision():
     model, x, target, windows, paint = setting("residual")
-    exact = full_scores(model, x, target, windows, paint, None)
+    exact = score_by_full_passes(model, x, target, windows, paint, None)
     for dtype, tolerance in ((torch.float32, 1e-5), (torch.bfloat16, 0.1)):
         found = by_crops(model.to(dtype), x.to(dtype), target, windows, paint.to(dtype), None)
         assert found.dtype == dtype
@@ -191,7 +203,7 @@ def test_single_and_half_precision():
 
 def test_passes_are_counted_and_baselines_of_each_picture_painted(model, x, target):
     baseline = x.flip(0) * 2
-    with counting() as passes:
+    with count_passes() as passes:
         found = attribute(model, x, target, "occlusion", window=2, baseline=baseline)
     assert passes.forward == 5 * (1 + 9)
     each = [

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,129 +13,201 @@ from xnb.methods.incremental.geometry import Span
 
 CHANNELS_INSIDE = (0, 2, 3, 1)  # a pixel is then a contiguous row of channels, and rows are what is copied
 
-# A plain tensor counts for more than itself: what follows from it is not seen. In a transformer's MLP it is four
+# A plain tensor counts for more than itself: what follows from it is not noted. In a transformer's MLP it is four
 # times as wide.
-UNSEEN = 4
+PLAIN_FACTOR = 4
+
+Around = tuple[int, int, int, int]  # pixels of padding: left, right, top, bottom
+
+
+class _Recorded(NamedTuple):
+    """One operation on the untouched pictures: what it was called with and what it returned."""
+
+    key: tuple
+    result: Any
+    arguments: tuple  # kept alive, so that no other tensor takes their addresses, which are in the key
 
 
 class Tape:
     """What the untouched pictures give at each operation: computed by the first pass, looked up by the next ones.
 
-    An entry is used again only for the same operation on the same values at the same place of the pass.
+    An entry is used again only for the same operation on the same values at the same position of the pass.
+
+    Attributes:
+        widest: bytes of one occluded picture's largest activation.
+        held: numbers of one occluded picture's activations that the crops hold, over all operations of a pass.
+        spared: numbers that lie outside of the crops.
     """
 
     def __init__(self) -> None:
-        self.entries: list[tuple] = []
-        self.rows: dict[tuple, tuple[Tensor, Tensor]] = {}
-        self.widest = 1  # bytes of one occluded picture's largest activation
+        self.entries: list[_Recorded] = []
+        self.pixel_rows: dict[tuple, tuple[Tensor, Tensor]] = {}
+        self.widest = 1
         self.rewind()
 
     def rewind(self) -> None:
-        """To before the first operation."""
-        self.place = 0
-        self.held, self.spared = 0, 0  # values of one occluded picture's activations, in and out of the crops
+        """Return to before the first operation."""
+        self.position = 0
+        self.held = 0
+        self.spared = 0
 
-    def weigh(self, values: Tensor, spared: int = 0, times: int = 1) -> None:
-        """Note the size of one occluded picture's activation; it is taken for this many."""
+    def note_size(self, values: Tensor, spared: int = 0, times: int = 1) -> None:
+        """Add the size of one occluded picture's activation, counted `times` times."""
         self.widest = max(self.widest, times * values[:1].nbytes)
-        self.held, self.spared = self.held + times * values[:1].numel(), self.spared + spared
+        self.held += times * values[:1].numel()
+        self.spared += spared
 
-    def once(self, operation: Callable, *args: object, **options: object) -> object:
-        """`operation(*args, **options)`, or what it was in the pass before."""
-        key = (operation, *map(mark, args), *options, *map(mark, options.values()))
-        if self.place == len(self.entries) or self.entries[self.place][0] != key:
-            self.rows.clear()
-            # with the arguments, so that no other tensor takes their place in memory
-            self.entries[self.place :] = [(key, operation(*args, **options), args, options)]
-        self.place += 1
-        return self.entries[self.place - 1][1]
+    def run_once(self, operation: Callable, *args: object, **options: object) -> Any:
+        """`operation(*args, **options)`, or what it returned in the pass before."""
+        positional = map(_argument_key, args)
+        named = map(_argument_key, options.values())
+        key = (operation, *positional, *options, *named)
+        recorded = self.position < len(self.entries) and self.entries[self.position].key == key
+        if not recorded:
+            # All later entries follow from another past; rows of pixels may belong to tensors that are now freed.
+            self.pixel_rows.clear()
+            self.entries[self.position :] = [_Recorded(key, operation(*args, **options), (args, options))]
+        self.position += 1
+        return self.entries[self.position - 1].result
 
-    def pixels(self, base: Tensor, around: tuple[int, ...], padding: float) -> Tensor:
+    def padded_pixels(self, base: Tensor, around: Around, padding: float) -> Tensor:
         """A row of channels for each pixel of a base and of the margins around it."""
-        key = id(base), around, padding
-        if key not in self.rows:
-            rows = F.pad(base, around, value=padding).permute(CHANNELS_INSIDE).reshape(-1, base.shape[1])
-            self.rows[key] = rows, base  # the base too, for its id
-        return self.rows[key][0]
+        key = (id(base), around, padding)
+        if key not in self.pixel_rows:
+            padded = F.pad(base, around, value=padding)
+            rows = padded.permute(CHANNELS_INSIDE).reshape(-1, base.shape[1])
+            self.pixel_rows[key] = (rows, base)  # the base is kept alive, so that no other tensor takes its id
+        return self.pixel_rows[key][0]
 
 
-def mark(value: object) -> object:
-    """What tells two arguments apart: of a tensor its place in memory and the number of writes to it."""
+def _argument_key(value: object) -> object:
+    """What tells two arguments apart: of a tensor its address, its layout and the number of writes to it."""
     if isinstance(value, Tensor):
         writes = 0 if value.is_inference() else value._version
         return value.data_ptr(), value.shape, value.stride(), value.dtype, writes
-    return tuple(map(mark, value)) if isinstance(value, list | tuple) else value
+    return tuple(map(_argument_key, value)) if isinstance(value, list | tuple) else value
 
 
 @dataclass
 class Crops:
-    """`base` (B, C, H, W) outside of the crops, `patch` (B R L, C, h, w) inside, for R rows of L windows."""
+    """`base` (B, C, H, W) outside of the crops, `patch` (B R L, C, h, w) inside, for R rows of L windows.
+
+    It is in one of three states:
+
+    * open, `postponed` and `plain` are None: base and patch hold the values, and rules work on them.
+    * postponed, `postponed` is set: the patch has the right shape but wrong values, because they are seldom needed
+      (the indices of a max pooling). `postponed()` computes them.
+    * written out, `plain` is set, whatever `postponed` is: an operation without a rule has asked for the values.
+      They may have been written to since, so base and patch no longer count.
+
+    A state is only left downwards in this list.
+    """
 
     tape: Tape
     base: Tensor
     patch: Tensor
     rows: Span
     columns: Span
-    late: Callable[[], Tensor] | None = None  # the values, where they are seldom asked for; the patch means nothing
-    plain: Tensor | None = None  # the values, once an operation without a rule has asked for them
+    postponed: Callable[[], Tensor] | None = None
+    plain: Tensor | None = None
 
     def __post_init__(self) -> None:
-        self.tape.weigh(self.patch, self.base[:1].numel() - self.patch[:1].numel())
+        self.tape.note_size(self.patch, self.base[:1].numel() - self.patch[:1].numel())
 
     @property
-    def full(self) -> bool:
+    def is_open(self) -> bool:
+        """Whether base and patch hold the values."""
+        return self.postponed is None and self.plain is None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the crops are as large as the picture."""
         return self.patch.shape[2:] == self.base.shape[2:]
 
-    def cut(self, rows: Span, columns: Span, around: tuple[int, ...] = (0, 0, 0, 0), padding: float = 0.0) -> Tensor:
-        """The values in other crops, with `padding` around the picture: left, right, top, bottom."""
+    def cut(self, rows: Span, columns: Span, around: Around = (0, 0, 0, 0), padding: float = 0.0) -> Tensor:
+        """The values in other crops, which may reach beyond the picture: there is `padding`, as far as `around`."""
         if (rows, columns) == (self.rows, self.columns):
             return self.patch
+        left, right, top, bottom = around
         B, C, H, W = self.base.shape
-        size = H + around[2] + around[3], W + around[0] + around[1]
-        pairs = (self.rows, self.columns), (rows, columns)
-        old, new = ((y.moved(around[2]), x.moved(around[0])) for y, x in pairs)
-        base = self.tape.pixels(self.base, around, padding)
-        patch = self.patch.permute(CHANNELS_INSIDE).reshape(-1, C)
-        found = torch.cat([base, patch]).index_select(0, sources(B, size, old, new, base.device))
-        return found.view(-1, rows.size, columns.size, C).permute(0, 3, 1, 2)
+        size = (H + top + bottom, W + left + right)
+        old = (self.rows.shift(top), self.columns.shift(left))
+        new = (rows.shift(top), columns.shift(left))
+        # One gather from one table, in which each pixel is a row of channels: first the padded base, then the patch:
+        # every pixel of the new crops is copied once, whichever of the two it comes from.
+        base_pixels = self.tape.padded_pixels(self.base, around, padding)
+        patch_pixels = self.patch.permute(CHANNELS_INSIDE).reshape(-1, C)
+        index = _table_rows(B, size, old, new, self.base.device)
+        pixels = torch.cat([base_pixels, patch_pixels]).index_select(0, index)
+        return pixels.view(-1, rows.size, columns.size, C).permute(0, 3, 1, 2)
 
     def whole(self) -> Tensor:
         """The values of whole pictures, in whatever memory format they are."""
+        if self.postponed is not None:
+            return self.postponed()
         H, W = self.base.shape[2:]
-        return self.late() if self.late else self.cut(self.rows.whole(H), self.columns.whole(W))
+        return self.cut(self.rows.widen(H), self.columns.widen(W))
 
     def write_out(self) -> Tensor:
         """The plain tensor; from now on it stands for the crops, so that views of it and writes to it hold."""
         if self.plain is None:
-            values = self.whole().contiguous(memory_format=layout(self.base))
+            values = self.whole().contiguous(memory_format=memory_format_of(self.base))
             self.plain = values.clone() if values is self.patch else values  # others may hold the patch
-            self.tape.weigh(self.plain, times=UNSEEN)
+            self.tape.note_size(self.plain, times=PLAIN_FACTOR)
         return self.plain
 
 
-def layout(base: Tensor) -> torch.memory_format:
-    last = base.is_contiguous(memory_format=torch.channels_last) and not base.is_contiguous()
-    return torch.channels_last if last else torch.contiguous_format
+def memory_format_of(base: Tensor) -> torch.memory_format:
+    """Channels last if the tensor is stored that way and no other, else contiguous."""
+    if base.is_contiguous():  # a single channel, or a single pixel, is stored both ways
+        return torch.contiguous_format
+    channels_last = base.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if channels_last else torch.contiguous_format
 
 
 @lru_cache(maxsize=128)
-def sources(
+def _table_rows(
     pictures: int, size: tuple[int, int], old: tuple[Span, Span], new: tuple[Span, Span], device: torch.device
 ) -> Tensor:
-    """For each pixel of the new crops its row in [pixels of the base, pixels of the old crops]."""
-    (y, up, in_rows), (x, left, in_columns) = map(places, old, new)
-    y, up, in_rows = (axis[:, None, :, None] for axis in (y, up, in_rows))  # axes: row and column of
-    x, left, in_columns = (axis[None, :, None, :] for axis in (x, left, in_columns))  # the window, of the pixel
-    (H, W), (R, L), (h, w) = size, *zip(*((len(span.starts), span.size) for span in old), strict=True)
-    picture = torch.arange(pictures, dtype=torch.int32)[:, None, None, None, None]
-    window = picture * R * L + torch.arange(R * L, dtype=torch.int32).view(R, L, 1, 1)
-    base, patch = (picture * H + y) * W + x, (window * h + up) * w + left + pictures * H * W
-    return torch.where(in_rows & in_columns, patch, base).flatten().to(device)
+    """For each pixel of the new crops its row in [pixels of the base, pixels of the old crops].
+
+    The index depends on shapes alone: it is planned here once for each layer, and `Crops.cut` executes it.
+
+    Args:
+        pictures: how many there are.
+        size: rows and columns of the base with its margins.
+        old: rows and columns of the crops that are there.
+        new: rows and columns of the crops that are wanted.
+        device: where the index is used.
+    """
+    H, W = size
+    R, L = (len(span.starts) for span in old)
+    h, w = (span.size for span in old)
+    # Five axes: picture, row of windows, column of windows, row of the crop, column of the crop. Where a pixel's row
+    # lies depends on the second and the fourth, where its column lies on the third and the fifth.
+    y, crop_y, y_inside = (values[:, None, :, None] for values in _locate_pixels(old[0], new[0]))
+    x, crop_x, x_inside = (values[None, :, None, :] for values in _locate_pixels(old[1], new[1]))
+    picture = torch.arange(pictures, dtype=torch.int32).view(-1, 1, 1, 1, 1)
+    window = torch.arange(R * L, dtype=torch.int32).view(R, L, 1, 1)
+    crop = picture * R * L + window
+    base_row = (picture * H + y) * W + x
+    patch_row = pictures * H * W + (crop * h + crop_y) * w + crop_x
+    return torch.where(y_inside & x_inside, patch_row, base_row).flatten().to(device)
 
 
-def places(old: Span, new: Span) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each pixel of the new spans: its place in the picture, its place in the old span, whether that holds it."""
-    starts = torch.tensor([new.starts, old.starts], dtype=torch.int32)
-    place = starts[0][:, None] + torch.arange(new.size, dtype=torch.int32)
-    inside = place - starts[1][:, None]
-    return place, inside, (inside >= 0) & (inside < old.size)
+class _Location(NamedTuple):
+    """Along one axis, for each window and each pixel of its new crop."""
+
+    picture: Tensor  # position in the picture
+    crop: Tensor  # position in the window's old crop
+    inside: Tensor  # whether the old crop holds it
+
+
+def _locate_pixels(old: Span, new: Span) -> _Location:
+    """Where each pixel of the new span lies in the picture and in the old span."""
+    old_starts = torch.tensor(old.starts, dtype=torch.int32)[:, None]
+    new_starts = torch.tensor(new.starts, dtype=torch.int32)[:, None]
+    picture = new_starts + torch.arange(new.size, dtype=torch.int32)
+    crop = picture - old_starts
+    inside = (crop >= 0) & (crop < old.size)
+    return _Location(picture, crop, inside)

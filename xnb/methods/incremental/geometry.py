@@ -1,6 +1,21 @@
-"""Where a change is felt: intervals along one axis of a picture, and how a layer moves them on."""
+"""Where a change is felt: squares on a picture, intervals along one of its axes, and how a layer moves them on."""
 
+from itertools import pairwise
 from typing import NamedTuple
+
+
+class Windows(NamedTuple):
+    """Squares of `size` pixels, one for each pair of a first row and a first column."""
+
+    tops: list[int]
+    lefts: list[int]
+    size: int
+
+    def select(self, rows: list[int], columns: list[int]) -> "Windows":
+        """The windows at these positions in `tops` and `lefts`."""
+        tops = [self.tops[i] for i in rows]
+        lefts = [self.lefts[i] for i in columns]
+        return Windows(tops, lefts, self.size)
 
 
 class Layer(NamedTuple):
@@ -12,7 +27,7 @@ class Layer(NamedTuple):
     dilation: int = 1
 
     @property
-    def sight(self) -> int:
+    def extent(self) -> int:
         """Pixels from the first to the last that one output sees, both included."""
         return self.dilation * (self.kernel - 1) + 1
 
@@ -23,50 +38,70 @@ class Span(NamedTuple):
     starts: tuple[int, ...]
     size: int
 
-    def moved(self, by: int) -> "Span":
+    def shift(self, by: int) -> "Span":
+        """The intervals moved by so many pixels."""
         return Span(tuple(start + by for start in self.starts), self.size)
 
-    def whole(self, length: int) -> "Span":
+    def widen(self, length: int) -> "Span":
+        """As many intervals, each the whole axis."""
         return Span((0,) * len(self.starts), length)
 
 
-def covering(firsts: list[int], lasts: list[int], length: int) -> Span:
-    """The smallest spans inside `length` that hold each [first, last]; near the border they are moved inwards."""
-    size = max(1, *(last - first + 1 for first, last in zip(firsts, lasts, strict=True)))
-    return Span(tuple(max(0, min(first, length - size)) for first in firsts), size)
+def _fit_span(firsts: list[int], lasts: list[int], length: int) -> Span:
+    """The smallest span inside `length` that holds each [first, last]; near the border it is moved inwards."""
+    sizes = [last - first + 1 for first, last in zip(firsts, lasts, strict=True)]
+    size = max(1, *sizes)
+    starts = [max(0, min(first, length - size)) for first in firsts]
+    return Span(tuple(starts), size)
 
 
-def union(spans: list[Span], length: int) -> Span:
-    """The smallest spans that hold all the given ones."""
-    firsts = map(min, zip(*[span.starts for span in spans], strict=True))
-    lasts = map(max, zip(*[span.moved(span.size - 1).starts for span in spans], strict=True))
-    return covering(list(firsts), list(lasts), length)
+def unite_spans(spans: list[Span], length: int) -> Span:
+    """The smallest span inside `length` that holds all of these."""
+    firsts = []
+    lasts = []
+    for starts in zip(*(span.starts for span in spans), strict=True):
+        ends = [start + span.size - 1 for start, span in zip(starts, spans, strict=True)]
+        firsts.append(min(starts))
+        lasts.append(max(ends))
+    return _fit_span(firsts, lasts, length)
 
 
-def reached(span: Span, layer: Layer, length: int) -> Span:
-    """Outputs, of `length`, that see a pixel of the span: from ceil((a + p - sight + 1) / s) to floor((b + p) / s)."""
-    before = layer.sight - 1 - layer.padding
-    firsts = [max(0, -((before - start) // layer.stride)) for start in span.starts]
-    lasts = [min(length - 1, (start + span.size - 1 + layer.padding) // layer.stride) for start in span.starts]
-    return covering(firsts, lasts, length)
+def output_span(span: Span, layer: Layer, length: int) -> Span:
+    """Outputs, of `length`, that see a pixel of the span.
+
+    Output `o` sees the pixels from `o * stride - padding` to `o * stride - padding + extent - 1`. It meets the
+    interval [first, last] from `o = ceil((first + padding - extent + 1) / stride)` on, up to
+    `o = floor((last + padding) / stride)`.
+    """
+    firsts = []
+    lasts = []
+    for first in span.starts:
+        last = first + span.size - 1
+        first_output = -((layer.extent - 1 - layer.padding - first) // layer.stride)  # ceil(a / b) is -(-a // b)
+        last_output = (last + layer.padding) // layer.stride
+        firsts.append(max(0, first_output))
+        lasts.append(min(length - 1, last_output))
+    return _fit_span(firsts, lasts, length)
 
 
-def seen(span: Span, layer: Layer) -> Span:
+def input_span(span: Span, layer: Layer) -> Span:
     """Pixels that the outputs of the span see, those of the padding included."""
     starts = tuple(start * layer.stride - layer.padding for start in span.starts)
-    return Span(starts, (span.size - 1) * layer.stride + layer.sight)
+    return Span(starts, (span.size - 1) * layer.stride + layer.extent)
 
 
 def margins(layer: Layer, length: int, outputs: int) -> tuple[int, int]:
-    """Pixels that the layer sees before and after a picture of `length`."""
-    return layer.padding, max(0, (outputs - 1) * layer.stride - layer.padding + layer.sight - length)
+    """Pixels that the layer sees before and behind a picture of `length`."""
+    end = (outputs - 1) * layer.stride - layer.padding + layer.extent
+    return layer.padding, max(0, end - length)
 
 
-def groups(starts: list[int], last: int, size: int) -> list[list[int]]:
+def group_windows(starts: list[int], last: int, size: int) -> list[list[int]]:
     """Indices of the windows in even groups of at most `size`, by distance to the border.
 
     A window near the border reaches less of the next layers, at either border alike; those in a group share a size.
     """
     order = sorted(range(len(starts)), key=lambda i: min(starts[i], last - starts[i]))
     count = -(-len(order) // size)
-    return [order[i * len(order) // count : (i + 1) * len(order) // count] for i in range(count)]
+    borders = [i * len(order) // count for i in range(count + 1)]
+    return [order[start:end] for start, end in pairwise(borders)]

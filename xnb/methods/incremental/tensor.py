@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from xnb.methods.incremental.crops import Crops, layout
-from xnb.methods.incremental.geometry import Layer, margins, reached, seen, union
+from xnb.methods.incremental.crops import Crops, memory_format_of
+from xnb.methods.incremental.geometry import Layer, Span, input_span, margins, output_span, unite_spans
 
 aten = torch.ops.aten
-RULES: dict[object, Callable] = {}
+RULES: dict[object, Callable] = {}  # an operation, or a tag of operations -> how it works on crops
 
 
 class Occluded(Tensor):
@@ -24,26 +25,33 @@ class Occluded(Tensor):
     def __new__(cls, crops: Crops) -> "Occluded":
         base = crops.base
         C, H, W = base.shape[1:]
-        strides = (1, W * C, C) if layout(base) is torch.channels_last else (H * W, W, 1)
-        found = Tensor._make_wrapper_subclass(
-            cls, (len(crops.patch), C, H, W), strides=(C * H * W, *strides), dtype=base.dtype, device=base.device
-        )
-        found.crops = crops
-        return found
+        shape = (len(crops.patch), C, H, W)
+        last = memory_format_of(base) is torch.channels_last
+        strides = (C * H * W, 1, W * C, C) if last else (C * H * W, H * W, W, 1)
+        wrapper = Tensor._make_wrapper_subclass(cls, shape, strides=strides, dtype=base.dtype, device=base.device)
+        wrapper.crops = crops
+        return wrapper
 
     @classmethod
     def __torch_dispatch__(cls, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None) -> object:
-        kwargs = kwargs or {}
-        rule = RULES.get(func) or next((RULES[tag] for tag in func.tags if tag in RULES), None)
-        found = rule(func, *args, **kwargs) if rule else NotImplemented
-        if found is not NotImplemented:
-            return found
-        args, kwargs = tree_map_only(Occluded, lambda x: x.crops.write_out(), (args, kwargs))
-        return func(*args, **kwargs)
+        options = kwargs or {}
+        on_crops = _find_rule(func)
+        if on_crops is not None:
+            result = on_crops(func, *args, **options)
+            if result is not NotImplemented:
+                return result
+        args, options = tree_map_only(Occluded, lambda x: x.crops.write_out(), (args, options))
+        return func(*args, **options)
 
 
-def rule(*operations: object) -> Callable[[Callable], Callable]:
-    """Enter a function as the rule of these operations, or of a tag of operations. It may answer NotImplemented."""
+def _find_rule(func: Any) -> Callable | None:
+    """The rule of an operation, else that of one of its tags."""
+    tagged = (RULES[tag] for tag in func.tags if tag in RULES)
+    return RULES.get(func) or next(tagged, None)
+
+
+def _rule_for(*operations: object) -> Callable[[Callable], Callable]:
+    """Enter a function as the rule of these operations, or of a tag of operations. It may return NotImplemented."""
 
     def enter(function: Callable) -> Callable:
         RULES.update(dict.fromkeys(operations, function))
@@ -52,72 +60,93 @@ def rule(*operations: object) -> Callable[[Callable], Callable]:
     return enter
 
 
-def is_open(x: object) -> bool:
-    """Whether `x` is a batch whose crops are what counts."""
-    return isinstance(x, Occluded) and x.crops.late is None and x.crops.plain is None
+def _has_crops(x: object) -> TypeGuard[Occluded]:
+    """Whether `x` is a batch whose crops hold its values."""
+    return isinstance(x, Occluded) and x.crops.is_open
 
 
-@rule(torch.Tag.pointwise)
-def pointwise(func: Callable, *args: object, **options: object) -> object:
-    """Each pixel by itself: on the base, and on crops that are first brought to the same place."""
-    random, several = torch.Tag.nondeterministic_seeded in func.tags, len(func._schema.returns) > 1
-    if random or several or not all(map(fits, [*args, *options.values()])):
+@_rule_for(torch.Tag.pointwise)
+def _apply_pointwise(func: Any, *args: object, **options: object) -> object:
+    """Each pixel by itself: on the base, and on crops that are first brought to the same position."""
+    random = torch.Tag.nondeterministic_seeded in func.tags
+    several = len(func._schema.returns) > 1
+    if random or several or not all(map(_is_per_pixel, [*args, *options.values()])):
         return NotImplemented
     if func._schema.is_mutable:
-        return in_place(func, *args, **options)
-    return joined(func, [arg.crops for arg in args if isinstance(arg, Occluded)], args, options)
+        return _apply_in_place(func, *args, **options)
+    operands = [arg.crops for arg in args if isinstance(arg, Occluded)]
+    return _combine_crops(func, operands, args, options)
 
 
-def fits(x: object) -> bool:
+def _is_per_pixel(x: object) -> bool:
     """Whether `x` is a batch of crops, or the same for all pixels and pictures."""
-    if not isinstance(x, Tensor) or isinstance(x, Occluded):
-        return not isinstance(x, Tensor) or is_open(x)
-    return (x.ndim < 3 and x.numel() == 1) or (x.ndim in (3, 4) and x.shape[-2:].numel() == 1 == len(x) ** (x.ndim - 3))
+    if isinstance(x, Occluded):
+        return x.crops.is_open
+    if not isinstance(x, Tensor):
+        return True
+    if x.ndim < 3:
+        return x.numel() == 1
+    one_picture = x.ndim == 3 or (x.ndim == 4 and len(x) == 1)
+    return one_picture and x.shape[-2:].numel() == 1  # a number for each channel
 
 
-def in_place(func: Callable, x: object, *args: object, **options: object) -> object:
-    """By way of the operation that writes nothing: others may hold the base."""
+def _apply_in_place(func: Any, x: object, *args: object, **options: object) -> object:
+    """An operation that writes to `x`, by way of its twin that writes nothing: others may hold the base."""
     name = func._schema.name.removeprefix("aten::").removesuffix("_")
     twin = getattr(getattr(aten, name, None), func._overloadname, None)
-    found = pointwise(twin, x, *args, **options) if twin and isinstance(x, Occluded) else NotImplemented
-    if found is NotImplemented or (found.shape, found.dtype) != (x.shape, x.dtype):
+    if twin is None or not isinstance(x, Occluded):
         return NotImplemented
-    vars(x.crops).update(vars(found.crops))
+    result = _apply_pointwise(twin, x, *args, **options)
+    if result is NotImplemented or result.shape != x.shape or result.dtype != x.dtype:
+        return NotImplemented
+    vars(x.crops).update(vars(result.crops))  # in the same object: aliases of `x` share it and see the write
     return x
 
 
-@rule(aten.cat.default)
-def cat(func: Callable, tensors: list[Tensor], axis: int = 0) -> object:
-    if not all(map(is_open, tensors)) or axis % 4 != 1:
+@_rule_for(aten.cat.default)
+def _concatenate_channels(func: Callable, tensors: list[Tensor], axis: int = 0) -> object:
+    if not all(map(_has_crops, tensors)) or axis % 4 != 1:
         return NotImplemented
-    return joined(func, [x.crops for x in tensors], (tensors, 1), {})
+    operands = [x.crops for x in tensors if isinstance(x, Occluded)]
+    return _combine_crops(func, operands, (tensors, 1), {})
 
 
-def joined(func: Callable, many: list[Crops], args: tuple, options: dict) -> object:
+def _combine_crops(func: Callable, operands: list[Crops], args: tuple, options: dict) -> object:
     """An operation on several batches at once, in the smallest crops that hold the crops of all."""
-    sizes = {crops.base.shape[2:] for crops in many}
+    sizes = {crops.base.shape[2:] for crops in operands}
     if len(sizes) > 1:
         return NotImplemented
     H, W = sizes.pop()
-    tape, rows, columns = many[0].tape, [crops.rows for crops in many], [crops.columns for crops in many]
-    rows, columns = (a[0] if len(set(a)) == 1 else union(a, n) for a, n in ((rows, H), (columns, W)))
-    base = tape.once(func, *tree_map_only(Occluded, lambda x: x.crops.base, args), **options)
-    patch = func(*tree_map_only(Occluded, lambda x: x.crops.cut(rows, columns), args), **options)
+    tape = operands[0].tape
+    rows = _common_span([crops.rows for crops in operands], H)
+    columns = _common_span([crops.columns for crops in operands], W)
+    # The base first: the tape may drop its rows of pixels there, and cutting makes new ones.
+    base_args = tree_map_only(Occluded, lambda x: x.crops.base, args)
+    base = tape.run_once(func, *base_args, **options)
+    patch_args = tree_map_only(Occluded, lambda x: x.crops.cut(rows, columns), args)
+    patch = func(*patch_args, **options)
     return Occluded(Crops(tape, base, patch, rows, columns))
 
 
-@rule(aten.convolution.default)
-def convolution(func: Callable, x: Tensor, weight: Tensor, bias: Tensor | None, *args: object) -> object:
+def _common_span(spans: list[Span], length: int) -> Span:
+    """The span itself where all are the same, else the smallest one that holds all."""
+    return spans[0] if len(set(spans)) == 1 else unite_spans(spans, length)
+
+
+@_rule_for(aten.convolution.default)
+def _convolve_crops(func: Callable, x: Tensor, weight: Tensor, bias: Tensor | None, *args: Any) -> object:
     stride, padding, dilation, transposed, *rest = args
-    if not is_open(x) or transposed:
+    if not _has_crops(x) or transposed:
         return NotImplemented
     layers = list(map(Layer, weight.shape[2:], stride, padding, dilation))
+    padded = (weight, bias, *args)
     bare = (weight, bias, stride, [0, 0], dilation, transposed, *rest)
-    return Occluded(slide(func, x.crops, layers, 0.0, (weight, bias, *args), bare)[0])
+    (convolved,) = _slide_kernel(func, x.crops, layers, 0.0, padded, bare)
+    return Occluded(convolved)
 
 
-@rule(aten.max_pool2d_with_indices.default)
-def max_pool(
+@_rule_for(aten.max_pool2d_with_indices.default)
+def _pool_maxima(
     func: Callable,
     x: Tensor,
     kernel: Sequence[int],
@@ -126,17 +155,22 @@ def max_pool(
     dilation: Sequence[int] = (1,),
     ceil: bool = False,
 ) -> object:
-    if not is_open(x):
+    if not _has_crops(x):
         return NotImplemented
-    kernel, stride, padding, dilation = map(pair, (kernel, stride or kernel, padding, dilation))
-    args, bare = (kernel, stride, padding, dilation, ceil), (kernel, stride, [0, 0], dilation)
-    found, indices = slide(func, x.crops, list(map(Layer, *args[:4])), -torch.inf, args, bare)
+    kernel, stride, padding, dilation = map(_per_axis, (kernel, stride or kernel, padding, dilation))
+    layers = list(map(Layer, kernel, stride, padding, dilation))
+    padded = (kernel, stride, padding, dilation, ceil)
+    bare = (kernel, stride, [0, 0], dilation)
+    maxima, indices = _slide_kernel(func, x.crops, layers, -torch.inf, padded, bare)
+    # Indices count within a picture, so those of the crops are wrong. Few models look at them: they are computed from
+    # whole pictures when they do, from a copy of the crops, because a write to `x` changes its own.
     before = replace(x.crops)
-    return Occluded(found), Occluded(replace(indices, late=lambda: func(before.whole(), *args)[1]))
+    postponed = replace(indices, postponed=lambda: func(before.whole(), *padded)[1])
+    return Occluded(maxima), Occluded(postponed)
 
 
-@rule(aten.avg_pool2d.default)
-def average_pool(
+@_rule_for(aten.avg_pool2d.default)
+def _pool_means(
     func: Callable,
     x: Tensor,
     kernel: Sequence[int],
@@ -146,77 +180,105 @@ def average_pool(
     count_padding: bool = True,
     divisor: int | None = None,
 ) -> object:
-    kernel, stride, padding = map(pair, (kernel, stride or kernel, padding))
-    if not is_open(x) or ceil or (any(padding) and not count_padding):  # the divisor would change at the border
+    kernel, stride, padding = map(_per_axis, (kernel, stride or kernel, padding))
+    if not _has_crops(x) or ceil or (any(padding) and not count_padding):  # the divisor would change at the border
         return NotImplemented
-    args, bare = (kernel, stride, padding, False, True, divisor), (kernel, stride, [0, 0], False, True, divisor)
-    return Occluded(slide(func, x.crops, list(map(Layer, *args[:3])), 0.0, args, bare)[0])
+    layers = list(map(Layer, kernel, stride, padding))
+    padded = (kernel, stride, padding, False, True, divisor)
+    bare = (kernel, stride, [0, 0], False, True, divisor)
+    (means,) = _slide_kernel(func, x.crops, layers, 0.0, padded, bare)
+    return Occluded(means)
 
 
-def pair(numbers: Sequence[int]) -> list[int]:
+def _per_axis(numbers: Sequence[int]) -> list[int]:
+    """A number for the rows and one for the columns."""
     return list(numbers) * (2 // len(numbers))
 
 
-def slide(func: Callable, crops: Crops, layers: list[Layer], padding: float, args: tuple, bare: tuple) -> list[Crops]:
-    """A kernel slides over the picture; `bare` are its arguments where the padding has been cut out with the crop."""
-    bases = listed(crops.tape.once(func, crops.base, *args))
-    before, after = crops.base.shape[2:], bases[0].shape[2:]
-    if crops.full:
-        spans = crops.rows.whole(after[0]), crops.columns.whole(after[1])
-        patches = func(crops.patch, *args)
+def _slide_kernel(
+    func: Callable, crops: Crops, layers: list[Layer], padding: float, padded: tuple, bare: tuple
+) -> list[Crops]:
+    """Slide a kernel over the pictures: crops of each tensor that the operation returns.
+
+    Args:
+        func: a convolution or a pooling.
+        crops: what it slides over.
+        layers: its sizes along the rows and along the columns.
+        padding: the value around the picture.
+        padded: its arguments behind the picture.
+        bare: the same without padding, for crops that have been cut out with the padding around them.
+    """
+    bases = _as_list(crops.tape.run_once(func, crops.base, *padded))
+    before = crops.base.shape[2:]
+    after = bases[0].shape[2:]
+    if crops.is_full:  # nothing to cut, and a crop inside whole pictures would only be larger
+        rows = crops.rows.widen(after[0])
+        columns = crops.columns.widen(after[1])
+        patches = func(crops.patch, *padded)
     else:
-        spans = tuple(map(reached, (crops.rows, crops.columns), layers, after))
-        top, left = map(margins, layers, before, after)
-        patches = func(crops.cut(*map(seen, spans, layers), left + top, padding), *bare)
-    return [Crops(crops.tape, base, patch, *spans) for base, patch in zip(bases, listed(patches), strict=True)]
+        rows = output_span(crops.rows, layers[0], after[0])
+        columns = output_span(crops.columns, layers[1], after[1])
+        top, bottom = margins(layers[0], before[0], after[0])
+        left, right = margins(layers[1], before[1], after[1])
+        around = (left, right, top, bottom)
+        inputs = crops.cut(input_span(rows, layers[0]), input_span(columns, layers[1]), around, padding)
+        patches = func(inputs, *bare)
+    pairs = zip(bases, _as_list(patches), strict=True)
+    return [Crops(crops.tape, base, patch, rows, columns) for base, patch in pairs]
 
 
-def listed(found: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    return [found] if isinstance(found, Tensor) else list(found)
+def _as_list(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    return [outputs] if isinstance(outputs, Tensor) else list(outputs)
 
 
-@rule(
+@_rule_for(
     aten.native_batch_norm.default,
     aten._native_batch_norm_legit.default,
     aten._native_batch_norm_legit_no_training.default,
     aten.cudnn_batch_norm.default,
     aten.miopen_batch_norm.default,
 )
-def batch_norm(func: Callable, x: Tensor, *args: object) -> object:
-    """With given statistics it is pointwise; the empty statistics that it returns beside are passed on."""
-    if not is_open(x) or args[4] is True:
+def _normalize_crops(func: Callable, x: Tensor, *args: object) -> object:
+    """Batch norm with stored statistics is pointwise; the empty statistics that it returns beside are passed on."""
+    if not _has_crops(x) or args[4] is True:
         return NotImplemented
-    base, patch = x.crops.tape.once(func, x.crops.base, *args)[0], func(x.crops.patch, *args)
-    return Occluded(replace(x.crops, base=base, patch=patch[0])), *patch[1:]
+    base = x.crops.tape.run_once(func, x.crops.base, *args)[0]
+    patch, *statistics = func(x.crops.patch, *args)
+    return Occluded(replace(x.crops, base=base, patch=patch)), *statistics
 
 
-@rule(aten.constant_pad_nd.default)
-def pad(func: Callable, x: Tensor, widths: list[int], value: float = 0) -> object:
+@_rule_for(aten.constant_pad_nd.default)
+def _pad_picture(func: Callable, x: Tensor, widths: list[int], value: float = 0) -> object:
     """The crops stay, the picture grows around them."""
-    if not is_open(x) or len(widths) > 4 or min(widths) < 0:
+    if not _has_crops(x) or len(widths) > 4 or min(widths) < 0:
         return NotImplemented
-    base = x.crops.tape.once(func, x.crops.base, widths, value)
+    base = x.crops.tape.run_once(func, x.crops.base, widths, value)
     left, _, top, _ = [*widths, 0, 0][:4]
-    return Occluded(replace(x.crops, base=base, rows=x.crops.rows.moved(top), columns=x.crops.columns.moved(left)))
+    rows = x.crops.rows.shift(top)
+    columns = x.crops.columns.shift(left)
+    return Occluded(replace(x.crops, base=base, rows=rows, columns=columns))
 
 
-@rule(aten.clone.default, aten._to_copy.default)
-def copy(func: Callable, x: Tensor, *, memory_format: torch.memory_format | None = None, **options: object) -> object:
+@_rule_for(aten.clone.default, aten._to_copy.default)
+def _copy_crops(
+    func: Callable, x: Tensor, *, memory_format: torch.memory_format | None = None, **options: object
+) -> object:
     """Another memory format is that of the base alone; the crops keep theirs."""
-    if not is_open(x):
+    if not _has_crops(x):
         return NotImplemented
-    base = x.crops.tape.once(func, x.crops.base, memory_format=memory_format, **options)
-    return Occluded(replace(x.crops, base=base, patch=func(x.crops.patch, **options)))
+    base = x.crops.tape.run_once(func, x.crops.base, memory_format=memory_format, **options)
+    patch = func(x.crops.patch, **options)
+    return Occluded(replace(x.crops, base=base, patch=patch))
 
 
-@rule(aten.detach.default, aten.alias.default)
-def same(func: Callable, x: Tensor) -> object:
-    return Occluded(x.crops) if is_open(x) else NotImplemented
+@_rule_for(aten.detach.default, aten.alias.default)
+def _share_crops(func: Callable, x: Tensor) -> object:
+    return Occluded(x.crops) if _has_crops(x) else NotImplemented
 
 
-@rule(aten.mean.dim)
-def mean(func: Callable, x: Tensor, axes: list[int], *args: object, **options: object) -> object:
+@_rule_for(aten.mean.dim)
+def _average_pictures(func: Callable, x: Tensor, axes: list[int], *args: object, **options: object) -> object:
     """Over whole pictures: no need to bring the pixels into the memory format of the base."""
-    if not is_open(x) or {axis % 4 for axis in axes} != {2, 3}:
+    if not _has_crops(x) or {axis % 4 for axis in axes} != {2, 3}:
         return NotImplemented
     return func(x.crops.whole(), axes, *args, **options)
