@@ -13,11 +13,11 @@ from benchmarks.cases import Case, Peer, row
 from benchmarks.removals import fifty
 from benchmarks.workloads import SPAN, Workload
 from xnb import metrics
-from xnb.access.ledger import remembering
+from xnb.access.memo import remember_answers
 from xnb.data import Part
 from xnb.methods.gradient import gradient_times_input
-from xnb.metrics.neighbours import noise
-from xnb.metrics.subsets import squares
+from xnb.metrics.neighbours import shared_noise
+from xnb.metrics.subsets import draw_squares
 
 MAPS, SETS, MOVES, RADIUS, STEPS, SAMPLES, WINDOW = 12, 32, 4, 0.02, 32, 25, 4
 EIGHT = "infidelity faithfulness_correlation morf max_sensitivity random_logit relevance_mass auc sparseness".split()
@@ -28,12 +28,12 @@ Method = Callable[[nn.Module, Tensor, Tensor], Tensor]
 @row("infidelity and faithfulness correlation of 12 maps", cnn32=2)
 def twelve_maps(w: Workload) -> Case:
     """Removals do not depend on the maps. Compared are the infidelities: Quantus draws sets of its own."""
-    gone, rng = squares(w.x, SETS, 0), torch.Generator().manual_seed(1)
+    gone, rng = draw_squares(w.x, SETS, 0), torch.Generator().manual_seed(1)
     parts = torch.rand(MAPS, *w.x.shape, generator=rng).to(w.x)
     maps = list(parts * gradient_times_input(w.model, w.x, w.target))
 
     def ours(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
-        with remembering():
+        with remember_answers():
             for a in maps:
                 metrics.faithfulness_correlation(model, x, target, a.to(x), samples=SETS)
             knobs = {"samples": SETS, "normalise": False}
@@ -146,7 +146,7 @@ def judged(w: Workload, method: Method, masks: Tensor, together: int | None) -> 
     """All eight metrics of one method of theirs; the infidelity is what is compared."""
     a = method(w.model, w.x, w.target)
     some = {"max_examples_per_batch": together} if together else {}
-    moves = RADIUS * noise(w.x, MOVES, 0, uniform=True)
+    moves = RADIUS * shared_noise(w.x, MOVES, 0, uniform=True)
     judges.captum_sensitivity(w, moves, method, **some)
     correlated(w, a)
     quiet = {**judges.QUIET, **judges.AS_IT_IS}
@@ -157,4 +157,4 @@ def judged(w: Workload, method: Method, masks: Tensor, together: int | None) -> 
     judges.judged(w, other, a, explain_func=judges.as_quantus_asks(method))
     for metric in (quantus.RelevanceMassAccuracy(**quiet), quantus.AUC(**quiet)):
         judges.judged(w, metric, a.abs().sum(1, keepdim=True), s_batch=masks.cpu().numpy())
-    return judges.captum_infidelity(w, a, squares(w.x, SETS, 0), **some)
+    return judges.captum_infidelity(w, a, draw_squares(w.x, SETS, 0), **some)

@@ -9,7 +9,7 @@ from torch import nn
 
 import xnb
 from xnb import METHODS, metrics
-from xnb.access import ledger
+from xnb.access import ledger, memo
 from xnb.metrics import METRICS, catalog
 
 # these never run the model
@@ -201,10 +201,10 @@ def test_oracle_beats_random_beats_reversed(name):
 
 @pytest.mark.parametrize("name", SHARED)
 def test_passes_are_paid_once_for_all_methods(name, model, x, target, a):
-    with ledger.remembering():
-        with ledger.counting() as first:
+    with memo.remember_answers():
+        with ledger.count_passes() as first:
             once = ask(name, model, x, target, a)
-        with ledger.counting() as second:
+        with ledger.count_passes() as second:
             again = ask(name, model, x, target, x)
     assert first.forward > 0
     assert second.forward == 0
@@ -213,9 +213,9 @@ def test_passes_are_paid_once_for_all_methods(name, model, x, target, a):
 
 
 def test_curves_are_shared(model, x, target, a):
-    with ledger.remembering():
+    with memo.remember_answers():
         METRICS["srg"](model, x, target, a)
-        with ledger.counting() as more:
+        with ledger.count_passes() as more:
             METRICS["morf"](model, x, target, a)
             METRICS["lerf"](model, x, target, a)
     assert more.forward == 0

@@ -10,12 +10,21 @@ from time import perf_counter
 import pandas as pd
 import torch
 
-from xnb.access.at_layer import last_spatial
-from xnb.access.hooks import captured
-from xnb.access.ledger import Passes, counting, remember, remembering
-from xnb.access.score import chunks, expand_baseline, logits, pick, ready, score, slope_of
+from xnb.access.at_layer import last_spatial_layer, leave_activation_and_gradient
+from xnb.access.hooks import capture_outputs
+from xnb.access.ledger import Passes, count_passes
+from xnb.access.memo import remember_answers
+from xnb.access.score import (
+    check_explainable,
+    chunk_gradient,
+    chunks,
+    expand_baseline,
+    leave_gradient,
+    logits,
+    score,
+)
 from xnb.methods import METHODS, attribute
-from xnb.progress import watched
+from xnb.progress import show_progress
 from xnb.types import Attribution, Batch, Logits, Model, Target
 
 Knobs = Mapping[str, Mapping[str, object]]
@@ -59,11 +68,11 @@ def explain(
     for name in [*names, *knobs]:
         METHODS.find(name)
     attributions, rows = {}, []
-    with remembering():
+    with remember_answers():
         with bill("shared", len(x), x.device) as row:
             predicted = joint(model, x, target, names, knobs)
         rows.append(row)
-        for name in watched(names, len(names), "method"):
+        for name in show_progress(names, len(names), "method"):
             given = knobs.get(name, {})
             with bill(name, len(x), x.device) as row:
                 attributions[name] = attribute(model, x, target, name, **given)
@@ -78,7 +87,7 @@ def explain(
 def bill(name: str, inputs: int, device: torch.device) -> Iterator[dict[str, object]]:
     """Fill in a row of the ledger with what the block costs."""
     row: dict[str, object] = {"method": name}
-    with counting() as passes, peak_memory(row, device):
+    with count_passes() as passes, peak_memory(row, device):
         start = perf_counter()
         yield row
         row["seconds"] = perf_counter() - start
@@ -93,23 +102,21 @@ def largest(passes: Passes) -> float:
 
 def joint(model: Model, x: Batch, target: Target, names: list[str], knobs: Knobs) -> Logits:
     """Logits, from one forward and one backward pass for all who ask for the slope at the input and at a layer."""
-    ready(model, x, target)
+    check_explainable(model, x, target)
     if not AT_INPUT & set(names):
         return logits(model, x)
-    wanted = {knobs.get(name, {}).get("layer") or last_spatial(model, x) for name in names if name in AT_LAYER}
+    wanted = {knobs.get(name, {}).get("layer") or last_spatial_layer(model, x) for name in names if name in AT_LAYER}
     slopes, outs, found = [], [], {layer: [] for layer in wanted}
     for part in chunks(x, None):
-        with captured(model, *wanted, once=True) if wanted else nullcontext({}) as seen:
-            slope, out, at_layers = slope_of(model, x[part], target[part], seen)
+        with capture_outputs(model, *wanted, once=True) if wanted else nullcontext({}) as seen:
+            slope, out, at_layers = chunk_gradient(model, x[part], target[part], seen)
         slopes.append(slope)
         outs.append(out)
         for (layer, activation), at in zip(seen.items(), at_layers, strict=True):
             found[layer].append((activation.detach(), at))
-    remember(("slope", model, x, target), torch.cat(slopes))
-    remember(("score", model, x, target), pick(torch.cat(outs), target))
+    leave_gradient(model, x, target, torch.cat(slopes), torch.cat(outs))
     for layer, pairs in found.items():
-        if pairs[0][0].ndim == 4:  # others the methods themselves refuse
-            remember(("layer", model, x, target, layer), tuple(map(torch.cat, zip(*pairs, strict=True))))
+        leave_activation_and_gradient(model, x, target, layer, *map(torch.cat, zip(*pairs, strict=True)))
     return torch.cat(outs)
 
 

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from xnb.access.at_layer import activation, activation_and_slope, last_spatial, suffix, suffixes
-from xnb.access.hooks import answering, cut
-from xnb.access.ledger import counting
+from xnb.access.at_layer import layer_activation, activation_and_gradient, last_spatial_layer, make_suffix, make_suffixes
+from xnb.access.hooks import replace_forward, cut_graph
+from xnb.access.ledger import count_passes
 from xnb.access.score import score
 from xnb.models.cnn import SmallCNN
 
@@ -84,8 +84,8 @@ CASES = [
 @torch.no_grad()
 def test_suffix_is_the_network_with_another_activation(make, layer, pictures):
     model, x = make(), pictures[:1]
-    rest = suffix(model, x, layer)
-    torch.testing.assert_close(rest.activation, activation(model, x, layer), **CLOSE)
+    rest = make_suffix(model, x, layer)
+    torch.testing.assert_close(rest.activation, layer_activation(model, x, layer), **CLOSE)
     torch.testing.assert_close(rest.logits, model(x.clone()), **CLOSE)
     others = torch.randn(3, *rest.activation.shape[1:], dtype=x.dtype, generator=torch.Generator().manual_seed(2))
     kept = others.clone()
@@ -99,11 +99,11 @@ def test_suffix_is_the_network_with_another_activation(make, layer, pictures):
 @torch.no_grad()
 def test_suffixes_of_a_batch_are_those_of_its_inputs(make, layer, pictures):
     model = make()
-    others = torch.randn(3, *activation(model, pictures[:1], layer).shape[1:], dtype=pictures.dtype)
-    for rest, x in zip(suffixes(model, pictures, layer), pictures.split(1), strict=True):
+    others = torch.randn(3, *layer_activation(model, pictures[:1], layer).shape[1:], dtype=pictures.dtype)
+    for rest, x in zip(make_suffixes(model, pictures, layer), pictures.split(1), strict=True):
         torch.testing.assert_close(rest.logits, model(x.clone()), **CLOSE)
         torch.testing.assert_close(rest(rest.activation), rest.logits, **CLOSE)
-        torch.testing.assert_close(rest(others), suffix(model, x, layer)(others), **CLOSE)
+        torch.testing.assert_close(rest(others), make_suffix(model, x, layer)(others), **CLOSE)
 
 
 @pytest.mark.parametrize("read", [lambda table: table.sum(0), lambda table: table[-1]])
@@ -121,18 +121,18 @@ def test_a_table_of_as_many_rows_as_there_are_inputs(read, x):
             return self.conv(x).mean((2, 3)) * read(table)
 
     model = seeded(Table)
-    for rest, one in zip(suffixes(model, x, "conv"), x.split(1), strict=True):
+    for rest, one in zip(make_suffixes(model, x, "conv"), x.split(1), strict=True):
         torch.testing.assert_close(rest(rest.activation), model(one), **CLOSE)
 
 
 def test_what_came_before_is_not_run_again(pictures):
     model, ran = in_place(), []
-    rest = suffix(model, pictures[:1], "layer2.0.conv2")
+    rest = make_suffix(model, pictures[:1], "layer2.0.conv2")
     for name, module in model.named_modules():
         module.register_forward_hook(lambda module, args, out, name=name: ran.append((name, module, out)))
     with torch.no_grad():
         rest(rest.activation.expand(3, -1, -1, -1))
-    assert set(rest.rows) == {"", "conv1", "bn1", "maxpool", "layer1", "relu"} | {
+    assert set(rest.record) == {"", "conv1", "bn1", "maxpool", "layer1", "relu"} | {
         f"layer2.0.{name}" for name in ("conv1", "bn1", "conv2")
     }
     convolutions = {name for name, module, _ in ran if isinstance(module, nn.Conv2d)}
@@ -142,17 +142,17 @@ def test_what_came_before_is_not_run_again(pictures):
 
 
 def test_only_what_is_written_into_is_copied(pictures):
-    assert suffix(residual(), pictures[:1], "stage2.1.norm2").written == frozenset()
-    assert suffix(in_place(), pictures[:1], "layer2.0.downsample").written == {"layer2.0.bn1", "layer2.0.bn2"}
-    assert suffix(seeded(Odd), pictures[:1], "layer").written == {""}
+    assert make_suffix(residual(), pictures[:1], "stage2.1.norm2").written == frozenset()
+    assert make_suffix(in_place(), pictures[:1], "layer2.0.downsample").written == {"layer2.0.bn1", "layer2.0.bn2"}
+    assert make_suffix(seeded(Odd), pictures[:1], "layer").written == {""}
 
 
 def test_a_suffix_is_a_model_and_counts_as_one(pictures):
     model, target = residual(), torch.tensor([3])
-    with counting() as passes:
-        rest = suffix(model, pictures[:1], "stage3")
+    with count_passes() as passes:
+        rest = make_suffix(model, pictures[:1], "stage3")
     assert passes.forward == 3  # the input, and the trial of two rows
-    with counting() as passes:
+    with count_passes() as passes:
         again = score(rest, rest.activation, target)
     assert (passes.forward, passes.backward) == (1, 0)
     torch.testing.assert_close(again, score(model, pictures[:1], target), **CLOSE)
@@ -160,9 +160,9 @@ def test_a_suffix_is_a_model_and_counts_as_one(pictures):
 
 def test_slope_through_a_suffix(pictures):
     model, target = residual(), torch.tensor([3, 1])
-    maps, slope = activation_and_slope(model, pictures, target, "stage2.1.norm2")
+    maps, slope = activation_and_gradient(model, pictures, target, "stage2.1.norm2")
     for i in range(2):
-        rest = suffix(model, pictures[i : i + 1], "stage2.1.norm2")
+        rest = make_suffix(model, pictures[i : i + 1], "stage2.1.norm2")
         leaf = maps[i : i + 1].clone().requires_grad_()
         torch.testing.assert_close(torch.autograd.grad(rest(leaf)[0, target[i]], leaf)[0], slope[i : i + 1], **CLOSE)
 
@@ -170,8 +170,8 @@ def test_slope_through_a_suffix(pictures):
 @pytest.mark.parametrize("layer", ["layer1.0.bn2", "layer2.0.downsample", "bn1"])
 def test_slope_where_the_activation_is_written_into(layer, pictures):
     model, target = in_place(), torch.tensor([3, 1])
-    maps, slope = activation_and_slope(model, pictures, target, layer)
-    torch.testing.assert_close(maps, activation(model, pictures, layer), **CLOSE)
+    maps, slope = activation_and_gradient(model, pictures, target, layer)
+    torch.testing.assert_close(maps, layer_activation(model, pictures, layer), **CLOSE)
     for i in range(2):
         leaf = maps[i : i + 1].clone().requires_grad_()
         logit = replaced(model, pictures[i : i + 1], layer, leaf)[0, target[i]]
@@ -182,14 +182,14 @@ def test_the_graph_starts_at_the_layer(model, x, target):
     """Although every weight wants a gradient: backward ends at the activation."""
     before = []
     model[0].register_forward_hook(lambda module, args, out: before.append(out.requires_grad))
-    with counting() as passes, cut(model, "3") as seen:
+    with count_passes() as passes, cut_graph(model, "3") as seen:
         out = model(x)
         assert out.requires_grad
     assert before == [False]
     assert seen[0].is_leaf
     assert torch.is_grad_enabled()
-    with counting() as passes:
-        activation_and_slope(model, x, target, "3", chunk=2)
+    with count_passes() as passes:
+        activation_and_gradient(model, x, target, "3", chunk=2)
     assert (passes.forward, passes.backward) == (5, 5)
 
 
@@ -199,16 +199,16 @@ class Interrupted(nn.Module):
 
 
 def test_an_interrupt_leaves_no_trace(model, x, target):
-    rest = suffix(model, x[:1], "2")
+    rest = make_suffix(model, x[:1], "2")
     model[1].forward = model[1].forward  # an override of the user's own must survive
     before = [dict(vars(module)) for module in model.modules()]
     model[3].forward = Interrupted().forward
     for failing in (
         lambda: rest(rest.activation),
-        lambda: suffix(model, x[:1], "2"),
-        lambda: activation(model, x, "2"),
-        lambda: activation_and_slope(model, x, target, "2"),
-        lambda: last_spatial(model, x),
+        lambda: make_suffix(model, x[:1], "2"),
+        lambda: layer_activation(model, x, "2"),
+        lambda: activation_and_gradient(model, x, target, "2"),
+        lambda: last_spatial_layer(model, x),
     ):
         with pytest.raises(KeyboardInterrupt):
             failing()
@@ -220,29 +220,29 @@ def test_an_interrupt_leaves_no_trace(model, x, target):
 
 def test_answering_gives_every_forward_back(model, x):
     own = model[1].forward = lambda x: x
-    with answering([(model[i], lambda x: x + 1) for i in range(4)]):
+    with replace_forward([(model[i], lambda x: x + 1) for i in range(4)]):
         torch.testing.assert_close(model[:4](x), x + 4)
-    with pytest.raises(KeyboardInterrupt), answering([(model[i], Interrupted().forward) for i in range(4)]):
+    with pytest.raises(KeyboardInterrupt), replace_forward([(model[i], Interrupted().forward) for i in range(4)]):
         model(x)
     assert vars(model[1])["forward"] is own
     assert all("forward" not in vars(model[i]) for i in (0, 2, 3))
 
 
 def slope_at(model, x, layer):
-    return activation_and_slope(model, x, torch.tensor([0]), layer)
+    return activation_and_gradient(model, x, torch.tensor([0]), layer)
 
 
 class TestRefusals:
     def test_more_than_one_input(self, model, x):
         with pytest.raises(ValueError, match=r"suffix: x must be one input \(1, \.\.\.\)\n  got: float64\[5,2,6,6\]"):
-            suffix(model, x, "2")
+            make_suffix(model, x, "2")
 
-    @pytest.mark.parametrize("run", [activation, suffix])
+    @pytest.mark.parametrize("run", [layer_activation, make_suffix])
     def test_unknown_layer(self, run, model, x):
         with pytest.raises(ValueError, match=r"no module of that name in the model\n  got: '33'\n  try: one of \['3'"):
             run(model, x[:1], "33")
 
-    @pytest.mark.parametrize("run", [activation, suffix, slope_at])
+    @pytest.mark.parametrize("run", [layer_activation, make_suffix, slope_at])
     def test_a_layer_that_is_not_called_once(self, run, pictures):
         twice, never = seeded(Odd), seeded(Odd)
         never.spare = nn.ReLU()
@@ -251,14 +251,14 @@ class TestRefusals:
         with pytest.raises(ValueError, match=r"layer: 'spare' must be called once in a pass\n  got: '0 calls'"):
             run(never.eval(), pictures[:1], "spare")
 
-    @pytest.mark.parametrize("run", [activation, suffix, slope_at])
+    @pytest.mark.parametrize("run", [layer_activation, make_suffix, slope_at])
     def test_a_layer_without_one_tensor(self, run, pictures):
         with pytest.raises(ValueError, match="layer: 'pair' must return"):
             run(seeded(Odd), pictures[:1], "pair")
 
     def test_a_layer_without_rows_and_columns(self, model, x):
         with pytest.raises(ValueError, match=r"layer: '4' must return maps \(B, D, h, w\)\n  got: float64\[5,144\]"):
-            activation(model, x, "4")
+            layer_activation(model, x, "4")
 
     def test_a_module_that_is_called_for_what_it_does_to_its_input(self, x):
         class Careless(nn.Module):
@@ -272,7 +272,7 @@ class TestRefusals:
                 return self.two(y).mean((2, 3)) + y.mean((2, 3))[:, :3]
 
         with pytest.raises(ValueError, match="suffix: from 'two' on the model must say the same again"):
-            suffix(seeded(Careless), x[:1], "two")
+            make_suffix(seeded(Careless), x[:1], "two")
 
     def test_a_model_that_does_not_repeat_itself(self, x):
         class Counting(nn.Module):
@@ -284,4 +284,4 @@ class TestRefusals:
 
         forgetful = nn.Sequential(nn.Identity(), Counting(), nn.Flatten()).eval()
         with pytest.raises(ValueError, match="suffix: from '0' on the model must say the same again"):
-            suffix(forgetful, x[:1], "0")
+            make_suffix(forgetful, x[:1], "0")

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models import mobilenet_v3_small, resnet18
 
 from xnb import attribute, prepare, tune_malloc
-from xnb.access.preparation import foldable
+from xnb.access.preparation import foldable_pairs
 from xnb.folders import ROOT
 from xnb.models import FastNet, Net, SmallCNN
 
@@ -40,7 +40,7 @@ def test_same_function_in_double_precision(make, side, norms):
     model = lively(make()).double()
     x = torch.randn(2, 3, side, side, dtype=torch.double, generator=torch.Generator().manual_seed(0))
     fast = prepare(model)
-    assert len(foldable(model)) == norms == sum(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+    assert len(foldable_pairs(model)) == norms == sum(isinstance(m, nn.BatchNorm2d) for m in model.modules())
     assert not any(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
     torch.testing.assert_close(fast(x), model(x), rtol=1e-10, atol=1e-12)
     target = torch.tensor([1, 2])
@@ -82,7 +82,7 @@ class Awkward(nn.Module):
 
 def test_what_may_not_be_folded_is_not():
     model, x = lively(Awkward()), torch.randn(2, 3, 8, 8)
-    assert foldable(model) == []
+    assert foldable_pairs(model) == []
     torch.testing.assert_close(prepare(model)(x), model(x))
 
 
@@ -96,16 +96,16 @@ def test_a_model_that_cannot_be_followed_is_folded_inside_its_sequentials():
             return self.body(x) if float(x.sum()) > -1e9 else self.body(-x)
 
     model, x = lively(Branches()), torch.randn(2, 3, 8, 8)
-    assert foldable(model) == [("body.0", "body.1")]
+    assert foldable_pairs(model) == [("body.0", "body.1")]
     torch.testing.assert_close(prepare(model)(x), model(x))
 
 
 def test_linear_layers_fold_too():
     model = lively(nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4, affine=False), nn.ReLU(), nn.Linear(4, 3)))
     x = torch.randn(6, 5)
-    assert foldable(model) == [("0", "1")]
+    assert foldable_pairs(model) == [("0", "1")]
     torch.testing.assert_close(prepare(model)(x), model(x))
-    assert foldable(Net().eval()) == []
+    assert foldable_pairs(Net().eval()) == []
 
 
 def test_refusals():

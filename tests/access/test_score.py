@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from xnb.access.score import CHUNK_BYTES, CHUNK_LEAST, chunks, expand_baseline, logits, score, slope
+from xnb.access.score import CHUNK_BYTES, CHUNK_LEAST, chunks, expand_baseline, logits, score, input_gradient
 
 
 def test_score_is_the_target_logit(model, x, target):
@@ -19,13 +19,13 @@ def test_slope_of_a_bilinear_function_in_closed_form(x, target):
         return z.flatten(1).sum(1, keepdim=True).square() / 2 * torch.arange(1.0, 4, dtype=z.dtype)
 
     expected = ((target + 1) * x.flatten(1).sum(1)).view(-1, 1, 1, 1).expand_as(x)
-    torch.testing.assert_close(slope(model, x, target), expected)
+    torch.testing.assert_close(input_gradient(model, x, target), expected)
 
 
 def test_an_inplace_first_module_does_not_reach_the_caller(x, target):
     model = nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(72, 3)).double().eval()
     before = x.clone()
-    slope(model, x, target)
+    input_gradient(model, x, target)
     assert torch.equal(x, before)
 
 
@@ -38,7 +38,7 @@ def test_automatic_chunks_stay_in_cache(side):
 
 
 def test_empty_batch(model, x, target):
-    assert slope(model, x[:0], target[:0]).shape == (0, 2, 6, 6)
+    assert input_gradient(model, x[:0], target[:0]).shape == (0, 2, 6, 6)
 
 
 SHAPED = nn.Sequential(nn.Flatten(), nn.Linear(72, 3), nn.Unflatten(1, (3, 1))).double().eval()
@@ -54,8 +54,8 @@ SHAPED = nn.Sequential(nn.Flatten(), nn.Linear(72, 3), nn.Unflatten(1, (3, 1))).
         (lambda m, x, t: score(m.train(), x, t), r"evaluation mode\n  got: .*\n  try: model.eval\(\)"),
         (lambda m, x, t: score(SHAPED, x, t), r"got: float64\[5,3,1\]"),
         (lambda m, x, t: score(m, x.long(), t), "floating point"),
-        (lambda m, x, t: slope(m, x, t, chunk=0), "at least 1 input"),
-        (lambda m, x, t: slope(lambda z: m(z).detach(), x, t), "no gradient reaches x"),
+        (lambda m, x, t: input_gradient(m, x, t, chunk=0), "at least 1 input"),
+        (lambda m, x, t: input_gradient(lambda z: m(z).detach(), x, t), "no gradient reaches x"),
     ],
 )
 @pytest.mark.usefixtures("as_users_run")
@@ -66,7 +66,7 @@ def test_refusals(call, says, model, x, target):
 
 def test_inference_mode_is_refused(model, x, target):
     with torch.inference_mode(), pytest.raises(ValueError, match=r"torch\.no_grad"):
-        slope(model, x, target)
+        input_gradient(model, x, target)
 
 
 def test_logits_match_the_model(model, x):

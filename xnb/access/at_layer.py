@@ -13,17 +13,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from xnb.access.hooks import answering, around, cut, hooked, submodule
-from xnb.access.ledger import count, remembered
-from xnb.access.score import chunks, logits_of, pick, ready
+from xnb.access.hooks import cut_graph, find_module, forward_hooks, replace_forward, watch_calls
+from xnb.access.ledger import add_passes
+from xnb.access.memo import answer_once, leave_answer
+from xnb.access.score import check_explainable, chunk_logits, chunks, target_logit
 from xnb.check import require
-from xnb.types import Batch, Logits, Target
+from xnb.types import Batch, Logits, Model, Target
 
 Maps = Float[Tensor, "B D h w"]
 NO_LAYER = "xnb.attribute(model, x, target, 'gradient')  # needs no layer"
 
 
-def last_spatial(model: nn.Module, x: Batch) -> str:
+def last_spatial_layer(model: nn.Module, x: Batch) -> str:
     """Name of the module that is the last to return rows and columns, `(B, D, h, w)` with `h w > 1`; runs `x[:1]`.
 
     Where several return the same tensor, a block and its last module, it is the outermost. Modules that are
@@ -33,89 +34,120 @@ def last_spatial(model: nn.Module, x: Batch) -> str:
         ValueError: there is none, or the model goes on with tokens `(B, N, D)`, as a vision transformer does:
             what it returned before is not the last that knows of places.
     """
-    shapes = remembered(("shapes", model, tuple(x.shape[1:])), lambda: _shapes(model, x[:1]))
-    calls = Counter(name for name, _ in shapes)
-    rows = [i for i, (name, s) in enumerate(shapes) if len(s) == 4 and s[2] * s[3] > 1 and calls[name] == 1]
-    require(bool(rows), "layer: no module returns rows and columns (B, D, h, w)", type(model).__name__, NO_LAYER)
-    last = shapes[rows[-1]][0]
-    tokens = [shape for _, shape in shapes[rows[-1] :] if len(shape) == 3]
-    require(not tokens, f"layer: after {last!r}, rows and columns become tokens (B, N, D)", tokens[:1], NO_LAYER)
-    return last
+    question = ("output shapes", model, tuple(x.shape[1:]))
+    outputs = answer_once(question, lambda: _output_shapes(model, x[:1]))
+    calls = Counter(name for name, _ in outputs)
+    last = None
+    for i, (name, shape) in enumerate(outputs):
+        spatial = len(shape) == 4 and shape[2] * shape[3] > 1
+        if spatial and calls[name] == 1:
+            last = i
+    require(last is not None, "layer: no module returns rows and columns (B, D, h, w)", type(model).__name__, NO_LAYER)
+    layer, _ = outputs[last]
+    tokens = [shape for _, shape in outputs[last:] if len(shape) == 3]
+    require(not tokens, f"layer: after {layer!r}, rows and columns become tokens (B, N, D)", tokens[:1], NO_LAYER)
+    return layer
 
 
-def _shapes(model: nn.Module, x: Batch) -> list[tuple[str, tuple[int, ...]]]:
-    """Shape of what every module returns, in the order in which they finish."""
-    shapes = []
+def _output_shapes(model: nn.Module, x: Batch) -> list[tuple[str, tuple[int, ...]]]:
+    """Name and shape of the output of every module, in the order in which they finish; `()` for what is no tensor."""
+    outputs = []
+
+    def before(name: str, module: nn.Module, args: tuple) -> None:
+        pass
 
     def after(name: str, module: nn.Module, args: tuple, out: object) -> None:
-        shapes.append((name, tuple(out.shape) if isinstance(out, Tensor) else ()))
+        shape = tuple(out.shape) if isinstance(out, Tensor) else ()
+        outputs.append((name, shape))
 
-    with torch.no_grad(), around(model, lambda *call: None, after):
-        logits_of(model, x.detach().clone())
-    return shapes
+    with torch.no_grad(), watch_calls(model, before, after):
+        chunk_logits(model, x.detach().clone())
+    return outputs
 
 
-def activation(model: nn.Module, x: Batch, layer: str, *, chunk: int | None = None) -> Maps:
+def layer_activation(model: nn.Module, x: Batch, layer: str, *, chunk: int | None = None) -> Maps:
     """What `layer` returns, without a graph.
 
     Raises:
         ValueError: `layer` is unknown, not called exactly once, or not `(B, D, h, w)`.
     """
-    ready(model, x)
-    seen = []
+    check_explainable(model, x)
+    outputs: list[object] = []
 
-    def copy(module: nn.Module, args: tuple, out: object) -> None:
-        seen.append(out.clone() if isinstance(out, Tensor) else out)  # what follows may write into it
+    def keep(module: nn.Module, args: tuple, out: object) -> None:
+        outputs.append(out.clone() if isinstance(out, Tensor) else out)  # what follows may write into it
 
-    def run(part: slice) -> Maps:
-        seen.clear()
-        with torch.no_grad(), hooked([(submodule(model, layer), copy)]):
-            logits_of(model, x[part].detach().clone())
-        return _maps(layer, seen)
+    results = []
+    for rows in chunks(x, chunk, large=True):
+        outputs.clear()
+        with torch.no_grad(), forward_hooks([(find_module(model, layer), keep)]):
+            chunk_logits(model, x[rows].detach().clone())
+        results.append(_only_maps(layer, outputs))
+    return torch.cat(results)
 
-    return torch.cat([run(part) for part in chunks(x, chunk, wide=True)])
 
-
-def activation_and_slope(
+def activation_and_gradient(
     model: nn.Module, x: Batch, target: Target, layer: str, *, chunk: int | None = None
 ) -> tuple[Maps, Maps]:
     r"""What `layer` returns and the gradient of the score there, :math:`A` and :math:`\partial f / \partial A`.
 
-    Up to the layer the model runs without a graph, and backward stops there. The question is
-    `("layer", model, x, target, layer)`: within `ledger.remembering` a pass that has both can answer it first.
+    Up to the layer the model runs without a graph, and backward stops there. Within `memo.remember_answers` a pass
+    that has both can leave them first, by `leave_activation_and_gradient`.
 
     Raises:
-        ValueError: as `activation`, or the score does not depend on the layer through differentiable operations.
+        ValueError: as `layer_activation`, or the score does not depend on the layer through differentiable operations.
     """
-    ready(model, x, target)
+    check_explainable(model, x, target)
 
-    def run() -> tuple[Maps, Maps]:
-        parts = [_slope_at(model, x[part], target[part], layer) for part in chunks(x, chunk, wide=True)]
-        return torch.cat([maps for maps, _ in parts]), torch.cat([slope for _, slope in parts])
+    def compute() -> tuple[Maps, Maps]:
+        activations = []
+        gradients = []
+        for rows in chunks(x, chunk, large=True):
+            activation, gradient = _chunk_at_layer(model, x[rows], target[rows], layer)
+            activations.append(activation)
+            gradients.append(gradient)
+        return torch.cat(activations), torch.cat(gradients)
 
-    return remembered(("layer", model, x, target, layer), run)
-
-
-def _slope_at(model: nn.Module, x: Batch, target: Target, layer: str) -> tuple[Maps, Maps]:
-    with cut(model, layer) as seen:
-        total = pick(logits_of(model, x.detach().clone()), target).sum()
-    maps = _maps(layer, seen)
-    slope = torch.autograd.grad(total, maps, allow_unused=True)[0] if total.requires_grad else None
-    require(slope is not None, "layer: no gradient of the score reaches it", layer, "method='ablation_cam'")
-    count(backward=len(x))
-    return maps.detach(), slope
+    return answer_once(_layer_question(model, x, target, layer), compute)
 
 
-def _maps(layer: str, seen: list) -> Maps:
+def leave_activation_and_gradient(
+    model: Model, x: Batch, target: Target, layer: str, activation: Tensor, gradient: Tensor
+) -> None:
+    """Leave what `activation_and_gradient` would return, for later calls within `memo.remember_answers`.
+
+    What is no `(B, D, h, w)` is not left, so that whoever asks for it is refused as without it.
+    """
+    if activation.ndim == 4:
+        leave_answer(_layer_question(model, x, target, layer), (activation, gradient))
+
+
+def _layer_question(model: Model, x: Batch, target: Target, layer: str) -> tuple:
+    return "activation and gradient", model, x, target, layer
+
+
+def _chunk_at_layer(model: nn.Module, x: Batch, target: Target, layer: str) -> tuple[Maps, Maps]:
+    with cut_graph(model, layer) as leaves:
+        total = target_logit(chunk_logits(model, x.detach().clone()), target).sum()
+    activation = _only_maps(layer, leaves)
+    gradient = None
+    if total.requires_grad:
+        gradient, *_ = torch.autograd.grad(total, activation, allow_unused=True)
+    require(gradient is not None, "layer: no gradient of the score reaches it", layer, "method='ablation_cam'")
+    add_passes(backward=len(x))
+    return activation.detach(), gradient
+
+
+def _only_maps(layer: str, outputs: list[object]) -> Maps:
     """The one output of the layer in a pass."""
-    _called_once(layer, len(seen))
-    maps = seen[0]
+    _check_called_once(layer, len(outputs))
+    maps = outputs[0]
     spatial = isinstance(maps, Tensor) and maps.ndim == 4
     require(spatial, f"layer: {layer!r} must return maps (B, D, h, w)", maps, "layer=None  # the last that does")
     return maps
 
 
-def _called_once(layer: str, calls: int) -> None:
+def _check_called_once(layer: str, calls: int) -> None:
     require(calls == 1, f"layer: {layer!r} must be called once in a pass", f"{calls} calls", "layer=None")
 
 
@@ -126,35 +158,38 @@ class Suffix:
     It is a model itself, so that `access.score` runs it; its passes are counted as forward passes, short as they are.
 
     Attributes:
-        logits: what the whole model said of the input.
-        rows: by module name, what came before: one row each, also of the layer, and of the input under "".
-        written: names whose rows are written into by what follows: each call gets copies, not expanded rows.
+        logits: what the whole model returned for the input.
+        record: outputs of what came before by module name, one row each; also of the layer, and the input under "".
+        written: names whose outputs what follows writes into: each call gets copies of them, not expanded rows.
     """
 
     model: nn.Module
     layer: str
     logits: Logits
-    rows: Mapping[str, Tensor]
+    record: Mapping[str, Tensor]
     written: frozenset[str]
 
     @property
     def activation(self) -> Tensor:
         """What the layer returned for the input, `(1, ...)`."""
-        return self.rows[self.layer]
+        return self.record[self.layer]
 
     def __call__(self, activations: Tensor) -> Logits:
-        given = _expanded(self.rows, len(activations)) | {self.layer: activations}
-        return _answered(self.model, {name: v.clone() if name in self.written else v for name, v in given.items()})
+        outputs = _expand_rows(self.record, len(activations))
+        outputs[self.layer] = activations
+        for name in self.written:
+            outputs[name] = outputs[name].clone()
+        return _run_from_outputs(self.model, outputs)
 
 
-def suffix(model: nn.Module, x: Batch, layer: str) -> Suffix:
-    """The rest of the model for the one input of `x`; see `suffixes`."""
+def make_suffix(model: nn.Module, x: Batch, layer: str) -> Suffix:
+    """The rest of the model for the one input of `x`; see `make_suffixes`."""
     require(len(x) == 1, "suffix: x must be one input (1, ...)", x, "x[:1]")
-    return next(suffixes(model, x, layer))
+    return next(make_suffixes(model, x, layer))
 
 
-def suffixes(model: nn.Module, x: Batch, layer: str) -> Iterator[Suffix]:
-    """Run the inputs together, keep what the modules that finish before `layer` returned, and be the rest of each.
+def make_suffixes(model: nn.Module, x: Batch, layer: str) -> Iterator[Suffix]:
+    """Run the inputs together, record what modules before `layer` return, and yield the rest of the model for each.
 
     Where a module contains others, its own output is kept; one that is called again, or returns no tensor with a
     row an input, is run again, as are functions between modules. The model is changed for the length of a call only.
@@ -163,64 +198,87 @@ def suffixes(model: nn.Module, x: Batch, layer: str) -> Iterator[Suffix]:
         ValueError: `layer` is unknown, not called exactly once or returns no tensor with a row an input, or the
             model does not repeat itself when started from the record.
     """
-    ready(model, x)
-    submodule(model, layer)
-    for part in chunks(x, None, wide=True):
-        yield from _of_chunk(model, x[part].detach(), layer)
+    check_explainable(model, x)
+    find_module(model, layer)
+    for rows in chunks(x, None, large=True):
+        yield from _suffixes_of_chunk(model, x[rows].detach(), layer)
 
 
-def _of_chunk(model: nn.Module, x: Batch, layer: str) -> Iterator[Suffix]:
-    rows, logits = _recorded(model, x, layer)
-    n = max(2, len(x))  # the first input alone, so many times: what is no row of an input shows
-    trial = {name: row.clone() for name, row in _expanded(_row(rows, 0), n).items()}
+def _suffixes_of_chunk(model: nn.Module, x: Batch, layer: str) -> Iterator[Suffix]:
+    """Record one chunk, and show that the record is enough before any suffix is made of it."""
+    # 1. Run the chunk once, and record what every module before the layer returns.
+    record, logits = _record_outputs(model, x, layer)
+
+    # 2. Run the model again from the record of the first input alone, repeated to the length of the chunk. If a
+    #    recorded tensor only looks like one row an input (a table with as many rows), its repeated first row is wrong.
+    n = max(2, len(x))  # two at least: what must not grow with the batch does not show in one
+    trial = {name: output.clone() for name, output in _expand_rows(_select_row(record, 0), n).items()}
     with torch.no_grad():
-        again = logits_of(lambda _: _answered(model, trial), trial[""])
-    written = frozenset(name for name, given in trial.items() if given._version > 0)  # torch counts writes
-    close = torch.finfo(logits.dtype).eps ** (1 / 3)  # another batch is rounded differently, on TF32 by 1e-3
-    same = torch.allclose(again, logits[:1], rtol=0, atol=close * float(logits.abs().max()), equal_nan=True)
+        again = chunk_logits(lambda _: _run_from_outputs(model, trial), trial[""])
+
+    # 3. Find what the rest of the model writes into: torch counts the writes to each tensor.
+    written = frozenset(name for name, output in trial.items() if output._version > 0)
+
+    # 4. Compare with the first input's logits. Another batch is rounded differently, on TF32 by 1e-3.
+    close = torch.finfo(logits.dtype).eps ** (1 / 3)
+    tolerance = close * float(logits.abs().max())
+    same = torch.allclose(again, logits[:1], rtol=0, atol=tolerance, equal_nan=True)
+
+    # 5. If they differ, the inputs may still go one by one: then nothing is shared that could be mistaken for a row.
     if len(x) > 1 and not same:
-        for one in x.split(1):
-            yield from _of_chunk(model, one, layer)
+        for single in x.split(1):
+            yield from _suffixes_of_chunk(model, single, layer)
         return
     require(same, f"suffix: from {layer!r} on the model must say the same again", again - logits[:1], "layer=None")
-    for i, said in enumerate(logits.split(1)):
-        yield Suffix(model, layer, said, _row(rows, i), written)
+    for i, row_logits in enumerate(logits.split(1)):
+        yield Suffix(model, layer, row_logits, _select_row(record, i), written)
 
 
-def _row(rows: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
-    return {name: row[i : i + 1] for name, row in rows.items()}
+def _select_row(record: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
+    return {name: output[i : i + 1] for name, output in record.items()}
 
 
-def _recorded(model: nn.Module, x: Batch, layer: str) -> tuple[dict[str, Tensor], Logits]:
-    rows, calls = {"": x}, Counter()
+def _expand_rows(record: Mapping[str, Tensor], n: int) -> dict[str, Tensor]:
+    """The one row of every output, `n` times, without a copy."""
+    return {name: row.expand(n, *row.shape[1:]) for name, row in record.items()}
 
-    def watch(name: str, forward: Callable, *args: object, **kwargs: object) -> object:
+
+def _record_outputs(model: nn.Module, x: Batch, layer: str) -> tuple[dict[str, Tensor], Logits]:
+    """Outputs of the outermost modules that finish before the layer, of the layer, and the logits of the model."""
+    record = {"": x}
+    calls: Counter[str] = Counter()
+
+    def run_and_record(name: str, forward: Callable[..., object], *args: object, **kwargs: object) -> object:
         out = forward(*args, **kwargs)
         calls[name] += 1
-        if layer not in rows and isinstance(out, Tensor) and out.ndim > 1 and len(out) == len(x):
-            for inside in [other for other in rows if other.startswith(f"{name}.")]:
-                del rows[inside]
-            rows[name] = out.clone()  # what follows may write into it
+        has_rows = isinstance(out, Tensor) and out.ndim > 1 and len(out) == len(x)
+        if has_rows and layer not in record:
+            # a module that answers from the record does not run the modules inside it
+            for inner in [other for other in record if other.startswith(f"{name}.")]:
+                del record[inner]
+            record[name] = out.clone()  # what follows may write into it
         return out
 
-    pairs = [(module, partial(watch, name, module.forward)) for name, module in model.named_modules() if name]
-    with torch.no_grad(), answering(pairs):
-        logits = logits_of(model, x.clone())
-    _called_once(layer, calls[layer])
-    require(layer in rows, f"layer: {layer!r} must return a tensor with one row an input", layer, "layer=None")
-    return {name: row for name, row in rows.items() if calls[name] <= 1}, logits
+    pairs = []
+    for name, module in model.named_modules():
+        if name:
+            pairs.append((module, partial(run_and_record, name, module.forward)))
+    with torch.no_grad(), replace_forward(pairs):
+        logits = chunk_logits(model, x.clone())
+    _check_called_once(layer, calls[layer])
+    require(layer in record, f"layer: {layer!r} must return a tensor with one row an input", layer, "layer=None")
+    return {name: output for name, output in record.items() if calls[name] <= 1}, logits
 
 
-def _expanded(rows: Mapping[str, Tensor], n: int) -> dict[str, Tensor]:
-    return {name: row.expand(n, *row.shape[1:]) for name, row in rows.items()}
+def _run_from_outputs(model: nn.Module, outputs: Mapping[str, Tensor]) -> Logits:
+    """The model on `outputs[""]`, while each module of another name returns its output without being run."""
+    pairs = []
+    for name, output in outputs.items():
+        if name:
+            pairs.append((model.get_submodule(name), partial(_return_output, output)))
+    with replace_forward(pairs):
+        return model(outputs[""])
 
 
-def _answered(model: nn.Module, given: Mapping[str, Tensor]) -> Logits:
-    """The model on `given[""]`, while the modules of the other names return what is given for them."""
-    pairs = [(model.get_submodule(name), partial(_constant, value)) for name, value in given.items() if name]
-    with answering(pairs):
-        return model(given[""])
-
-
-def _constant(value: Tensor, *args: object, **kwargs: object) -> Tensor:
-    return value
+def _return_output(output: Tensor, *args: object, **kwargs: object) -> Tensor:
+    return output

@@ -58,19 +58,19 @@ def scaled_dot_product(
     if is_causal:
         attn_mask = scores.new_ones(scores.shape[-2:], dtype=torch.bool).tril()
     if attn_mask is not None:
-        scores = scores + additive(attn_mask if attn_mask.is_floating_point() else ~attn_mask, scores)
+        scores = scores + additive_mask(attn_mask if attn_mask.is_floating_point() else ~attn_mask, scores)
     weights = torch.softmax(scores, -1)
     return torch.matmul(weights, value), weights, value
 
 
-def additive(hidden: Tensor, like: Tensor) -> Tensor:
+def additive_mask(hidden: Tensor, like: Tensor) -> Tensor:
     """Minus infinity where a mask hides a key, to be added to the scores; a mask of numbers is that already."""
     if hidden.is_floating_point():
         return hidden
     return torch.zeros(hidden.shape, dtype=like.dtype, device=like.device).masked_fill(hidden, -torch.inf)
 
 
-def multi_head(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
+def multi_head_attention(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
     """`F.multi_head_attention_forward` written out: its output `(N, B, D)`, weights and values `(B, h, ...)`."""
     given = SimpleNamespace(**bound(args, kwargs))
     plain = given.bias_k is None and not given.add_zero_attn and given.static_k is None and given.static_v is None
@@ -99,18 +99,18 @@ def masks(given: SimpleNamespace, inputs: int, heads: int, like: Tensor) -> Tens
     """Both masks as one that is added to the scores `(B, h, N, M)`; here True means hidden."""
     total = None
     if given.attn_mask is not None:
-        total = additive(given.attn_mask, like)
+        total = additive_mask(given.attn_mask, like)
         total = total.unflatten(0, (inputs, heads)) if total.ndim == 3 else total
     if given.key_padding_mask is not None:
-        padding = additive(given.key_padding_mask, like)[:, None, None]
+        padding = additive_mask(given.key_padding_mask, like)[:, None, None]
         total = padding if total is None else total + padding
     return total
 
 
-WRITTEN_OUT = {"scaled_dot_product_attention": scaled_dot_product, "multi_head_attention_forward": multi_head}
+WRITTEN_OUT = {"scaled_dot_product_attention": scaled_dot_product, "multi_head_attention_forward": multi_head_attention}
 
 
-def written_out(name: str, args: tuple, kwargs: Mapping[str, Any]) -> tuple[Any, Tensor, Tensor]:
+def write_out(name: str, args: tuple, kwargs: Mapping[str, Any]) -> tuple[Any, Tensor, Tensor]:
     """What the named function returns, computed step by step; the weights; the values."""
     out, weights, values = WRITTEN_OUT[name](*args, **kwargs)
     if name == "scaled_dot_product_attention":
@@ -120,7 +120,7 @@ def written_out(name: str, args: tuple, kwargs: Mapping[str, Any]) -> tuple[Any,
     return (out, shown if asked["need_weights"] else None), weights, values
 
 
-class Attending(TorchFunctionMode):
+class AttentionCapture(TorchFunctionMode):
     """Within it attention runs written out, on the graph, and is kept: in `found`, and its weights in `weights`.
 
     Args:
@@ -150,7 +150,7 @@ class Attending(TorchFunctionMode):
         return result
 
     def written_out(self, function: Callable, args: tuple, kwargs: Mapping[str, Any]) -> Any:
-        out, weights, values = written_out(function.__name__, args, kwargs)
+        out, weights, values = write_out(function.__name__, args, kwargs)
         self.keep(weights, values)
         return out
 
@@ -174,7 +174,7 @@ def sums_to_one(weights: Tensor) -> bool:
     return bool(((weights.detach().sum(-1) - 1).abs() < ROWS).all())
 
 
-class Comparing(Attending):
+class AttentionComparison(AttentionCapture):
     """The model goes on with its own attention; `errors` says how far the written-out one is from it."""
 
     def __init__(self) -> None:
@@ -184,15 +184,15 @@ class Comparing(Attending):
     def written_out(self, function: Callable, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         own, ours = function(*args, **kwargs), super().written_out(function, args, kwargs)
         pair = (found[0] if isinstance(found, tuple) else found for found in (ours, own))
-        self.errors.append(distance(*pair))
+        self.errors.append(relative_distance(*pair))
         return own
 
     def product(self, function: Callable, weights: Tensor, values: Tensor) -> Tensor:
         own, ours = function(weights, values), super().product(function, weights, values)
-        self.errors.append(distance(ours, own))
+        self.errors.append(relative_distance(ours, own))
         return own
 
 
-def distance(found: Tensor, expected: Tensor) -> float:
+def relative_distance(found: Tensor, expected: Tensor) -> float:
     """Largest difference, in parts of the largest expected value."""
     return float((found - expected).abs().max() / expected.abs().max())

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from xnb.access.attention_capture import WRITTEN_OUT, written_out
+from xnb.access.attention_capture import WRITTEN_OUT, write_out
 from xnb.access.marks import TensorTable
 from xnb.check import refuse, require
 from xnb.types import Batch, Logits, Model
@@ -56,7 +56,7 @@ class Call:
     args: tuple
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     known: Tensor | None = None  # its value, where it has been computed already
-    summed: Tensor | None = None  # the same on the graph, as what the `counted` first argument adds up to
+    summed: Tensor | None = None  # the same on the graph, as what the `count_inputs_as` first argument adds up to
     marks: TensorTable[TensorMark] = field(default_factory=TensorTable, repr=False)  # of the pass it belongs to
 
     def value(self) -> Tensor:
@@ -94,7 +94,7 @@ Rule = Callable[[Call], Any]  # the call's value, on whatever graph the rule wan
 Rules = Mapping[str, Rule]  # by function name, without the underscore of an in-place form
 
 
-class Replaced(torch.autograd.Function):
+class ReplacedGradient(torch.autograd.Function):
     """`value` forward; backward, what arrives goes to each carrier times its factor."""
 
     @staticmethod
@@ -108,9 +108,9 @@ class Replaced(torch.autograd.Function):
         return None, *(entry for pair in pairs for entry in pair)
 
 
-def replaced(value: Tensor, carrier: Tensor, factor: Tensor | None = None) -> Tensor:
+def replace_gradient(value: Tensor, carrier: Tensor, factor: Tensor | None = None) -> Tensor:
     """`value`, whose relevance goes to `carrier` times `factor`."""
-    return Replaced.apply(value.detach(), carrier, None if factor is None else factor.detach())
+    return ReplacedGradient.apply(value.detach(), carrier, None if factor is None else factor.detach())
 
 
 class _Counted(torch.autograd.Function):
@@ -124,7 +124,7 @@ class _Counted(torch.autograd.Function):
         return arriving.mul_(*ctx.saved_tensors), None
 
 
-def counted(x: Tensor, amounts: Tensor | None = None) -> Tensor:
+def count_inputs_as(x: Tensor, amounts: Tensor | None = None) -> Tensor:
     """`amounts` in place of x (itself if omitted), which backward multiplies what arrives by: a slope becomes a share.
 
     In place: only for functions whose backward step makes something new, as those with weights do.
@@ -143,17 +143,17 @@ class _OnlyPositive(torch.autograd.Function):
         return (arriving.clamp_min_(0) if ctx.own else arriving.clamp_min(0)), None
 
 
-def only_positive(value: Tensor, *, own: bool = False) -> Tensor:
+def keep_positive_gradient(value: Tensor, *, own: bool = False) -> Tensor:
     """`value`, which hands back only what is positive of what arrives; in place if that is its `own`, no one else's."""
     return _OnlyPositive.apply(value, own)
 
 
-def native(call: Call) -> Any:
+def keep_gradient(call: Call) -> Any:
     """The function as it is, with its own gradient."""
     return call.on()
 
 
-def rewired(
+def apply_rules(
     model: Model, rules: Rules, *, who: str, others: Rule | None = None, pending: frozenset[str] = frozenset()
 ) -> Model:
     """The same function of its input, whose backward pass follows `rules`.
@@ -169,7 +169,7 @@ def rewired(
     """
 
     def run(x: Batch) -> Logits:
-        mode = _Rewired({**dict.fromkeys(STRUCTURE, native), **rules}, who, others, pending)
+        mode = _Rewired({**dict.fromkeys(STRUCTURE, keep_gradient), **rules}, who, others, pending)
         try:
             mode.mark(x, traced=True)
             with mode:
@@ -209,7 +209,7 @@ class _Rewired(TorchFunctionMode):
     def answer(self, function: Callable, name: str, args: tuple, kwargs: dict) -> Any:
         if name in WRITTEN_OUT and "softmax" in self.rules:
             with self:  # step by step, each step by its rule
-                return written_out(name, args, kwargs)[0]
+                return write_out(name, args, kwargs)[0]
         name, function, kwargs = self.out_of_place(name, function, args, kwargs)
         if name not in self.rules and self.others is None:
             return self.asked(name, function(*args, **kwargs))
@@ -259,7 +259,7 @@ class _Rewired(TorchFunctionMode):
         return result
 
     def wait(self, call: Call) -> Tensor:
-        value = call.on(counted(call.args[0]))
+        value = call.on(count_inputs_as(call.args[0]))
         mark_of(self.marks, value).pending = call
         return value
 

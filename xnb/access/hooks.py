@@ -12,15 +12,15 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from xnb.access.attention_capture import Attending, Attention, Comparing, distance
+from xnb.access.attention_capture import Attention, AttentionCapture, AttentionComparison, relative_distance
 from xnb.access.score import logits
-from xnb.check import entry, require
+from xnb.check import find_entry, require
 
 Hook = Callable[[nn.Module, tuple, object], object]
 
 
 @contextmanager
-def hooked(pairs: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
+def forward_hooks(pairs: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
     """Attach forward hooks for the length of the block."""
     with ExitStack() as stack:
         for module, hook in pairs:
@@ -29,32 +29,32 @@ def hooked(pairs: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
 
 
 @contextmanager
-def around(model: nn.Module, before: Callable[..., object], after: Callable[..., object]) -> Iterator[None]:
+def watch_calls(model: nn.Module, before: Callable[..., object], after: Callable[..., object]) -> Iterator[None]:
     """Around every call of every module, `before(name, module, args)` and `after(name, module, args, out)`.
 
     What they return, unless None, takes the place of the arguments and of the output.
     """
     with ExitStack() as stack:
-        for name, module in named(model).items():
+        for name, module in modules_by_name(model).items():
             stack.callback(module.register_forward_pre_hook(partial(before, name)).remove)
             stack.callback(module.register_forward_hook(partial(after, name)).remove)
         yield
 
 
-def named(model: nn.Module) -> dict[str, nn.Module]:
+def modules_by_name(model: nn.Module) -> dict[str, nn.Module]:
     """The modules of a model by name, the model itself under "" first."""
     hint = "xnb.attribute(model, x, target, 'gradient')  # takes any function"
     require(isinstance(model, nn.Module), "hooks: only an nn.Module has layers", model, hint)
     return dict(model.named_modules())
 
 
-def submodule(model: nn.Module, name: str) -> nn.Module:
+def find_module(model: nn.Module, name: str) -> nn.Module:
     """`model.get_submodule(name)`, with the nearest names in the error."""
-    return entry(named(model), name, "hooks: no module of that name in the model")
+    return find_entry(modules_by_name(model), name, "hooks: no module of that name in the model")
 
 
 @contextmanager
-def captured(model: nn.Module, *layers: str, once: bool = False) -> Iterator[dict[str, Tensor]]:
+def capture_outputs(model: nn.Module, *layers: str, once: bool = False) -> Iterator[dict[str, Tensor]]:
     """Outputs of the named layers, still on the graph, filled in by each forward pass.
 
     The model goes on with a copy: what comes next may work in place, and the output is to stay what it was.
@@ -73,12 +73,12 @@ def captured(model: nn.Module, *layers: str, once: bool = False) -> Iterator[dic
 
         return hook
 
-    with hooked([(submodule(model, name), record(name)) for name in layers]):
+    with forward_hooks([(find_module(model, name), record(name)) for name in layers]):
         yield seen
 
 
 @contextmanager
-def cut(model: nn.Module, layer: str) -> Iterator[list[object]]:
+def cut_graph(model: nn.Module, layer: str) -> Iterator[list[object]]:
     """The graph starts at the output of `layer`: nothing before it is recorded, whatever requires a gradient.
 
     Yields the outputs of `layer`, filled in by each call of it, as leaves that `torch.autograd.grad` can ask for.
@@ -93,12 +93,12 @@ def cut(model: nn.Module, layer: str) -> Iterator[list[object]]:
         torch.set_grad_enabled(True)  # until the block below restores what was
         return leaves[-1].clone()  # a copy: an in-place module further on may not write into a leaf
 
-    with torch.no_grad(), hooked([(submodule(model, layer), start)]):
+    with torch.no_grad(), forward_hooks([(find_module(model, layer), start)]):
         yield leaves
 
 
 @contextmanager
-def answering(pairs: Iterable[tuple[nn.Module, Callable[..., object]]]) -> Iterator[None]:
+def replace_forward(pairs: Iterable[tuple[nn.Module, Callable[..., object]]]) -> Iterator[None]:
     """For the length of the block, these modules run another function than their own `forward`."""
     with ExitStack() as stack:
         for module, forward in pairs:
@@ -110,7 +110,7 @@ def answering(pairs: Iterable[tuple[nn.Module, Callable[..., object]]]) -> Itera
 
 
 @contextmanager
-def captured_attention(model: nn.Module) -> Iterator[list[Attention]]:
+def capture_attention(model: nn.Module) -> Iterator[list[Attention]]:
     """The attention of each forward pass, in the order in which it runs, on the graph, with the layer that ran it.
 
     Within the block attention runs written out instead of fused, so that its weights exist; `attention_proof` says
@@ -127,8 +127,8 @@ def captured_attention(model: nn.Module) -> Iterator[list[Attention]]:
     def leave(name: str, module: nn.Module, args: tuple, out: object) -> None:
         path.pop()
 
-    mode = Attending(where=lambda: path[-1])
-    with around(model, enter, leave), mode:
+    mode = AttentionCapture(where=lambda: path[-1])
+    with watch_calls(model, enter, leave), mode:
         yield mode.found
 
 
@@ -139,9 +139,9 @@ def attention_proof(model: nn.Module, x: Tensor) -> pd.DataFrame:
     and values give to what the model's own call returns, and `logits` that of the logits to those of the model left
     alone, both in parts of the largest value.
     """
-    with captured_attention(model) as found:
+    with capture_attention(model) as found:
         out = logits(model, x)
-    with Comparing() as mode:
+    with AttentionComparison() as mode:
         mode.inputs = len(x)
         logits(model, x)
     rows = [
@@ -155,4 +155,4 @@ def attention_proof(model: nn.Module, x: Tensor) -> pd.DataFrame:
         }
         for one, error in zip(found, mode.errors, strict=True)
     ]
-    return pd.DataFrame(rows).assign(logits=distance(out, logits(model, x)))
+    return pd.DataFrame(rows).assign(logits=relative_distance(out, logits(model, x)))

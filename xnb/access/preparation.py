@@ -12,9 +12,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from xnb.check import require
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+_CONVOLUTION_MODULES = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+# Numbers of the two settings in glibc's malloc.h.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
 
 
 def prepare(model: nn.Module) -> nn.Module:
@@ -34,15 +36,17 @@ def prepare(model: nn.Module) -> nn.Module:
     training = any(module.training for module in model.modules())
     require(not training, "prepare: model must be in evaluation mode", "a module with training == True", "model.eval()")
     fast = copy.deepcopy(model).requires_grad_(False)
-    for before, norm in foldable(fast):
-        fold(fast, before, norm)
+    for before, norm in foldable_pairs(fast):
+        _fold_norm(fast, before, norm)
     return fast.to(memory_format=torch.channels_last)
 
 
-def fold(model: nn.Module, before: str, norm: str) -> None:
+def _fold_norm(model: nn.Module, before: str, norm: str) -> None:
     """Put the batch norm called `norm` into the weights of the module before it."""
-    layer, bn = model.get_submodule(before), model.get_submodule(norm)
+    layer = model.get_submodule(before)
+    bn = model.get_submodule(norm)
     fuse = fuse_linear_bn_weights if isinstance(layer, nn.Linear) else fuse_conv_bn_weights
+    # a batch norm with affine=False has no weight and no bias, which torch's function does not expect
     scale = torch.ones_like(bn.running_var) if bn.weight is None else bn.weight
     shift = torch.zeros_like(bn.running_mean) if bn.bias is None else bn.bias
     layer.weight, layer.bias = fuse(layer.weight, layer.bias, bn.running_mean, bn.running_var, bn.eps, scale, shift)
@@ -50,20 +54,27 @@ def fold(model: nn.Module, before: str, norm: str) -> None:
     model.set_submodule(norm, nn.Identity().eval())
 
 
-def foldable(model: nn.Module) -> list[tuple[str, str]]:
+def foldable_pairs(model: nn.Module) -> list[tuple[str, str]]:
     """Names (convolution or linear, batch norm that takes its output and is alone in it), as torch.fx follows them.
 
     Of a model whose forward method cannot be followed, neighbours in plain `nn.Sequential`s.
     """
-    names = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
+    names_of_module = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
     try:
-        pairs = list(followed(fx.Tracer().trace(model)))
+        pairs = list(_traced_pairs(fx.Tracer().trace(model)))
     except Exception:  # forward methods fail on symbols in every way there is
-        pairs = list(neighbours(model))
-    return [pair for pair in pairs if fits(model, *pair) and all(names[id(model.get_submodule(n))] == 1 for n in pair)]
+        pairs = list(_sequential_pairs(model))
+    foldable = []
+    for pair in pairs:
+        # a module under two names runs twice, with weights that only one of its places wants changed
+        own = all(names_of_module[id(model.get_submodule(name))] == 1 for name in pair)
+        if own and _can_fold(model, *pair):
+            foldable.append(pair)
+    return foldable
 
 
-def followed(graph: fx.Graph) -> Iterator[tuple[str, str]]:
+def _traced_pairs(graph: fx.Graph) -> Iterator[tuple[str, str]]:
+    """Modules that torch.fx saw called once each, the second on the output of the first, which goes nowhere else."""
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
     for node in graph.nodes:
         source = node.args[0] if node.op == "call_module" and node.args else None
@@ -72,16 +83,21 @@ def followed(graph: fx.Graph) -> Iterator[tuple[str, str]]:
             yield source.target, node.target
 
 
-def neighbours(model: nn.Module) -> Iterator[tuple[str, str]]:
+def _sequential_pairs(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Neighbours in every `nn.Sequential` that runs its modules one after another, whatever the class is called."""
     for name, module in model.named_modules():
         if type(module).forward is nn.Sequential.forward:
-            yield from pairwise(f"{name}.{child}".removeprefix(".") for child, _ in module.named_children())
+            names = [f"{name}.{child}".removeprefix(".") for child, _ in module.named_children()]
+            yield from pairwise(names)
 
 
-def fits(model: nn.Module, before: str, norm: str) -> bool:
-    layer, bn = model.get_submodule(before), model.get_submodule(norm)
-    flat = isinstance(layer, nn.Linear) and isinstance(bn, nn.BatchNorm1d)
-    return isinstance(bn, NORMS) and (flat or isinstance(layer, CONVOLUTIONS)) and bn.running_var is not None
+def _can_fold(model: nn.Module, before: str, norm: str) -> bool:
+    """Whether the two are a layer with weights and a batch norm with running statistics."""
+    layer = model.get_submodule(before)
+    bn = model.get_submodule(norm)
+    if not isinstance(bn, _BATCH_NORMS) or bn.running_var is None:
+        return False
+    return isinstance(layer, _CONVOLUTION_MODULES) or (isinstance(layer, nn.Linear) and isinstance(bn, nn.BatchNorm1d))
 
 
 def tune_malloc() -> bool:
@@ -94,4 +110,4 @@ def tune_malloc() -> bool:
         libc = ctypes.CDLL("libc.so.6")
     except OSError:
         return False
-    return bool(libc.mallopt(M_MMAP_THRESHOLD, 1 << 30) and libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1))
+    return bool(libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30) and libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1))

@@ -1,15 +1,21 @@
-"""The one number per input that every method explains, and its slope; the only place that runs the model."""
+"""The one number per input that every method explains, and its gradient; the only place that runs the model.
+
+Rows are inputs of a batch, draws are the changes that a method makes to each of them (masks, noise, steps of a
+path). Both go through the model in chunks, so that the activations of a chunk stay in cache.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from xnb.access.ledger import count, remembered
+from xnb.access.ledger import add_passes
+from xnb.access.memo import answer_once, leave_answer
 from xnb.check import refuse, require
-from xnb.progress import watched
+from xnb.progress import show_progress
 from xnb.types import Batch, Logits, Model, Scores, Target
 
 # Inputs of one chunk together, in bytes. On a processor 16 pictures of 3x32x32 in float32: the activations of a
@@ -19,50 +25,60 @@ CHUNK_BYTES = 16 * 3 * 32 * 32 * 4
 CHUNK_BYTES_ACCELERATOR = 64 * 2**20
 # A network on a table widens it less than one on pictures does, but to as many units whatever the features: four
 # times the bytes, and a row counts as 96 numbers at least. That is 2,048 rows.
-CHUNK_TABLE, ROW = 4, 96
+TABLE_FACTOR = 4
+TABLE_LEAST = 96
 # Large pictures still go four at a time: one by one costs a residual network at 224 pixels a quarter more.
 CHUNK_LEAST = 4
 
 FORWARD_ONLY = "use a method with needs == 'forward', e.g. xnb.attribute(model, x, target, 'occlusion')"
 
-Change = Callable[[slice, slice], Tensor]  # (which changes, which inputs) -> changed inputs (n, b, *shape)
+Change = Callable[[slice, slice], Tensor]  # (draws, rows) -> those inputs changed (n, b, *shape)
 
 
-def chunk_size(x: Batch, chunk: int | None, *, wide: bool = False) -> int:
-    """Inputs that are run together: `chunk`, or as many as stay in cache; `wide` twice that, if no graph is kept."""
+def chunk_size(x: Batch, chunk: int | None, *, large: bool = False) -> int:
+    """Inputs that are run together: `chunk`, or as many as stay in cache; twice as many if `large`.
+
+    Args:
+        large: for passes that keep no graph, or whose work for each chunk is dear.
+    """
     require(chunk is None or chunk >= 1, "chunk: must be at least 1 input, or None for automatic", chunk, "chunk=None")
+    if chunk:
+        return chunk
     limit = CHUNK_BYTES if x.device.type == "cpu" else CHUNK_BYTES_ACCELERATOR
-    table = x.ndim == 2
-    values = max(ROW if table else 1, x.shape[1:].numel())
-    limit *= (CHUNK_TABLE if table else 1) * (2 if wide else 1)
-    return chunk or max(CHUNK_LEAST, limit // (x.element_size() * values))
+    values = max(1, x.shape[1:].numel())
+    if x.ndim == 2:
+        limit *= TABLE_FACTOR
+        values = max(TABLE_LEAST, values)
+    if large:
+        limit *= 2
+    return max(CHUNK_LEAST, limit // (x.element_size() * values))
 
 
-def chunks(x: Batch, chunk: int | None, *, wide: bool = False) -> Iterator[slice]:
+def chunks(x: Batch, chunk: int | None, *, large: bool = False) -> Iterator[slice]:
     """Slices of the batch that are run together."""
-    size = chunk_size(x, chunk, wide=wide)
+    size = chunk_size(x, chunk, large=large)
     yield from (slice(start, start + size) for start in range(0, len(x), size))
 
 
-def blocks(x: Batch, changes: int, chunk: int | None, *, graph: bool = True) -> list[tuple[slice, slice]]:
-    """Pairs (changes, inputs) that are run together, so that `changes` of every input become cache-sized passes."""
-    size = chunk_size(x, chunk, wide=not graph)
-    together = max(1, size // max(1, len(x)))
+def plan_passes(x: Batch, changes: int, chunk: int | None, *, large: bool = False) -> list[tuple[slice, slice]]:
+    """Pairs (draws, rows) that are run together, so that `changes` of every input become cache-sized passes."""
+    size = chunk_size(x, chunk, large=large)
+    draws = max(1, size // max(1, len(x)))
     return [
-        (slice(start, min(start + together, changes)), part)
-        for start in range(0, changes, together)
-        for part in chunks(x, size)
+        (slice(start, min(start + draws, changes)), rows)
+        for start in range(0, changes, draws)
+        for rows in chunks(x, size)
     ]
 
 
-def together(parts: list[Tensor], x: Batch) -> Tensor:
-    """What came of each chunk, as one tensor; of no input, nothing."""
-    if not parts:
+def join_chunks(results: list[Tensor], x: Batch) -> Tensor:
+    """What came of each chunk, as one tensor; of a batch without inputs, an empty one."""
+    if not results:
         return torch.zeros_like(x[:0])
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return results[0] if len(results) == 1 else torch.cat(results)
 
 
-def ready(model: Model, x: Batch, target: Target | None = None) -> None:
+def check_explainable(model: Model, x: Batch, target: Target | None = None) -> None:
     """Refuse what no method can explain: a model in training mode, inference mode, integers, a short target."""
     training = isinstance(model, nn.Module) and any(module.training for module in model.modules())
     require(not training, "score: model must be in evaluation mode", "a module with training == True", "model.eval()")
@@ -77,8 +93,8 @@ def ready(model: Model, x: Batch, target: Target | None = None) -> None:
     require(not short, f"score: target must have one entry per input ({len(x)},)", target)
 
 
-def logits_of(model: Model, x: Batch) -> Logits:
-    """Logits of one chunk, their shape checked."""
+def chunk_logits(model: Model, x: Batch) -> Logits:
+    """Logits of one chunk, their shape checked; counted as forward passes."""
     out = model(x)
     require(
         isinstance(out, Tensor) and out.ndim == 2 and len(out) == len(x),
@@ -86,39 +102,37 @@ def logits_of(model: Model, x: Batch) -> Logits:
         out,
         "xnb.attribute(lambda x: model(x).flatten(1), x, target, ...)",
     )
-    count(forward=len(x))
+    add_passes(forward=len(x))
     return out
 
 
-def pick(out: Logits, target: Target) -> Scores:
+def target_logit(out: Logits, target: Target) -> Scores:
     """Logit of each input's target class."""
-    return out.gather(1, column(out, target)).squeeze(1)
+    return out.gather(1, target_column(out, target)).squeeze(1)
 
 
-def column(out: Logits, target: Target) -> Int[Tensor, "B 1"]:
-    """Where the logit of each input's target class stands in its row."""
+def target_column(out: Logits, target: Target) -> Int[Tensor, "B 1"]:
+    """Column in which the logit of each input's target class stands."""
     B, K = out.shape
-    require(
-        target.shape == (B,) and not target.is_floating_point() and target.dtype != torch.bool,
-        f"score: target must be one class index per input, integer ({B},)",
-        target,
-        "target = model(x).argmax(1)",
-    )
+    hint = "target = model(x).argmax(1)"
+    integer = not target.is_floating_point() and target.dtype != torch.bool
+    rule = f"score: target must be one class index per input, integer ({B},)"
+    require(target.shape == (B,) and integer, rule, target, hint)
     low, high = map(int, target.aminmax()) if B else (0, 0)
     if low < 0 or high >= K:  # on CUDA a bad index would kill the kernel
-        require(False, f"score: target must lie in [0, {K})", target.tolist(), "target = model(x).argmax(1)")
+        refuse(f"score: target must lie in [0, {K})", target.tolist(), hint)
     return target.unsqueeze(1).long()
 
 
 def logits(model: Model, x: Batch, *, chunk: int | None = None) -> Logits:
-    """What the model says of each input, without a graph.
+    """Logits of all inputs, without a graph.
 
     Raises:
         ValueError: `model` is in training mode, or its output is not `(B, K)`.
     """
-    ready(model, x)
+    check_explainable(model, x)
     with torch.no_grad():
-        return torch.cat([logits_of(model, x[part]) for part in chunks(x, chunk, wide=True)])
+        return torch.cat([chunk_logits(model, x[rows]) for rows in chunks(x, chunk, large=True)])
 
 
 def score(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Scores:
@@ -128,14 +142,30 @@ def score(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -
         ValueError: `model` is in training mode, its output is not `(B, K)`, or `target` is not
             one class index in `[0, K)` per input.
     """
-    ready(model, x, target)
+    check_explainable(model, x, target)
 
-    def run() -> Scores:
+    def compute() -> Scores:
+        results = []
         with torch.no_grad():
-            parts = chunks(x, chunk, wide=True)
-            return torch.cat([pick(logits_of(model, x[part]), target[part]) for part in parts])
+            for rows in chunks(x, chunk, large=True):
+                results.append(target_logit(chunk_logits(model, x[rows]), target[rows]))
+        return torch.cat(results)
 
-    return remembered(("score", model, x, target), run)
+    return answer_once(_score_question(model, x, target), compute)
+
+
+def _score_question(model: Model, x: Batch, target: Target) -> tuple:
+    return "score", model, x, target
+
+
+def _gradient_question(model: Model, x: Batch, target: Target) -> tuple:
+    return "gradient", model, x, target
+
+
+def leave_gradient(model: Model, x: Batch, target: Target, gradient: Batch, out: Logits) -> None:
+    """Leave what `input_gradient` and `score` would return, for later calls within `memo.remember_answers`."""
+    leave_answer(_gradient_question(model, x, target), gradient)
+    leave_answer(_score_question(model, x, target), target_logit(out, target))
 
 
 def changed_scores(
@@ -144,78 +174,100 @@ def changed_scores(
     """Score of every input under each of `changes` changes, run in cache-sized passes, without a graph.
 
     Args:
-        change: called with (which changes, which inputs), returns those inputs changed, `(n, b, *shape)`.
+        change: called with slices `draws` and `rows`, returns those inputs changed, `(n, b, *shape)`.
     """
-    ready(model, x, target)
-    out = x.new_empty(changes, len(x))
-    plan = blocks(x, changes, chunk, graph=False)
+    check_explainable(model, x, target)
+    scores = x.new_empty(changes, len(x))
+    plan = plan_passes(x, changes, chunk, large=True)
     with torch.no_grad():
-        for some, part in watched(plan, len(plan), "pass"):
-            inputs = change(some, part)
+        for draws, rows in show_progress(plan, len(plan), "pass"):
+            inputs = change(draws, rows)
             n, b = inputs.shape[:2]
-            out[some, part] = pick(logits_of(model, inputs.flatten(0, 1)), target[part].repeat(n)).view(n, b)
-    return out
+            out = chunk_logits(model, inputs.flatten(0, 1))
+            scores[draws, rows] = target_logit(out, target[rows].repeat(n)).view(n, b)
+    return scores
 
 
-def slope(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Batch:
+def input_gradient(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Batch:
     r"""Gradient of each input's score, :math:`\nabla_x f(x)`; parameters and `.grad` are not touched.
 
     Raises:
         ValueError: as `score`, or the score does not depend on `x` through differentiable operations.
     """
 
-    def run() -> Batch:
-        return together([found for _, found, _ in _passes(model, x, target, chunk)], x)
+    def compute() -> Batch:
+        return join_chunks([result.gradient for _, result in _gradient_passes(model, x, target, chunk)], x)
 
-    return remembered(("slope", model, x, target), run)
+    return answer_once(_gradient_question(model, x, target), compute)
 
 
-def slopes_and_scores(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> tuple[Batch, Scores]:
+def gradient_and_score(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> tuple[Batch, Scores]:
     """Gradient of each input's score, and the score itself from the same passes."""
-    slopes, scores = [], [x.new_empty(0)]
-    for part, found, out in _passes(model, x, target, chunk):
-        slopes.append(found)
-        scores.append(pick(out, target[part]))
-    return together(slopes, x), torch.cat(scores)
+    gradients = []
+    scores = [x.new_empty(0)]
+    for rows, result in _gradient_passes(model, x, target, chunk):
+        gradients.append(result.gradient)
+        scores.append(target_logit(result.logits, target[rows]))
+    return join_chunks(gradients, x), torch.cat(scores)
 
 
-def _passes(model: Model, x: Batch, target: Target, chunk: int | None) -> Iterator[tuple[slice, Batch, Logits]]:
-    ready(model, x, target)
-    parts = list(chunks(x, chunk))
-    for part in watched(parts, len(parts), "pass"):
-        yield part, *slope_of(model, x[part], target[part])[:2]
+class GradientPass(NamedTuple):
+    """What one chunk gave, forward and backward.
+
+    Attributes:
+        gradient: of the score, with respect to the inputs.
+        logits: of the inputs.
+        at_captured: gradients of the score with respect to what was captured on the way, in its order.
+    """
+
+    gradient: Batch
+    logits: Logits
+    at_captured: list[Tensor]
 
 
-def changed_slopes(
+def _gradient_passes(model: Model, x: Batch, target: Target, chunk: int | None) -> Iterator[tuple[slice, GradientPass]]:
+    check_explainable(model, x, target)
+    plan = list(chunks(x, chunk))
+    for rows in show_progress(plan, len(plan), "pass"):
+        yield rows, chunk_gradient(model, x[rows], target[rows])
+
+
+def changed_gradients(
     model: Model, x: Batch, target: Target, change: Change, changes: int, *, chunk: int | None = None
 ) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Slope of the score at each changed input: yields (which changes, which inputs, slopes `(n, b, *shape)`)."""
-    ready(model, x, target)
-    plan = blocks(x, changes, chunk)
-    for some, part in watched(plan, len(plan), "pass"):
-        inputs = change(some, part)
-        found = slope_of(model, inputs.flatten(0, 1), target[part].repeat(len(inputs)))
-        yield some, part, found[0].view(inputs.shape)
+    """Gradient of the score at each changed input: yields (draws, rows, gradients `(n, b, *shape)`)."""
+    check_explainable(model, x, target)
+    plan = plan_passes(x, changes, chunk)
+    for draws, rows in show_progress(plan, len(plan), "pass"):
+        inputs = change(draws, rows)
+        result = chunk_gradient(model, inputs.flatten(0, 1), target[rows].repeat(len(inputs)))
+        yield draws, rows, result.gradient.view(inputs.shape)
 
 
-def slope_of(
-    model: Model, x: Batch, target: Target, seen: Mapping[str, Tensor] = MappingProxyType({})
-) -> tuple[Batch, Logits, list[Tensor]]:
-    """Slope of the score and logits of one chunk; also the slopes at what `hooks.captured` has `seen` on the way."""
+def chunk_gradient(
+    model: Model, x: Batch, target: Target, captured: Mapping[str, Tensor] = MappingProxyType({})
+) -> GradientPass:
+    """Gradient of the score and logits of one chunk.
+
+    Args:
+        captured: filled in while the model runs, as by `hooks.capture_outputs`; the gradients there are returned too.
+    """
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
         # a copy: an in-place first module must not reach the caller's pixels
-        out = logits_of(model, leaf.clone())
-        wanted = torch.zeros_like(out).scatter_(1, column(out, target), 1)  # backward, this is the score of the target
+        out = chunk_logits(model, leaf.clone())
+        # with these weights backward, the sum of the logits is the sum of the scores
+        weights = torch.zeros_like(out).scatter_(1, target_column(out, target), 1)
         require(out.requires_grad, "score: no gradient reaches x", "an output without a graph", FORWARD_ONLY)
-        found = torch.autograd.grad(out, [leaf, *seen.values()], wanted, allow_unused=True)
-    require(found[0] is not None, "score: no gradient reaches x", "an output that does not depend on x", FORWARD_ONLY)
-    count(backward=len(x))
-    return found[0], out.detach(), list(found[1:])
+        wanted = [leaf, *captured.values()]
+        gradient, *at_captured = torch.autograd.grad(out, wanted, weights, allow_unused=True)
+    require(gradient is not None, "score: no gradient reaches x", "an output that does not depend on x", FORWARD_ONLY)
+    add_passes(backward=len(x))
+    return GradientPass(gradient, out.detach(), at_captured)
 
 
-def per_input(values: Tensor, x: Batch) -> Tensor:
-    """`values` with axes of one added, so that they broadcast against `x`."""
+def align_to_inputs(values: Tensor, x: Batch) -> Tensor:
+    """`values` with axes of one added at the end, so that they broadcast against `x`."""
     return values.view(*values.shape, *[1] * (x.ndim - values.ndim))
 
 

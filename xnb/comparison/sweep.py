@@ -9,13 +9,14 @@ from time import perf_counter
 import pandas as pd
 from torch import Tensor
 
-from xnb.access.ledger import counting, remembering
+from xnb.access.ledger import count_passes
+from xnb.access.memo import remember_answers
 from xnb.access.score import logits
-from xnb.check import finite, require
+from xnb.check import is_finite, require
 from xnb.comparison.plan import Knobs, Named, Plan, plan, takes
 from xnb.comparison.store import Store
 from xnb.data import Part
-from xnb.progress import watched
+from xnb.progress import show_progress
 from xnb.types import Attribution, Batch, Model, Target
 
 USUAL = ("gradient", "gradient_times_input", "integrated_gradients", "smoothgrad", "lrp", "occlusion")
@@ -66,7 +67,7 @@ def compare(
     store = Store(None if path is None else Path(path), work.settings())
     todo = [block for block in work.blocks() if not store.has(block[0], work.images[block[1].start])]
     cells = len(todo) * len(work.methods) * (1 + len(work.metrics))
-    for _ in watched(measured(work, todo, store), cells, "cell"):
+    for _ in show_progress(measured(work, todo, store), cells, "cell"):
         pass
     table = store.table
     return table if len(models) > 1 else table.drop(columns="model")
@@ -90,7 +91,7 @@ def block(work: Plan, number: int, rows: slice) -> Iterator[pd.DataFrame | None]
     """
     model, part = work.models[number], work.part[rows]
     target = logits(model, part.x).argmax(1) if work.target is None else work.target[rows]
-    with remembering():
+    with remember_answers():
         for label, method in work.methods.items():
             method = partial(alone, method)
             explained = attempt(partial(method, model, part.x, target))
@@ -124,7 +125,7 @@ class Outcome:
 
 def attempt(call: Callable[[], Tensor]) -> Outcome:
     """The call's outcome, whatever happens: one bad cell must not end a long run."""
-    with counting() as passes:
+    with count_passes() as passes:
         start = perf_counter()
         try:
             value, error = call(), None
@@ -136,9 +137,9 @@ def attempt(call: Callable[[], Tensor]) -> Outcome:
 
 def alone(method: Callable, model: Model, x: Batch, target: Target) -> Attribution:
     """The attribution, with nothing taken from or left for others."""
-    with remembering():
+    with remember_answers():
         a = method(model, x, target).detach()
-    require(finite(a), "compare: attribution must be finite", "NaN or infinity")
+    require(is_finite(a), "compare: attribution must be finite", "NaN or infinity")
     return a
 
 

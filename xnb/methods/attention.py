@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xnb.access.attention_capture import CARRIED, Attending, Attention
-from xnb.access.score import chunks, ready, slope_of, together
+from xnb.access.attention_capture import CARRIED, Attention, AttentionCapture
+from xnb.access.score import check_explainable, chunk_gradient, chunks, join_chunks
 from xnb.check import require
 from xnb.methods.registry import method
 from xnb.methods.tokens import placed, read_from
@@ -39,10 +39,10 @@ def attended(model: Model, x: Batch, target: Target, chunk: int | None, who: str
     A token is read if the score depends on its row of the last attention: the class token alone, or all that are
     averaged. This is found from the slopes, so no convention about the first token is needed.
     """
-    ready(model, x, target)
+    check_explainable(model, x, target)
     for part in chunks(x, chunk):
-        mode = Attending(len(x[part]))
-        _, _, slopes = slope_of(within(mode, model), x[part], target[part], mode.weights)
+        mode = AttentionCapture(len(x[part]))
+        slopes = chunk_gradient(within(mode, model), x[part], target[part], mode.weights).at_captured
         require(bool(mode.found), f"{who}: no attention was seen", "a forward pass without any", SEEN)
         whole = all(len(layer.weights) == len(x[part]) for layer in mode.found)
         require(whole, f"{who}: attention must be over whole inputs", "windows", SEEN)
@@ -55,10 +55,10 @@ def read_out(
 ) -> Attribution:
     """What `how` says of each token, put where the token is in the input."""
     parts = [placed(how(seen), part, who) for part, seen in attended(model, x, target, chunk, who)]
-    return together(parts, x)
+    return join_chunks(parts, x)
 
 
-def within(mode: Attending, model: Model) -> Model:
+def within(mode: AttentionCapture, model: Model) -> Model:
     """The model, and nothing but the model, run in the mode."""
 
     def run(x: Batch) -> Tensor:

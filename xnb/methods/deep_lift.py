@@ -5,8 +5,16 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from xnb.access.function_rules import WITHOUT_RULES, Call, Replaced, Rules, native, replaced, rewired
-from xnb.access.score import chunks, expand_baseline, logits_of, ready, slope_of, together
+from xnb.access.function_rules import (
+    WITHOUT_RULES,
+    Call,
+    ReplacedGradient,
+    Rules,
+    apply_rules,
+    keep_gradient,
+    replace_gradient,
+)
+from xnb.access.score import check_explainable, chunk_gradient, chunk_logits, chunks, expand_baseline, join_chunks
 from xnb.check import require
 from xnb.methods.lrp_rules import ACTIVATIONS, AVERAGES, CONVOLUTIONS, MAXIMA
 from xnb.methods.registry import method
@@ -42,24 +50,24 @@ def deep_lift(
     Raises:
         ValueError: the model contains a function without a rule, or code that cannot be seen.
     """
-    ready(model, x, target)
+    check_explainable(model, x, target)
     start = expand_baseline(baseline, x)
     one = not isinstance(baseline, Tensor) or baseline.ndim < x.ndim or len(baseline) == 1
     common = reference(model, start[:1]) if one and len(x) else None
     parts = []
     for part in chunks(x, chunk):
         seen = iter(common or reference(model, start[part]))
-        surrogate = rewired(model, table(lambda call, seen=seen: rescaled(call, seen)), who="deep_lift")
-        multipliers, _, _ = slope_of(surrogate, x[part], target[part])
+        surrogate = apply_rules(model, table(lambda call, seen=seen: rescaled(call, seen)), who="deep_lift")
+        multipliers = chunk_gradient(surrogate, x[part], target[part]).gradient
         parts.append((x[part] - start[part]) * multipliers)
-    return together(parts, x).detach()
+    return join_chunks(parts, x).detach()
 
 
 def table(rule: Callable[[Call], Tensor]) -> Rules:
     """`rule` for everything that bends, its own gradient for everything that is linear."""
     linear = (*CONVOLUTIONS, "conv_transpose2d", "linear", "batch_norm", *AVERAGES)
     return {
-        **dict.fromkeys(linear, native),
+        **dict.fromkeys(linear, keep_gradient),
         **dict.fromkeys(("add", "sub", "mul", "div", "matmul"), _linear_in_one),
         **dict.fromkeys((*ACTIVATIONS, "clamp", "clamp_min", *MAXIMA), rule),
     }
@@ -69,7 +77,7 @@ def _linear_in_one(call: Call) -> Tensor:
     both = call.traced(call.args[0]) and call.traced(call.args[1])
     product = both and call.name not in {"add", "sub"}
     require(not product, "deep_lift: no rule for a product of two signals", f"{call.name}()", WITHOUT_RULES)
-    return native(call)
+    return keep_gradient(call)
 
 
 def reference(model: Model, start: Batch) -> list[Seen]:
@@ -82,7 +90,7 @@ def reference(model: Model, start: Batch) -> list[Seen]:
         return value
 
     with torch.no_grad():
-        logits_of(rewired(model, table(record), who="deep_lift"), start.clone())
+        chunk_logits(apply_rules(model, table(record), who="deep_lift"), start.clone())
     return seen
 
 
@@ -98,7 +106,7 @@ def rescaled(call: Call, seen: Iterator[Seen]) -> Tensor:
     ratio = (value - value0).div_(change)
     if flat.any():
         ratio = torch.where(flat, slope(call), ratio)
-    return replaced(value, call.args[0], ratio)
+    return replace_gradient(value, call.args[0], ratio)
 
 
 def slope(call: Call) -> Tensor:
@@ -116,10 +124,10 @@ def rescaled_maximum(call: Call, z0: Tensor, value0: Tensor) -> Tensor:
     value, here = where_maximal(call, z.detach())
     _, there = where_maximal(call, z0.expand_as(z))
     top = torch.maximum(value, value0)
-    shared = replaced(z, z, (~flat) / change.masked_fill(flat, 1)).flatten(2)
+    shared = replace_gradient(z, z, (~flat) / change.masked_fill(flat, 1)).flatten(2)
     gained, lost = (shared.gather(2, place.flatten(2)).view_as(value) for place in (here, there))
-    still = call.on(replaced(z, z, flat.to(z)))
-    return Replaced.apply(value, gained, top - value0, lost, value - top, still, None)
+    still = call.on(replace_gradient(z, z, flat.to(z)))
+    return ReplacedGradient.apply(value, gained, top - value0, lost, value - top, still, None)
 
 
 def where_maximal(call: Call, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """Gradient of the score at the input; `integrated_gradients` averages it along a path, `smoothing` around the input."""
 
-from xnb.access.score import slope
+from xnb.access.score import input_gradient
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
 
@@ -22,7 +22,7 @@ def gradient(model: Model, x: Batch, target: Target, *, chunk: int | None = None
     Args:
         chunk: inputs run together; the result does not depend on it.
     """
-    return slope(model, x, target, chunk=chunk).clone()  # within `explain` the original is shared
+    return input_gradient(model, x, target, chunk=chunk).clone()  # within `explain` the original is shared
 
 
 @method(
@@ -41,4 +41,4 @@ def gradient_times_input(model: Model, x: Batch, target: Target, *, chunk: int |
     Args:
         chunk: inputs run together; the result does not depend on it.
     """
-    return x * slope(model, x, target, chunk=chunk)
+    return x * input_gradient(model, x, target, chunk=chunk)

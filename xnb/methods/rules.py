@@ -2,8 +2,16 @@
 
 from torch import Tensor
 
-from xnb.access.function_rules import Call, Rule, Rules, native, only_positive, replaced, rewired
-from xnb.access.score import chunks, per_input, pick, ready, slope_of, together
+from xnb.access.function_rules import (
+    Call,
+    Rule,
+    Rules,
+    apply_rules,
+    keep_gradient,
+    keep_positive_gradient,
+    replace_gradient,
+)
+from xnb.access.score import align_to_inputs, check_explainable, chunk_gradient, chunks, join_chunks, target_logit
 from xnb.check import require
 from xnb.methods.lrp_rules import AFFINE, COMPOSITES, entering
 from xnb.methods.registry import method
@@ -52,15 +60,15 @@ def lrp(
     named = not isinstance(composite, str) or composite in COMPOSITES
     require(named, f"lrp: composite must be a table or one of {sorted(COMPOSITES)}", composite, "composite='epsilon'")
     rules, first = COMPOSITES[composite] if isinstance(composite, str) else composite
-    ready(model, x, target)
+    check_explainable(model, x, target)
     parts = []
-    for part in chunks(x, chunk, wide=True):  # each takes all weights apart anew
+    for part in chunks(x, chunk, large=True):  # each takes all weights apart anew
         table = rules if first is None else entering(rules, first)
-        surrogate = rewired(model, table, who="lrp", pending=frozenset(AFFINE))
-        slope, out, _ = slope_of(surrogate, x[part], target[part])
+        surrogate = apply_rules(model, table, who="lrp", pending=frozenset(AFFINE))
+        slope, out, _ = chunk_gradient(surrogate, x[part], target[part])
         # rules are linear in what arrives: the score comes in last
-        parts.append(slope * per_input(pick(out, target[part]), x))
-    return together(parts, x)
+        parts.append(slope * align_to_inputs(target_logit(out, target[part]), x))
+    return join_chunks(parts, x)
 
 
 @method(family="rules", needs="gradient", cost="F + B", paper="Springenberg et al. 2015, arXiv:1412.6806")
@@ -97,22 +105,22 @@ def deconvnet(model: Model, x: Batch, target: Target, *, chunk: int | None = Non
 def _through_rectifiers(
     model: Model, x: Batch, target: Target, chunk: int | None, who: str, *, gated: bool
 ) -> Attribution:
-    ready(model, x, target)
+    check_explainable(model, x, target)
     met: list[str] = []
 
     def rule(call: Call) -> Tensor:
         if lower_bound(call) != 0:
-            return native(call)
+            return keep_gradient(call)
         met.append(call.name)
         if gated:  # below the ReLU, whose gate lets through or not: what it hands down is new
-            return call.on(only_positive(call.args[0], own=True))
-        return only_positive(replaced(call.value(), call.args[0]))
+            return call.on(keep_positive_gradient(call.args[0], own=True))
+        return keep_positive_gradient(replace_gradient(call.value(), call.args[0]))
 
-    surrogate = rewired(model, dict.fromkeys(RECTIFIERS, rule), who=who, others=native)
-    parts = [slope_of(surrogate, x[part], target[part])[0] for part in chunks(x, chunk)]
+    surrogate = apply_rules(model, dict.fromkeys(RECTIFIERS, rule), who=who, others=keep_gradient)
+    parts = [chunk_gradient(surrogate, x[part], target[part]).gradient for part in chunks(x, chunk)]
     hint = "xnb.attribute(model, x, target, 'gradient')"
     require(not parts or bool(met), f"{who}: the model must have a ReLU", "none in a forward pass", hint)
-    return together(parts, x)
+    return join_chunks(parts, x)
 
 
 def lower_bound(call: Call) -> float | None:

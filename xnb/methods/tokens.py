@@ -5,8 +5,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from xnb.access import hooks
-from xnb.access.attention_capture import Attending
-from xnb.access.score import changed_scores, chunks, ready, score, slope_of, together
+from xnb.access.attention_capture import AttentionCapture
+from xnb.access.score import changed_scores, check_explainable, chunk_gradient, chunks, join_chunks, score
 from xnb.check import require
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
@@ -69,15 +69,16 @@ def legrad(model: Model, x: Batch, target: Target, *, chunk: int | None = None) 
     Raises:
         ValueError: the model does not have the parts `tokens`, `blocks` and `readout`, or no attention was seen.
     """
-    ready(model, x, target)
+    check_explainable(model, x, target)
     parts = []
     for part in chunks(x, chunk):
-        with Attending(len(x[part])) as mode:
-            _, _, slopes = slope_of(layer_by_layer(transformer(model, "legrad")), x[part], target[part], mode.weights)
+        with AttentionCapture(len(x[part])) as mode:
+            surrogate = layer_by_layer(transformer(model, "legrad"))
+            slopes = chunk_gradient(surrogate, x[part], target[part], mode.weights).at_captured
         require(bool(mode.found), "legrad: no attention was seen", type(model).__name__)
         worth = torch.stack([slope.clamp(min=0).mean((1, 2)) for slope in slopes]).mean(0)
         parts.append(placed(worth, x[part], "legrad"))
-    return together(parts, x)
+    return join_chunks(parts, x)
 
 
 def layer_by_layer(model: nn.Module) -> Model:
@@ -107,13 +108,13 @@ def attcat(model: Model, x: Batch, target: Target, *, chunk: int | None = None) 
     Raises:
         ValueError: the model does not have the parts `tokens`, `blocks` and `readout`, or no attention was seen.
     """
-    ready(model, x, target)
+    check_explainable(model, x, target)
     parts = []
     for part in chunks(x, chunk):
         held: dict[str, Tensor] = {}
-        with Attending(len(x[part])) as mode:
+        with AttentionCapture(len(x[part])) as mode:
             kept = keeping(transformer(model, "attcat"), held, mode)
-            _, _, slopes = slope_of(kept, x[part], target[part], held)
+            slopes = chunk_gradient(kept, x[part], target[part], held).at_captured
         layers = [weights.detach().mean(1) for weights in mode.weights.values()]
         read = read_from(slopes[-1])
         terms = [
@@ -121,10 +122,10 @@ def attcat(model: Model, x: Batch, target: Target, *, chunk: int | None = None) 
             for weights, state, slope in zip(layers, held.values(), slopes, strict=False)
         ]
         parts.append(placed(torch.stack(terms).sum(0).detach(), x[part], "attcat"))
-    return together(parts, x)
+    return join_chunks(parts, x)
 
 
-def keeping(model: nn.Module, held: dict[str, Tensor], mode: Attending) -> Model:
+def keeping(model: nn.Module, held: dict[str, Tensor], mode: AttentionCapture) -> Model:
     """The model, which holds the output of each block and, at the end, the last attention's weights."""
 
     def run(x: Batch) -> Tensor:
@@ -166,11 +167,11 @@ def token_cam(
     Raises:
         ValueError: no such layer, its output is not `(B, N, D)`, or it has no slope at the patches.
     """
-    ready(model, x, target)
+    check_explainable(model, x, target)
     parts, layer = [], layer or last_norm(transformer(model, "token_cam"))
     for part in chunks(x, chunk):
-        with hooks.captured(model, layer) as seen:
-            _, _, (slopes,) = slope_of(model, x[part], target[part], seen)
+        with hooks.capture_outputs(model, layer) as seen:
+            (slopes,) = chunk_gradient(model, x[part], target[part], seen).at_captured
         tokens = seen[layer].detach()
         require(tokens.ndim == 3, "token_cam: the layer's output must be tokens (B, N, D)", tokens, "layer=None")
         prefix, _ = layout(tokens.shape[1], x[part], "token_cam")
@@ -179,15 +180,15 @@ def token_cam(
         require(reached, "token_cam: the score must depend on the patches at the layer", layer, "layer=None")
         weights = slopes[:, prefix:].mean(1, keepdim=True)
         parts.append(placed((weights * tokens).sum(2).clamp(min=0), x[part], "token_cam"))
-    return together(parts, x)
+    return join_chunks(parts, x)
 
 
 def last_norm(model: nn.Module) -> str:
     """Name of the first layer norm in the last block: what enters the last attention."""
     last = model.blocks[-1] if len(model.blocks) else model
-    inside = [name for name, module in hooks.named(last).items() if isinstance(module, nn.LayerNorm)]
+    inside = [name for name, module in hooks.modules_by_name(last).items() if isinstance(module, nn.LayerNorm)]
     require(bool(inside), "token_cam: the last block must have a layer norm", type(last).__name__, "layer='blocks.3'")
-    return f"{next(name for name, module in hooks.named(model).items() if module is last)}.{inside[0]}"
+    return f"{next(name for name, module in hooks.modules_by_name(model).items() if module is last)}.{inside[0]}"
 
 
 @method(
@@ -212,10 +213,10 @@ def token_occlusion(
     Raises:
         ValueError: the model does not have the parts `tokens`, `blocks` and `readout`, or `window` does not fit.
     """
-    ready(model, x, target)
+    check_explainable(model, x, target)
     whole = score(model, x, target, chunk=chunk)
-    parts = [_dropped(model, x[part], target[part], whole[part], window) for part in chunks(x, chunk, wide=True)]
-    return together(parts, x)
+    parts = [_dropped(model, x[part], target[part], whole[part], window) for part in chunks(x, chunk, large=True)]
+    return join_chunks(parts, x)
 
 
 def _dropped(model: Model, x: Batch, target: Target, whole: Tensor, window: int) -> Attribution:

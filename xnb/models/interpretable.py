@@ -5,12 +5,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xnb.access.score import slope
+from xnb.access.score import input_gradient
 from xnb.models.layers import Standardise
 from xnb.types import Logits, Target
 
 
-def plain(channels: int = 3, classes: int = 6, *, norm: bool = True, bias: bool = True) -> nn.Sequential:
+def plain_cnn(channels: int = 3, classes: int = 6, *, norm: bool = True, bias: bool = True) -> nn.Sequential:
     """Four convolutions of 3 x 3, the mean over the picture, and a linear head; 10,994 parameters at the defaults.
 
     A cell of the last grid, a quarter of the side, sees 23 x 23 pixels. Grey, 0.5, is where the network starts
@@ -26,12 +26,12 @@ def plain(channels: int = 3, classes: int = 6, *, norm: bool = True, bias: bool 
     layers: list[nn.Module] = [Standardise(0.5, 0.25)]
     for before, after, stride in ((channels, 12, 2), (12, 16, 2), (16, 24, 1), (24, 24, 1)):
         layers.append(nn.Conv2d(before, after, 3, stride, padding=1, bias=bias and not norm))
-        layers += [_norm(after, bias)] if norm else []
+        layers += [_make_norm(after, bias)] if norm else []
         layers.append(nn.ReLU())
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, classes, bias=bias))
 
 
-def _norm(width: int, bias: bool) -> nn.Module:
+def _make_norm(width: int, bias: bool) -> nn.Module:
     if bias:
         return nn.BatchNorm2d(width)
     return Rescale(width)
@@ -131,7 +131,7 @@ class Complement(nn.Module):
 
 
 class BcosNet(nn.Module):
-    """B-cos network in the shape of `plain`: 11,165 parameters at the defaults, no bias, no norm, no activation.
+    """B-cos network in the shape of `plain_cnn`: 11,165 parameters at the defaults, no bias, no norm, no activation.
 
     A picture's logits are `W(x) [x, 1 - x]` with one matrix that the network makes for it, so the network's own
     account is complete: what each pixel adds, summed, is the logit.
@@ -157,7 +157,7 @@ class BcosNet(nn.Module):
         try:
             for layer in layers:
                 layer.linear = True
-            adds = both * slope(self.body, both, target)
+            adds = both * input_gradient(self.body, both, target)
         finally:
             for layer in layers:
                 layer.linear = False
