@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from xnb import attribute
-from xnb.access.ledger import counting
+from xnb.access.ledger import count_passes
 from xnb.access.score import score
-from xnb.methods.adaptive_steps import FIRST
+from xnb.methods.adaptive_steps import FIRST_STEPS
 
 NAME = "integrated_gradients"
 
@@ -56,19 +56,19 @@ def test_a_smooth_network_converges_fast_and_a_relu_network_does_not(x, target):
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.Tanh()])
 def test_refined_to_the_stated_gap(tolerance, activation, x, target):
     model = network(activation)
-    with counting() as passes:
+    with count_passes() as passes:
         found = attribute(model, x, target, NAME, tolerance=tolerance, steps=5000)
     assert (gap(model, x, target, tolerance=tolerance, steps=5000) <= tolerance * (1 + 1e-9)).all()
     exact = attribute(model, x, target, NAME, steps=4000, quadrature="midpoint")
     assert (found - exact).norm() < 20 * tolerance * exact.norm() + 1e-6
-    assert passes.forward == passes.backward >= 5 * (FIRST + 1)
+    assert passes.forward == passes.backward >= 5 * (FIRST_STEPS + 1)
 
 
 def test_where_the_slope_does_not_change_the_first_nodes_are_enough(model, x, target):
     """A network without biases, along a ray that does not start at its kink in zero."""
-    with counting() as passes:
+    with count_passes() as passes:
         found = attribute(model, x, target, NAME, tolerance=1e-6, baseline=x / 2) * 2
-    assert passes.forward == 5 * (FIRST + 1)
+    assert passes.forward == 5 * (FIRST_STEPS + 1)
     torch.testing.assert_close(found, attribute(model, x, target, "gradient_times_input"), rtol=1e-9, atol=1e-12)
 
 
@@ -80,7 +80,7 @@ def test_a_tolerance_alone_is_met(x, target):
 
 def test_steps_are_the_most_that_an_input_takes(x, target):
     model = network(nn.ReLU())
-    with counting() as passes:
+    with count_passes() as passes:
         attribute(model, x, target, NAME, tolerance=1e-12, steps=40)
     assert passes.forward <= 5 * 2 * 40  # the last round may double what it began with
 

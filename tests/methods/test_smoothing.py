@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from xnb import attribute
-from xnb.access.ledger import counting
+from xnb.access.ledger import count_passes
 from xnb.access.score import score
 from xnb.methods.monte_carlo import MOST_ROUNDS
 
@@ -61,7 +61,7 @@ def test_without_noise_smoothgrad_is_the_gradient(bent, x, target):
 
 def test_expected_gradients_tend_to_integrated_gradients(bent, x, target):
     exact = attribute(bent, x, target, "integrated_gradients")
-    with counting() as passes:
+    with count_passes() as passes:
         found = attribute(bent, x, target, "expected_gradients", samples=4096)
     error = (found - exact).flatten(1).square().mean(1).sqrt() / exact.flatten(1).square().mean(1).sqrt()
     stated = passes.notes["standard_error"]
@@ -80,7 +80,7 @@ def test_expected_gradients_add_up_on_average(bent, x, target):
 @pytest.mark.parametrize("name", SAMPLED)
 def test_the_stated_error_is_the_spread_over_seeds(name, bent, x, target):
     maps = torch.stack([attribute(bent, x, target, name, seed=seed) for seed in range(40)])
-    with counting() as passes:
+    with count_passes() as passes:
         attribute(bent, x, target, name)
     spread = maps.var(0).flatten(1).mean(1).sqrt() / maps.mean(0).square().flatten(1).mean(1).sqrt()
     assert (passes.notes["standard_error"] / spread - 1).abs().max() < 0.3
@@ -88,7 +88,7 @@ def test_the_stated_error_is_the_spread_over_seeds(name, bent, x, target):
 
 @pytest.mark.parametrize("name", SAMPLED)
 def test_rounds_until_the_error_is_small_enough(name, bent, x, target):
-    with counting() as passes:
+    with count_passes() as passes:
         together = attribute(bent, x, target, name, standard_error=0.05, samples=16)
     assert (passes.notes["standard_error"] <= 0.05).all()
     assert passes.forward < 5 * 16 * MOST_ROUNDS

@@ -1,88 +1,123 @@
-"""Integrated gradients to a stated completeness gap: trapezoids, halved where the score says they are wrong.
+"""Integrated gradients to a stated completeness gap: trapezoids, halved where the score shows that they are wrong.
 
-The forward pass that every slope needs also gives the score, so each step carries its own check: what the score
-gained over it, against what the slopes at its two ends promise. Without a kink in between, a ReLU network keeps it.
+The forward pass that every gradient needs also gives the score, so each step can be checked by itself: the change of
+the score over the step against the change that the gradients at its two ends predict. The two are equal for a ReLU
+network without a kink in between.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from xnb.access.score import chunks, per_input, slopes_and_scores, together
+from xnb.access.score import align_to_inputs, chunks, gradient_and_score, join_chunks
 from xnb.check import require
 from xnb.types import Attribution, Batch, Model, Points, Target
 
-FIRST = 8  # steps to begin with
+FIRST_STEPS = 8  # steps of every path to begin with
+
+
+class _Steps(NamedTuple):
+    """From each node to the next: length, and what the trapezoid misses of the change of the score.
+
+    Both are 0 where the next node belongs to another input.
+    """
+
+    lengths: Tensor
+    misses: Tensor
 
 
 @dataclass
-class Nodes:
-    """Points on the paths of a batch, those of one input together and in the order of time."""
+class _Nodes:
+    """Points on the paths of a batch: those of one input stand together, in the order of time.
 
-    rows: Int[Tensor, " N"]  # which input
-    times: Float[Tensor, " N"]  # where on its path, 0 at the baseline
+    Attributes:
+        rows: which input of the batch.
+        times: position on its path, 0 at the baseline and 1 at the input.
+        scores: score at the point.
+        gradients: gradient of the score at the point.
+        along_path: derivative of the score by time, the gradient times the whole difference from the baseline.
+    """
+
+    rows: Int[Tensor, " N"]
+    times: Float[Tensor, " N"]
     scores: Float[Tensor, " N"]
-    along: Float[Tensor, " N"]  # slope of the score along the path
-    slopes: Points
+    gradients: Points
+    along_path: Float[Tensor, " N"]
 
-    def joined(self, more: "Nodes") -> "Nodes":
-        both = [torch.cat(pair) for pair in zip(vars(self).values(), vars(more).values(), strict=True)]
-        order = torch.argsort(both[1])
-        order = order[torch.argsort(both[0][order], stable=True)]
-        return Nodes(*(values[order] for values in both))
+    def merge(self, more: "_Nodes") -> "_Nodes":
+        """All nodes of both, ordered by input and, within an input, by time."""
+        rows = torch.cat([self.rows, more.rows])
+        times = torch.cat([self.times, more.times])
+        by_time = torch.argsort(times)
+        order = by_time[torch.argsort(rows[by_time], stable=True)]
+        scores = torch.cat([self.scores, more.scores])
+        gradients = torch.cat([self.gradients, more.gradients])
+        along_path = torch.cat([self.along_path, more.along_path])
+        return _Nodes(rows[order], times[order], scores[order], gradients[order], along_path[order])
 
-    def steps(self) -> tuple[Tensor, Tensor]:
-        """Length of each step and what its trapezoid misses of the score's change; 0 between two inputs."""
-        inside = self.rows[1:] == self.rows[:-1]
-        length = self.times.diff() * inside
-        missed = self.scores.diff() * inside - length * (self.along[1:] + self.along[:-1]) / 2
-        return length, missed
+    def steps(self) -> _Steps:
+        """The steps between neighbouring nodes."""
+        same_input = self.rows[1:] == self.rows[:-1]
+        lengths = self.times.diff() * same_input
+        changes = self.scores.diff() * same_input
+        both_ends = self.along_path[1:] + self.along_path[:-1]
+        misses = changes - lengths * both_ends / 2
+        return _Steps(lengths, misses)
 
-    def of_input(self, per_step: Tensor, inputs: int) -> Tensor:
-        return per_step.new_zeros(inputs).index_add(0, self.rows[:-1], per_step)
+    def sum_steps(self, values: Tensor, inputs: int) -> Tensor:
+        """The sum, for each of the inputs, of one value a step."""
+        return values.new_zeros(inputs).index_add(0, self.rows[:-1], values)
 
 
-def refined(
+def integrate_adaptively(
     model: Model, x: Batch, target: Target, start: Batch, most: int, tolerance: float, chunk: int | None
 ) -> Attribution:
-    """Integrated gradients whose sum misses the change of score by `tolerance` of it, or with `most` nodes."""
+    """Integrated gradients whose sum misses the change of score by `tolerance` of it at most, or with `most` nodes."""
     require(tolerance > 0, "integrated_gradients: tolerance must be positive", tolerance, "tolerance=0.01")
     parts = []
-    for part in chunks(x, chunk):
-        parts.append(_refined_chunk(model, x[part], target[part], start[part], most, tolerance, chunk))
-    return together(parts, x)
+    for rows in chunks(x, chunk):
+        parts.append(_integrate_chunk(model, x[rows], target[rows], start[rows], most, tolerance, chunk))
+    return join_chunks(parts, x)
 
 
-def _refined_chunk(
+def _integrate_chunk(
     model: Model, x: Batch, target: Target, start: Batch, most: int, tolerance: float, chunk: int | None
 ) -> Attribution:
-    way = x - start
+    difference = x - start
 
-    def visit(rows: Tensor, times: Tensor) -> Nodes:
-        points = start[rows] + per_input(times, x) * way[rows]
-        slopes, scores = slopes_and_scores(model, points, target[rows], chunk=chunk)
-        return Nodes(rows, times, scores, (slopes * way[rows]).flatten(1).sum(1), slopes)
+    def visit(rows: Tensor, times: Tensor) -> _Nodes:
+        points = start[rows] + align_to_inputs(times, x) * difference[rows]
+        gradients, scores = gradient_and_score(model, points, target[rows], chunk=chunk)
+        along_path = (gradients * difference[rows]).flatten(1).sum(1)
+        return _Nodes(rows, times, scores, gradients, along_path)
 
     inputs = torch.arange(len(x), device=x.device)
-    nodes = visit(inputs.repeat_interleave(FIRST + 1), torch.linspace(0, 1, FIRST + 1).to(x).repeat(len(x)))
-    while bool((halve := wanting(nodes, len(x), most, tolerance)).any()):
-        middle = (nodes.times[1:] + nodes.times[:-1]) / 2
-        nodes = nodes.joined(visit(nodes.rows[:-1][halve], middle[halve]))
-    length, _ = nodes.steps()
-    weights = (F.pad(length, (1, 0)) + F.pad(length, (0, 1))) / 2
-    return way * torch.zeros_like(x).index_add(0, nodes.rows, per_input(weights, x) * nodes.slopes)
+    times = torch.linspace(0, 1, FIRST_STEPS + 1).to(x)
+    nodes = visit(inputs.repeat_interleave(FIRST_STEPS + 1), times.repeat(len(x)))
+    while (halved := _choose_steps(nodes, len(x), most, tolerance)).any():
+        middles = (nodes.times[1:] + nodes.times[:-1]) / 2
+        nodes = nodes.merge(visit(nodes.rows[:-1][halved], middles[halved]))
+    # Trapezoids: a node has half the weight of the step before it and half that of the step behind it.
+    lengths = nodes.steps().lengths
+    weights = (F.pad(lengths, (1, 0)) + F.pad(lengths, (0, 1))) / 2
+    weighted = align_to_inputs(weights, x) * nodes.gradients
+    return difference * torch.zeros_like(x).index_add(0, nodes.rows, weighted)
 
 
-def wanting(nodes: Nodes, inputs: int, most: int, tolerance: float) -> Tensor:
-    """Which steps to halve: of every input that is not yet good enough, those that miss more than its average."""
-    length, missed = nodes.steps()
-    change = nodes.of_input(nodes.scores.diff() * (length > 0), inputs)
+def _choose_steps(nodes: _Nodes, inputs: int, most: int, tolerance: float) -> Tensor:
+    """Which steps to halve: in each input that is not yet exact enough, those that miss at least its average."""
+    lengths, misses = nodes.steps()
+    change = nodes.sum_steps(nodes.scores.diff() * (lengths > 0), inputs)
     visited = torch.bincount(nodes.rows, minlength=inputs)
-    gap = nodes.of_input(missed, inputs).abs()
-    spread = nodes.of_input(missed.square(), inputs).sqrt()  # a small gap of large misses that cancel is not enough
-    unfinished = (torch.maximum(gap, spread) > tolerance * change.abs()) & (visited < most)
-    average = nodes.of_input(missed.abs(), inputs) / (visited - 1)
-    return unfinished[nodes.rows[:-1]] & (missed.abs() >= average[nodes.rows[:-1]]) & (length > 0)
+    gap = nodes.sum_steps(misses, inputs).abs()
+    # Large misses that cancel leave a small gap, so the root of their sum of squares must be small as well.
+    size_of_misses = nodes.sum_steps(misses.square(), inputs).sqrt()
+    inexact = torch.maximum(gap, size_of_misses) > tolerance * change.abs()
+    unfinished = inexact & (visited < most)
+    average = nodes.sum_steps(misses.abs(), inputs) / (visited - 1)
+    rows = nodes.rows[:-1]
+    return unfinished[rows] & (misses.abs() >= average[rows]) & (lengths > 0)

@@ -1,71 +1,95 @@
-"""Means of random draws, with their standard error, and further rounds of draws until it is small enough."""
+"""Means of random draws with their standard error, from as many rounds of draws as it takes to make that small."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from xnb.access.score import per_input
+from xnb.access.score import align_to_inputs
 from xnb.check import require
 from xnb.types import Batch
 
 MOST_ROUNDS = 64
-Blocks = Iterable[tuple[slice, slice, Tensor]]  # which draws, which of the rows, their values (n, b, *shape)
-Draw = Callable[[Tensor, int, torch.Generator], Blocks]  # rows of the batch, draws, where randomness comes from
+
+Blocks = Iterable[tuple[slice, slice, Tensor]]  # which draws, which of the inputs, their values (n, b, *shape)
+Draw = Callable[[Tensor, int, torch.Generator], Blocks]  # indices of inputs, draws of each, source of randomness
 
 
 @dataclass
 class Moments:
-    """Count, mean and sum of squared deviations of every input's draws, updated block by block (Chan et al. 1983)."""
+    """Count, mean and sum of squared deviations of each input's draws, updated block by block (Chan et al. 1983)."""
 
     count: Tensor  # (B,)
     mean: Batch
     squares: Batch
 
-    def add(self, rows: Tensor, values: Tensor) -> None:
-        n, old = len(values), per_input(self.count[rows], self.mean)
-        block = values.mean(0)
-        apart = block - self.mean[rows]
-        self.squares[rows] += (values - block).square().sum(0) + apart.square() * (old * n / (old + n))
-        self.mean[rows] += apart * (n / (old + n))
-        self.count[rows] += n
+    def add_block(self, indices: Tensor, values: Tensor) -> None:
+        """Count in `values`, `(n, b, *shape)`: n further draws of each of the b inputs that `indices` name."""
+        added = len(values)
+        before = align_to_inputs(self.count[indices], self.mean)
+        block_mean = values.mean(0)
+        difference = block_mean - self.mean[indices]
+        within = (values - block_mean).square().sum(0)
+        between = difference.square() * (before * added / (before + added))
+        self.squares[indices] += within + between
+        self.mean[indices] += difference * (added / (before + added))
+        self.count[indices] += added
 
     @property
     def variance(self) -> Batch:
-        return self.squares / per_input(self.count - 1, self.mean).clamp(min=1)
+        """Unbiased variance of the draws, value by value."""
+        return self.squares / align_to_inputs(self.count - 1, self.mean).clamp(min=1)
 
-    def error(self) -> Tensor:
+    def relative_error(self) -> Tensor:
         """Standard error of the mean, root mean square over an input, relative to that of its map: (B,)."""
-        squared = (self.variance / per_input(self.count, self.mean)).flatten(1).mean(1)
-        return (squared / self.mean.square().flatten(1).mean(1)).sqrt()
+        squared_error = self.variance / align_to_inputs(self.count, self.mean)
+        ratio = squared_error.flatten(1).mean(1) / self.mean.square().flatten(1).mean(1)
+        return ratio.sqrt()
 
 
-def moments(draw: Draw, x: Batch, samples: int, standard_error: float | None, seed: int) -> Moments:
-    """Moments of `samples` draws of every input, or of as many rounds as its relative error asks for.
+def estimate_moments(draw: Draw, x: Batch, samples: int, standard_error: float | None, seed: int) -> Moments:
+    """Moments of `samples` draws of every input, or of as many rounds as its relative error requires.
 
     The draws of a round are the same for every input that takes part, so no input's result depends on its batch.
     """
     require(samples >= 2, "samples: must be at least 2, or there is no spread to tell the error from", samples)
-    exact = torch.promote_types(x.dtype, torch.float32)  # sums of many draws want more than bfloat16
-    found = Moments(*(torch.zeros(shape, dtype=exact, device=x.device) for shape in (len(x), x.shape, x.shape)))
+    exact = torch.promote_types(x.dtype, torch.float32)  # bfloat16 is too coarse for the sum of many draws
+    zeros = partial(torch.zeros, dtype=exact, device=x.device)
+    moments = Moments(zeros(len(x)), zeros(x.shape), zeros(x.shape))
     rng = torch.Generator(x.device).manual_seed(seed)
 
-    def play(rows: Tensor) -> None:
-        for _, part, values in draw(rows, samples, rng):
-            found.add(rows[part], values)
+    def play_round(indices: Tensor) -> None:
+        for _, rows, values in draw(indices, samples, rng):
+            moments.add_block(indices[rows], values)
 
-    in_rounds(play, found.error, torch.arange(len(x), device=x.device), standard_error)
-    return found
+    everyone = torch.arange(len(x), device=x.device)
+    repeat_rounds(play_round, moments.relative_error, everyone, standard_error)
+    return moments
 
 
-def in_rounds(
-    play: Callable[[Tensor], None], error: Callable[[], Tensor], rows: Tensor, standard_error: float | None
+def repeat_rounds(
+    play_round: Callable[[Tensor], None],
+    relative_error: Callable[[], Tensor],
+    indices: Tensor,
+    standard_error: float | None,
 ) -> None:
-    """Play one round for all rows, and more for those whose relative error is larger than asked for; 64 at most."""
-    wanted = standard_error is None or standard_error > 0
-    require(wanted, "standard_error: must be positive, or None for one round", standard_error, "standard_error=0.05")
-    for _ in range(1 if standard_error is None else MOST_ROUNDS):
-        play(rows)
-        if standard_error is None or not len(rows := rows[error()[rows] > standard_error]):
+    """Play one round for all inputs, then further ones, 64 in all, for those whose error is larger than requested.
+
+    Args:
+        play_round: called with the indices of the inputs that take part.
+        relative_error: the error of every input of the batch, after the rounds so far.
+        indices: inputs that take part in the first round.
+        standard_error: the relative error requested; None for one round.
+    """
+    positive = standard_error is None or standard_error > 0
+    require(positive, "standard_error: must be positive, or None for one round", standard_error, "standard_error=0.05")
+    play_round(indices)
+    if standard_error is None:
+        return
+    for _ in range(MOST_ROUNDS - 1):
+        indices = indices[relative_error()[indices] > standard_error]
+        if not len(indices):
             return
+        play_round(indices)

@@ -1,12 +1,13 @@
-"""Methods that ask for the slope many times around the input, or from many baselines, and average."""
+"""Averages of the gradient over random points: around the input, or on paths from many baselines."""
 
 import torch
 from torch import Tensor
 
-from xnb.access.ledger import note, remembered
-from xnb.access.score import changed_slopes, per_input
+from xnb.access.ledger import leave_note
+from xnb.access.memo import answer_once
+from xnb.access.score import align_to_inputs, changed_gradients
 from xnb.check import require
-from xnb.methods.monte_carlo import Blocks, Moments, moments
+from xnb.methods.monte_carlo import Blocks, Moments, estimate_moments
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Points, Target
 
@@ -29,9 +30,9 @@ def smoothgrad(
     seed: int = 0,
     chunk: int | None = None,
 ) -> Attribution:
-    r"""Slope averaged over noise around the input, :math:`a = \mathrm{E}\,\nabla f(x + \varepsilon)`.
+    r"""Gradient averaged over noise around the input, :math:`a = \mathrm{E}\,\nabla f(x + \varepsilon)`.
 
-    Unit: score per input unit. It is the exact slope of a blurred score; it looks better than the plain slope
+    Unit: score per input unit. It is the exact gradient of a blurred score. It looks better than the plain gradient
     because noise blurs, which is no proof that it explains better.
 
     Args:
@@ -41,9 +42,9 @@ def smoothgrad(
         seed: seeds a generator of its own; the global one is left alone.
         chunk: inputs run together; the result does not depend on it.
     """
-    found = _noisy(model, x, target, sigma, samples, standard_error, seed, chunk)
-    note(standard_error=found.error())
-    return found.mean.to(x.dtype)
+    moments = _noisy_gradient_moments(model, x, target, sigma, samples, standard_error, seed, chunk)
+    leave_note(standard_error=moments.relative_error())
+    return moments.mean.to(x.dtype)
 
 
 @method(
@@ -63,10 +64,10 @@ def vargrad(
     seed: int = 0,
     chunk: int | None = None,
 ) -> Attribution:
-    r"""Variance of the slope under noise around the input, :math:`a = \mathrm{Var}\,\nabla f(x + \varepsilon)`.
+    r"""Variance of the gradient under noise around the input, :math:`a = \mathrm{Var}\,\nabla f(x + \varepsilon)`.
 
-    Unit: (score per input unit) squared; never negative. It shows where the slope is unsteady, and that says
-    nothing of the direction: a linear model gets zero everywhere.
+    Unit: (score per input unit) squared; never negative. It shows where the gradient is unsteady, and nothing of
+    its direction: a linear model gets zero everywhere.
 
     Args:
         sigma: deviation of the noise, as a share of each input's own range.
@@ -74,10 +75,10 @@ def vargrad(
         seed: seeds a generator of its own; the global one is left alone.
         chunk: inputs run together; the result does not depend on it.
     """
-    return _noisy(model, x, target, sigma, samples, None, seed, chunk).variance.to(x.dtype)
+    return _noisy_gradient_moments(model, x, target, sigma, samples, None, seed, chunk).variance.to(x.dtype)
 
 
-def _noisy(
+def _noisy_gradient_moments(
     model: Model,
     x: Batch,
     target: Target,
@@ -87,20 +88,20 @@ def _noisy(
     seed: int,
     chunk: int | None,
 ) -> Moments:
-    """Moments of the slope under noise; who asks for the same noise again gets the same answer."""
+    """Moments of the gradient under noise; within `explain`, smoothgrad and vargrad share those of equal noise."""
     flat = x.flatten(1)
-    spread = sigma * per_input(flat.amax(1) - flat.amin(1), x)
+    deviation = sigma * align_to_inputs(flat.amax(1) - flat.amin(1), x)
 
-    def draw(rows: Tensor, samples: int, rng: torch.Generator) -> Blocks:
-        noise = torch.randn(samples, 1, *x.shape[1:], generator=rng, dtype=x.dtype, device=x.device)
+    def draw(indices: Tensor, samples: int, rng: torch.Generator) -> Blocks:
+        noise = torch.randn(samples, 1, *x.shape[1:], generator=rng, dtype=x.dtype, device=x.device)  # for all inputs
 
-        def change(some: slice, part: slice) -> Tensor:
-            return x[rows[part]] + spread[rows[part]] * noise[some]
+        def add_noise(draws: slice, rows: slice) -> Tensor:
+            return x[indices[rows]] + deviation[indices[rows]] * noise[draws]
 
-        return changed_slopes(model, x[rows], target[rows], change, samples, chunk=chunk)
+        return changed_gradients(model, x[indices], target[indices], add_noise, samples, chunk=chunk)
 
     question = ("noise", model, x, target, sigma, samples, standard_error or 0.0, seed)
-    return remembered(question, lambda: moments(draw, x, samples, standard_error, seed))
+    return answer_once(question, lambda: estimate_moments(draw, x, samples, standard_error, seed))
 
 
 @method(
@@ -121,16 +122,16 @@ def expected_gradients(
     seed: int = 0,
     chunk: int | None = None,
 ) -> Attribution:
-    r"""Integrated gradients averaged over many baselines, by sampling baseline and place together. Unit: score.
+    r"""Integrated gradients averaged over many baselines; baseline and position are sampled together. Unit: score.
 
     .. math:: a = \mathrm{E}_{b,\,t}\,(x - b) \odot \nabla f\bigl(b + t(x - b)\bigr)
 
     It adds up to :math:`f(x) - \mathrm{E} f(b)` up to its sampling error. What it explains is the difference from
-    the baselines given: change them, and the answer changes with the question.
+    these baselines: other baselines are another question and get another answer.
 
     Args:
         baseline: inputs to start from, `(N, *shape)`, drawn with equal chance; one number makes one baseline.
-        samples: draws of baseline and place; the same ones serve every input.
+        samples: draws of baseline and position on the path; the same ones serve every input.
         standard_error: draw further rounds of `samples` until the error of the mean, relative to the map, is this.
         seed: seeds a generator of its own; the global one is left alone.
         chunk: inputs run together; the result does not depend on it.
@@ -138,28 +139,31 @@ def expected_gradients(
     Raises:
         ValueError: `baseline` is neither a number nor a stack of inputs.
     """
-    starts = references(baseline, x)
+    baselines = _expand_baselines(baseline, x)
 
-    def draw(rows: Tensor, samples: int, rng: torch.Generator) -> Blocks:
-        start = starts[torch.randint(len(starts), (samples, 1), generator=rng, device=x.device)]
+    def draw(indices: Tensor, samples: int, rng: torch.Generator) -> Blocks:
+        numbers = torch.randint(len(baselines), (samples, 1), generator=rng, device=x.device)
         times = torch.rand(samples, *[1] * x.ndim, generator=rng, dtype=x.dtype, device=x.device)
+        start = baselines[numbers]  # one for all inputs: a result must not depend on the batch that it comes in
 
-        def change(some: slice, part: slice) -> Tensor:
-            return start[some] + times[some] * (x[rows[part]] - start[some])
+        def move_along_path(draws: slice, rows: slice) -> Tensor:
+            return start[draws] + times[draws] * (x[indices[rows]] - start[draws])
 
-        for some, part, slopes in changed_slopes(model, x[rows], target[rows], change, samples, chunk=chunk):
-            yield some, part, (x[rows[part]] - start[some]) * slopes
+        blocks = changed_gradients(model, x[indices], target[indices], move_along_path, samples, chunk=chunk)
+        for draws, rows, gradients in blocks:
+            yield draws, rows, (x[indices[rows]] - start[draws]) * gradients
 
-    found = moments(draw, x, samples, standard_error, seed)
-    note(standard_error=found.error())
-    return found.mean.to(x.dtype)
+    moments = estimate_moments(draw, x, samples, standard_error, seed)
+    leave_note(standard_error=moments.relative_error())
+    return moments.mean.to(x.dtype)
 
 
-def references(baseline: Tensor | float, x: Batch) -> Points:
+def _expand_baselines(baseline: Tensor | float, x: Batch) -> Points:
     """Baselines to draw from, `(N, *shape)`."""
     if not isinstance(baseline, Tensor):
         return torch.full_like(x[:1], baseline)
-    fits = baseline.shape[1:] == x.shape[1:] and len(baseline) > 0 and baseline.dtype == x.dtype
+    same_kind = baseline.shape[1:] == x.shape[1:] and baseline.dtype == x.dtype
+    fits = same_kind and len(baseline) > 0
     shape = ", ".join(map(str, x.shape[1:]))
     require(fits, f"baseline: must be a number or inputs (N, {shape}) of x's dtype", baseline, "baseline=0.0")
     return baseline
