@@ -7,14 +7,15 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 help:
-	@echo "make figures    run the notebooks: figures into figures/, executed copies into build/"
+	@echo "make figures    run the notebooks, one on each core: figures into build/figures/, compared with the stored ones"
 	@echo "                  NOTEBOOK=02      only that one"
-	@echo "                  PROFILE=paper    the long runs;  DATASET=cifar10  other data"
+	@echo "                  PROFILE=paper    the long runs, into build/figures/paper/;  DATASET=cifar10  other data"
 	@echo "                  FORCE=1          also what is up to date"
 	@echo "make lab        JupyterLab with the notebooks;  LAB_ARGS=\"--no-browser --port=9000\""
 	@echo "make app        the explorer as a web page, for pictures of your own;  APP_ARGS=\"--no-browser --port=9000\""
 	@echo "make test       lint, tests, and every notebook compared with its stored outputs"
-	@echo "make refresh    run the notebooks and store their outputs and figures;  NOTEBOOK=02"
+	@echo "make refresh    run the notebooks and store their outputs and figures, in notebooks/ and figures/;  NOTEBOOK=02"
+	@echo "                  PROFILE=paper    store figures of such a run in figures/paper/;  DATASET=cifar10"
 	@echo "make bench      time every kernel beside other libraries;  BENCH_ARGS=\"--quick --only lrp\""
 	@echo "make lint       ruff and codespell alone;  make format  lets ruff repair"
 	@echo "make clean      remove build/ and caches; .venv/ and data/cache/ stay"
@@ -31,12 +32,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  --editable '.[notebooks,peers,test]'
 	@touch $@
 
+SELECTION = $(if $(NOTEBOOK),--notebook '$(NOTEBOOK)') $(if $(PROFILE),--profile '$(PROFILE)') \
+  $(if $(DATASET),--dataset '$(DATASET)')
+
 figures: $(INSTALLED)
-	@$(BIN)/python -m collection.runner figures $(if $(NOTEBOOK),--notebook '$(NOTEBOOK)') \
-	  $(if $(PROFILE),--profile '$(PROFILE)') $(if $(DATASET),--dataset '$(DATASET)') $(if $(FORCE),--force)
+	@$(BIN)/python -m collection.runner figures $(SELECTION) $(if $(FORCE),--force)
 
 refresh: $(INSTALLED)
-	@$(BIN)/python -m collection.runner refresh $(if $(NOTEBOOK),--notebook '$(NOTEBOOK)')
+	@$(BIN)/python -m collection.runner refresh $(SELECTION)
 
 lab: $(INSTALLED)
 	@$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)

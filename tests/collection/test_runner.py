@@ -1,68 +1,12 @@
-"""The notebooks here are real and run in real kernels; they write their figures by hand, as torch takes seconds."""
+"""Tests: collection.runner, collection.table."""
 
+import os
 import signal
 import subprocess
-import sys
 import time
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
-
-from collection import runner
-
-SETUP = """
-import os, pathlib, time
-with open("../log.txt", "a") as log: _ = log.write(pathlib.Path.cwd().name + NUMBER)
-def savefig(id, text="numbers", folder=""):
-    for kind in ("json", "png", "pdf"):
-        path = pathlib.Path(os.environ["XNB_FIGURES"], folder, f"{id}.{kind}")
-        path.parent.mkdir(exist_ok=True)
-        _ = path.write_text(text)
-"""
-
-
-class Project:
-    """A collection of its own below a temporary folder."""
-
-    def __init__(self, root):
-        self.root = root
-        for name in ("notebooks", "figures", "xnb", "data/cache"):
-            (root / name).mkdir(parents=True)
-        self.tree = runner.Tree(root, root / "figures")
-
-    def notebook(self, name, **cells):
-        setup = SETUP.replace("NUMBER", repr(name[:2]))
-        parameters = new_code_cell('PROFILE = "quick"', id="parameters", metadata={"tags": ["parameters"]})
-        others = [new_code_cell(source, id=id.replace("_", "-")) for id, source in cells.items()]
-        book = new_notebook(cells=[parameters, new_code_cell(setup, id="setup"), *others])
-        nbformat.write(book, self.root / "notebooks" / f"{name}.ipynb")
-
-    def run(self, *arguments):
-        return runner.main(arguments, self.tree)
-
-    def start(self):
-        """The same in a process of its own."""
-        code = f"import sys; from collection import runner; from pathlib import Path; root = Path({str(self.root)!r});"
-        code += "sys.exit(runner.main(['figures'], runner.Tree(root, root / 'figures')))"
-        return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-
-    def ran(self):
-        """Numbers of the notebooks that ran since the last call."""
-        log = self.root / "log.txt"
-        text = log.read_text() if log.exists() else ""
-        log.unlink(missing_ok=True)
-        return text.replace("notebooks", " ").split()
-
-    def files(self, folder="figures"):
-        place = self.root / folder
-        return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return Project(tmp_path)
 
 
 def test_a_failure_keeps_what_was_there_and_the_others_go_on(project, capfd):
@@ -70,26 +14,31 @@ def test_a_failure_keeps_what_was_there_and_the_others_go_on(project, capfd):
     project.notebook("01_bad", fig_01_1="savefig('fig-01-1', 'new')", check_1="assert 1 + 1 == 3, 'wrong'")
     project.notebook("02_forgetful", fig_02_1="savefig('fig-02-2')")
     project.notebook("03_bare")
-    (project.root / "figures" / "fig-01-1.png").write_text("earlier")
+    (project.root / "build/figures").mkdir(parents=True)
+    (project.root / "build/figures/fig-01-1.png").write_text("earlier")
     assert project.run("figures") == 1
     out, err = capfd.readouterr()
     assert out.splitlines() == [
-        "figure    notebook      file                  state",
-        "fig-00-1  00_good       figures/fig-00-1.png  ok",
-        "fig-01-1  01_bad        -                     failed",
-        "fig-02-1  02_forgetful  -                     missing",
-        "fig-02-2  02_forgetful  figures/fig-02-2.png  ok",
-        "-         03_bare       -                     ok",
+        "figure    notebook      file                        state",
+        "fig-00-1  00_good       build/figures/fig-00-1.png  new",
+        "fig-01-1  01_bad        -                           failed",
+        "fig-02-1  02_forgetful  -                           missing",
+        "fig-02-2  02_forgetful  build/figures/fig-02-2.png  new",
+        "-         03_bare       -                           ok",
         "",
+        "figures beside the stored ones: 2 new, 1 failed, 1 missing",
         "executed notebooks: build/quick/",
     ]
     assert "Failed: 01_bad, cell check-1" in err
     assert "wrong" in err
     assert "01_bad.failed.ipynb" in err
     assert "00_good fig-00-1" in err  # the progress bar names notebook and cell
+    assert "1 figures in build/figures/; " in err
+    assert "notebooks to go, about " in err
     assert "12/12 cells" in err
     assert project.files()["fig-01-1.png"] == b"earlier"
     assert "fig-01-1.json" not in project.files()
+    assert project.files("figures") == {}
     built = {path.name for path in (project.root / "build" / "quick").glob("*.ipynb")}
     assert built == {"00_good.ipynb", "01_bad.failed.ipynb", "02_forgetful.ipynb", "03_bare.ipynb"}
     failed = nbformat.read(project.root / "build/quick/01_bad.failed.ipynb", as_version=4)
@@ -102,37 +51,72 @@ def test_does_only_what_is_missing(project, capsys):
     assert project.run("figures") == 0
     assert project.ran() == ["00", "01"]
     before = project.files(".")
+    capsys.readouterr()
 
     assert project.run("figures") == 0
     assert project.ran() == []
     assert project.files(".") == before
-    assert capsys.readouterr().out.count("up to date") == 2
+    assert "up to date, not run again: 00_one, 01_two\n" in capsys.readouterr().out
 
     project.notebook("01_two", fig_01_1="savefig('fig-01-1', 'other numbers')")
     assert project.run("figures") == 0
     assert project.ran() == ["01"]
-    assert project.files()["fig-01-1.json"] == b"other numbers"
+    assert project.figure("fig-01-1.json")["text"] == "other numbers"
 
-    (project.root / "figures" / "fig-00-1.json").write_text("edited by hand")
+    (project.root / "build/figures/fig-00-1.json").write_text("edited by hand")
     assert project.run("figures") == 0
     assert project.ran() == ["00"]
-    assert project.files()["fig-00-1.json"] == b"numbers"
+    assert project.figure("fig-00-1.json")["text"] == "numbers"
 
     assert project.run("figures", "--notebook", "1", "--force") == 0
     assert project.ran() == ["01"]
 
 
-def test_the_package_and_the_data_count_but_the_cache_does_not(project):
-    project.notebook("00_one")
-    keys = [runner.plan(project.tree)[0].key]
-    for name in ("data/cache/big.tar", "xnb/model.py", "data/weights.safetensors"):
-        (project.root / name).write_text("anything")
-        keys.append(runner.plan(project.tree)[0].key)
-    assert keys[0] == keys[1]
-    assert len(set(keys)) == 3
+def git(folder, *arguments):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    done = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout
 
 
-def wait_until(condition, seconds=60):
+def test_a_run_leaves_the_clone_as_it_was_and_says_what_differs(project, capsys):
+    cells = {f"fig_00_{n}": f"savefig('fig-00-{n}')" for n in (1, 2, 3, 4)}
+    project.notebook("00_one", **cells)
+    assert project.run("refresh") == 0
+    assert "stored in figures/: 12 files" in capsys.readouterr().out
+    stored = project.root / "figures"
+    text = (stored / "fig-00-1.json").read_text()
+    (stored / "fig-00-1.json").write_text(text.replace("0.5", "0.503"))  # within the tolerance
+    (stored / "fig-00-2.json").write_text(text.replace("fig-00-1", "fig-00-2").replace("0.5", "0.6"))
+    (stored / "fig-00-3.json").write_text(text.replace("fig-00-1", "fig-00-3").replace("numbers", "words"))
+    for path in stored.glob("fig-00-4.*"):
+        path.unlink()
+    (project.root / ".gitignore").write_text("build/\nlog.txt\n")
+    git(project.root, "init", "-q")
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "all")
+    assert project.run("figures", "--force") == 0  # told, and no failure
+    assert git(project.root, "status", "--porcelain") == ""
+    changed = 'shape, text or whole numbers differ: "words" became "numbers"'
+    out = capsys.readouterr().out
+    assert [line.split("png  ")[1] for line in out.splitlines()[1:5]] == [
+        "same",
+        "differs: loss: 1 of 1 numbers differ, by up to 0.1 (0.006 allowed)",
+        f"differs: text: {changed}",
+        "new",
+    ]
+    assert "figures beside the stored ones: 1 same, 2 differs, 1 new\n" in out
+    assert "`make refresh` would store these" in out
+
+
+def test_notebooks_run_side_by_side(project, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+    meet = "open(f'../here-{NAME}', 'w').close()\nwhile not os.path.exists('../here-{OTHER}'): time.sleep(0.05)"
+    for name, other in (("00", "01"), ("01", "00")):
+        project.notebook(f"{name}_any", meet=meet.replace("{NAME}", name).replace("{OTHER}", other))
+    assert project.run("figures") == 0
+
+
+def wait_until(condition, seconds=600):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -145,9 +129,9 @@ def test_interrupted_and_run_again(number, project):
     project.notebook("00_done", fig_00_1="savefig('fig-00-1')")
     project.notebook("01_cut", fig_01_1="savefig('fig-01-1')", slow=once)
     process = project.start()
-    wait_until((project.root / "once").exists)
+    wait_until(lambda: (project.root / "once").exists() and (project.root / "build/quick/00_done.stamp.json").exists())
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=600)
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert err.endswith("\nStopped. What is finished is kept: `make figures` goes on from there.\n")
@@ -172,7 +156,7 @@ def test_refresh_stores_the_same_bytes_every_time(project):
     stored = nbformat.reads(first["00_one.ipynb"], as_version=4)
     assert [cell.execution_count for cell in stored.cells] == [1, 2, 3, 4]
     assert stored.metadata.language_info == {"name": "python"}
-    assert len(project.files()) == 3
+    assert len(project.files("figures")) == 3
     project.ran()
     assert project.run("figures", "--notebook", "00") == 0
     assert project.ran() == []  # stored outputs are no reason to run again
@@ -182,20 +166,33 @@ def test_parameters_reach_the_notebook(project):
     project.notebook("00_one", fig_00_1="savefig('fig-00-1', PROFILE, 'paper' if PROFILE == 'paper' else '')")
     before = project.files("notebooks")
     assert project.run("figures", "--profile", "paper", "--dataset", "cifar10") == 0
-    assert project.files()["paper/fig-00-1.json"] == b"paper"
+    assert project.figure("paper/fig-00-1.json")["text"] == "paper"
     executed = nbformat.read(project.root / "build/paper-cifar10/00_one.ipynb", as_version=4)
     assert executed.cells[1].source == "PROFILE = 'paper'"  # it has no DATASET
+    assert project.files("notebooks") == before
+    assert project.files("figures") == {}
+
+
+def test_refresh_stores_figures_of_a_paper_run_that_is_there_and_nothing_else(project):
+    project.notebook("00_one", fig_00_1="savefig('fig-00-1', PROFILE, 'paper')", fig_00_2="savefig('fig-00-2')")
+    before = project.files("notebooks")
+    assert project.run("figures", "--profile", "paper") == 0
+    assert project.ran() == ["00"]
+    assert project.run("refresh", "--profile", "paper") == 0
+    assert project.ran() == []
+    assert sorted(project.files("figures")) == [f"paper/fig-00-1.{kind}" for kind in ("json", "pdf", "png")]
     assert project.files("notebooks") == before
 
 
 @pytest.mark.parametrize("profile", [[], ["--profile", "paper"]])
-def test_figures_of_another_dataset_do_not_replace_the_notebook_s_own(profile, project):
+def test_figures_of_another_dataset_do_not_replace_the_notebook_s_own(profile, project, capsys):
     project.notebook("00_one", fig_00_1="savefig('fig-00-1')")
     assert project.run("figures", "--dataset", "/my/pictures", *profile) == 0
     assert project.files() == {}
     [build] = (project.root / "build").iterdir()
     assert build.name in ("quick-_my_pictures", "paper-_my_pictures")
     assert "fig-00-1.png" in project.files(build / "figures")
+    assert "fig-00-1.png  other data\n" in capsys.readouterr().out
 
 
 def test_refusals(project, capsys):
@@ -206,6 +203,10 @@ def test_refusals(project, capsys):
     assert project.run("figures", "--notebook", "02").endswith("try: one of 00")
     (project.root / "notebooks" / "01_torn.ipynb").write_text("<<<<<<< HEAD")
     assert project.run("refresh").startswith("runner: the file must be a notebook\n  got: '01_torn.ipynb'")
+    assert project.run("refresh", "--dataset", "cifar10") == (
+        "refresh: stored outputs and figures show the notebooks' own data, but for the paper profile\n"
+        "  got: 'cifar10'\n  try: PROFILE=paper"
+    )
     with pytest.raises(SystemExit):
         project.run("figures", "--profile", "fast")
     assert "invalid choice: 'fast'" in capsys.readouterr().err

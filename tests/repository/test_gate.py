@@ -10,7 +10,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from collection import runner
+from collection.jobs import Tree, plan_jobs
+from collection.runner import refresh
 
 ROOT = Path(__file__).parents[2]
 FRAME = ["pyproject.toml", "conftest.py", "tests/nbval_sanitize.cfg", "tests/repository/test_notebooks.py"]
@@ -45,7 +46,7 @@ class Project:
             shutil.copy(ROOT / name, root / name)
         (root / "notebooks").mkdir()
         self.notebook("00_good")
-        assert runner.refresh(runner.plan(runner.Tree(root, root / "figures"))) == 0
+        assert refresh(plan_jobs(Tree(root))) == 0
         self.good = (root / "notebooks/00_good.ipynb").read_text()
 
     def notebook(self, name):

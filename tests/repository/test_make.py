@@ -70,6 +70,7 @@ def test_an_installation_that_broke_off_is_done_again(make, tmp_path):
         ),
         (["app", "APP_ARGS=--port=9000"], f"voila app/explorer.ipynb --Voila.tornado_settings={LARGE} --port=9000"),
         (["refresh", "NOTEBOOK=00"], "collection.runner refresh --notebook 00"),
+        (["refresh", "PROFILE=paper"], "collection.runner refresh --profile paper"),
         (["lab", "LAB_ARGS=--port=9000"], "jupyterlab --LabApp.default_url=/lab/tree/notebooks --port=9000"),
     ],
 )
