@@ -1,7 +1,8 @@
-"""Small networks with attention that tests take apart: inputs (B, 2, 6, 6), three classes."""
+"""Small networks that tests take apart, and modules that models in use have: inputs (B, 2, 6, 6), three classes."""
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from xnb.methods import METHODS
 from xnb.models.attention_pooling import AttentionPool, MeanPool
@@ -50,3 +51,37 @@ def with_attention(name):
     if name not in METHODS.cards or METHODS.cards[name].family != "attention":
         return None
     return pooling() if name == "leave_one_out" else patches()
+
+
+class CastLinear(nn.Module):
+    """A linear layer in mixed precision: where nothing is to be cast, `.to` returns the parameter itself."""
+
+    def __init__(self, linear):
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, x):
+        bias = self.linear.bias
+        return F.linear(x, self.linear.weight.to(dtype=x.dtype), None if bias is None else bias.to(dtype=x.dtype))
+
+
+class ScratchLinear(nn.Module):
+    """A linear layer and ReLU that write their output into memory of the model, one tensor a length of the batch."""
+
+    def __init__(self, linear):
+        super().__init__()
+        self.linear = linear
+        self.scratch = {}
+
+    def forward(self, x):
+        if len(x) not in self.scratch:
+            self.scratch[len(x)] = torch.zeros(len(x), 3, dtype=self.linear.weight.dtype)
+        scratch = self.scratch[len(x)]
+        scratch.zero_()
+        return scratch.add_(self.linear(x).relu())
+
+
+def tensors_of(model):
+    """Parameters, buffers and scratch memory."""
+    scratch = [tensor for module in model.modules() for tensor in getattr(module, "scratch", {}).values()]
+    return [*model.parameters(), *model.buffers(), *scratch]

@@ -5,6 +5,7 @@ import inspect
 
 import pytest
 import torch
+from networks import CastLinear, ScratchLinear, tensors_of
 from torch import nn
 
 from xnb import METHODS, attribute, catalog
@@ -86,6 +87,7 @@ def state(model, x):
         [m.training for m in model.modules()],
         [(p.grad, p.requires_grad) for p in model.parameters()],
         (x.requires_grad, x.grad),
+        [dict(vars(tensor)) for tensor in (*tensors_of(model), x)],  # nothing may be written on a tensor
     )
 
 
@@ -110,6 +112,35 @@ def test_leaves_no_trace(name, spoil, model, x, target):
     assert torch.equal(torch.get_rng_state(), rng)
     assert torch.equal(x, pixels)
     assert all(torch.equal(a, b) for a, b in zip(weights.values(), model.state_dict().values(), strict=True))
+
+
+def outcome(model, x, target, name):
+    """The attribution, or the refusal: a model that a method cannot explain it must refuse every time."""
+    try:
+        return attribute(model, x, target, name)
+    except ValueError as error:
+        return str(error)
+
+
+@every
+@pytest.mark.parametrize("head", [CastLinear, ScratchLinear])
+def test_the_second_call_is_the_first(name, head, model, x, target):
+    """Also of models whose own tensors, weights and memory, go through the functions that a method watches."""
+    model[-1] = head(model[-1]).eval()
+    with torch.no_grad():
+        model(x)  # makes its memory, which would be one more function to name in a refusal
+    first = outcome(model, x, target, name)
+    assert not any(map(vars, tensors_of(model)))
+    second = outcome(model, x, target, name)
+    assert first == second if isinstance(first, str) else torch.equal(first, second)
+
+
+@pytest.mark.parametrize("name", ["guided_backprop", "deconvnet"])
+def test_explains_a_model_that_writes_into_memory_of_its_own(name, model, x, target):
+    expected = attribute(nn.Sequential(*model, nn.ReLU()).eval(), x, target, name)
+    model[-1] = ScratchLinear(model[-1]).eval()
+    for _ in range(2):
+        torch.testing.assert_close(attribute(model, x, target, name), expected)
 
 
 @every

@@ -1,8 +1,18 @@
 import pytest
 import torch
+from networks import ScratchLinear
 from torch import nn
 
-from xnb.access.score import CHUNK_BYTES, CHUNK_LEAST, chunks, expand_baseline, logits, score, input_gradient
+from xnb.access.score import (
+    CHUNK_BYTES,
+    CHUNK_LEAST,
+    chunks,
+    expand_baseline,
+    gradient_and_score,
+    input_gradient,
+    logits,
+    score,
+)
 
 
 def test_score_is_the_target_logit(model, x, target):
@@ -78,3 +88,13 @@ def test_refuses_a_baseline_that_does_not_fit(x):
     assert torch.equal(expand_baseline(0.5, x), torch.full_like(x, 0.5))
     with pytest.raises(ValueError, match="must broadcast to x"):
         expand_baseline(torch.zeros(7).to(x), x)
+
+
+def test_a_model_may_return_memory_of_its_own(x, target):
+    """Every batch of as many inputs overwrites the logits of the one before."""
+    linear = nn.Linear(72, 3).double()
+    model = nn.Sequential(nn.Flatten(), ScratchLinear(linear)).eval()
+    expected = linear(x[:4].flatten(1)).relu().detach()
+    torch.testing.assert_close(logits(model, x[:4], chunk=2), expected)
+    _, scores = gradient_and_score(model, x[:4], target[:4], chunk=2)
+    torch.testing.assert_close(scores, expected.gather(1, target[:4, None]).squeeze(1))

@@ -264,7 +264,7 @@ def _record_outputs(model: nn.Module, x: Batch, layer: str) -> tuple[dict[str, T
         if name:
             pairs.append((module, partial(run_and_record, name, module.forward)))
     with torch.no_grad(), replace_forward(pairs):
-        logits = chunk_logits(model, x.clone())
+        logits = chunk_logits(model, x.clone()).clone()  # the model may return memory that its next call overwrites
     _check_called_once(layer, calls[layer])
     require(layer in record, f"layer: {layer!r} must return a tensor with one row an input", layer, "layer=None")
     return {name: output for name, output in record.items() if calls[name] <= 1}, logits

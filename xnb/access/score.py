@@ -131,8 +131,12 @@ def logits(model: Model, x: Batch, *, chunk: int | None = None) -> Logits:
         ValueError: `model` is in training mode, or its output is not `(B, K)`.
     """
     check_explainable(model, x)
+    results = []
     with torch.no_grad():
-        return torch.cat([chunk_logits(model, x[rows]) for rows in chunks(x, chunk, large=True)])
+        for rows in chunks(x, chunk, large=True):
+            # a copy: a model may return memory of its own, which the next chunk overwrites
+            results.append(chunk_logits(model, x[rows]).clone())
+    return torch.cat(results)
 
 
 def score(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Scores:
@@ -263,7 +267,7 @@ def chunk_gradient(
         gradient, *at_captured = torch.autograd.grad(out, wanted, weights, allow_unused=True)
     require(gradient is not None, "score: no gradient reaches x", "an output that does not depend on x", FORWARD_ONLY)
     add_passes(backward=len(x))
-    return GradientPass(gradient, out.detach(), at_captured)
+    return GradientPass(gradient, out.detach().clone(), at_captured)  # copied as in `logits`
 
 
 def align_to_inputs(values: Tensor, x: Batch) -> Tensor:
