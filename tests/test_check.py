@@ -1,8 +1,10 @@
+"""Refusals name the rule, what came and a way out, and say it shortly."""
+
 import pytest
 import torch
 
 import xnb
-from xnb.check import describe, finite, require
+from xnb.check import abbreviate_value, is_finite, require
 
 
 def test_three_lines():
@@ -17,8 +19,8 @@ def test_no_way_out_no_line():
 
 
 def test_describe():
-    assert describe(torch.zeros(2, 3)) == "float32[2,3]"
-    assert describe("a" * 200) == "'" + "a" * 116 + "..."
+    assert abbreviate_value(torch.zeros(2, 3)) == "float32[2,3]"
+    assert abbreviate_value("a" * 200) == "'" + "a" * 116 + "..."
 
 
 @pytest.mark.parametrize(
@@ -51,4 +53,4 @@ def test_refusals(call, says, model, x, target):
     ],
 )
 def test_finite(values, expected):
-    assert finite(torch.tensor(values)) is expected
+    assert is_finite(torch.tensor(values)) is expected

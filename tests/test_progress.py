@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytest
 
 from xnb import progress
-from xnb.progress import watched
+from xnb.progress import show_progress
 
 
 class Bar:
@@ -28,31 +28,31 @@ class Bar:
 def bars(monkeypatch):
     monkeypatch.setattr(progress, "tqdm", Bar)
     monkeypatch.setattr(Bar, "made", [])
-    monkeypatch.setattr(progress, "PATIENCE", -1.0)
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", -1.0)
     return Bar
 
 
 def test_counts_to_the_end(bars):
-    assert list(watched("abc", 3, "letter")) == ["a", "b", "c"]
+    assert list(show_progress("abc", 3, "letter")) == ["a", "b", "c"]
     (bar,) = bars.made
     assert (bar.total, bar.count, bar.closed) == (3, 3, True)
 
 
 def test_none_is_made_for_what_is_quick(bars, monkeypatch):
-    monkeypatch.setattr(progress, "PATIENCE", 60.0)
-    assert list(watched("abc", 3, "letter")) == ["a", "b", "c"]
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 60.0)
+    assert list(show_progress("abc", 3, "letter")) == ["a", "b", "c"]
     assert bars.made == []
 
 
 def test_what_runs_inside_makes_none_and_what_follows_does(bars):
-    for _ in watched("ab", 2, "outer"):
-        list(watched("cde", 3, "inner"))
-    list(watched("f", 1, "later"))
+    for _ in show_progress("ab", 2, "outer"):
+        list(show_progress("cde", 3, "inner"))
+    list(show_progress("f", 1, "later"))
     assert [bar.total for bar in bars.made] == [2, 1]
 
 
 def test_an_exception_leaves_room_for_the_next(bars):
     with pytest.raises(ZeroDivisionError):
-        list(watched((1 / n for n in (1, 0)), 2, "number"))
-    list(watched("a", 1, "letter"))
+        list(show_progress((1 / n for n in (1, 0)), 2, "number"))
+    list(show_progress("a", 1, "letter"))
     assert [bar.closed for bar in bars.made] == [True, True]

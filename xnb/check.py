@@ -8,14 +8,21 @@ from typing import NoReturn, TypeVar
 from torch import Tensor
 
 Entry = TypeVar("Entry")
+_LONGEST_VALUE = 120  # characters: a line of an error that still fits a terminal
 
 
-def describe(value: object) -> str:
-    """Short form of a value for an error: tensors as `float32[8,3,32,32]`, everything else as its repr."""
-    if isinstance(value, Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')}[{','.join(map(str, value.shape))}]"
-    text = repr(value)
-    return text if len(text) <= 120 else text[:117] + "..."
+def shorten_text(text: str, length: int) -> str:
+    """Return the text, cut to `length` characters with three dots at its end where it is longer."""
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def abbreviate_value(value: object) -> str:
+    """Return a short form of a value for an error: tensors as `float32[8,3,32,32]`, all else as its repr."""
+    if not isinstance(value, Tensor):
+        return shorten_text(repr(value), _LONGEST_VALUE)
+    dtype = str(value.dtype).removeprefix("torch.")
+    sizes = ",".join(map(str, value.shape))
+    return f"{dtype}[{sizes}]"
 
 
 def require(ok: bool, rule: str, got: object, hint: str = "", *, error: type[Exception] = ValueError) -> None:
@@ -27,17 +34,20 @@ def require(ok: bool, rule: str, got: object, hint: str = "", *, error: type[Exc
 def refuse(rule: str, got: object, hint: str = "", *, error: type[Exception] = ValueError) -> NoReturn:
     """Raise `error`, for a branch that is already known to be wrong; `require` is for a condition."""
     way_out = f"\n  try: {hint}" if hint else ""
-    raise error(f"{rule}\n  got: {describe(got)}{way_out}")
+    raise error(f"{rule}\n  got: {abbreviate_value(got)}{way_out}")
 
 
-def entry(table: Mapping[str, Entry], name: str, rule: str) -> Entry:
-    """The table's entry of that name, or an error with the names most like it."""
-    if name not in table:  # only then: to find them takes longer than a small network's gradient
-        near = get_close_matches(name, table, n=3, cutoff=0.3) or [known for known in table if known][:5]
-        refuse(rule, name, f"one of {near}")
+def find_entry(table: Mapping[str, Entry], name: str, rule: str) -> Entry:
+    """Return the table's entry of that name, or refuse with the names most like it."""
+    if name not in table:
+        # only here: to compare the names takes longer than a small network's gradient
+        similar = get_close_matches(name, table, n=3, cutoff=0.3)
+        first = [known for known in table if known][:5]
+        refuse(rule, name, f"one of {similar or first}")
     return table[name]
 
 
-def finite(x: Tensor) -> bool:
-    """Whether no value is infinite or NaN. A finite sum says so in one pass; only a sum may also overflow."""
+def is_finite(x: Tensor) -> bool:
+    """Return whether no value is infinite or NaN."""
+    # A finite sum shows it in one pass over the tensor. An infinite one does not: finite values may overflow.
     return isfinite(x.detach().sum()) or bool(x.isfinite().all())

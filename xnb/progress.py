@@ -10,38 +10,40 @@ from typing import TypeVar
 from tqdm.auto import tqdm
 
 Item = TypeVar("Item")
-# Seconds without news that a reader bears. Stored outputs must not depend on how fast a machine is: who executes
-# notebooks to store them sets XNB_PATIENCE=inf.
-PATIENCE = float(os.environ.get("XNB_PATIENCE", "2"))
-_shown: list[tqdm] = []
-_silent: ContextVar[bool] = ContextVar("silent", default=False)
+# Seconds without news before a bar appears. Stored outputs must not depend on how fast a machine is: whatever
+# executes notebooks to store them sets XNB_PATIENCE=inf.
+PATIENCE_SECONDS = float(os.environ.get("XNB_PATIENCE", "2"))
+_BARS: list[tqdm] = []  # the bar on the screen, if there is one
+_HIDDEN: ContextVar[bool] = ContextVar("hidden", default=False)
 
 
-def watched(items: Iterable[Item], total: int, unit: str) -> Iterator[Item]:
-    """The items, with a bar from the moment that they take longer than two seconds; none is made before.
+def show_progress(items: Iterable[Item], total: int, unit: str) -> Iterator[Item]:
+    """Yield the items, with a bar as soon as they have taken longer than `PATIENCE_SECONDS`.
 
-    One bar is enough: while one is shown, what runs inside makes none.
+    One bar is enough: while one is shown, loops inside it make none.
     """
-    start, bar = monotonic(), None
+    start = monotonic()
+    bar = None
     try:
         for done, item in enumerate(items):
-            if bar is None and not _shown and not _silent.get() and monotonic() - start > PATIENCE:
+            allowed = bar is None and not _BARS and not _HIDDEN.get()
+            if allowed and monotonic() - start > PATIENCE_SECONDS:
                 bar = tqdm(total=total, initial=done, unit=unit, leave=False)
-                _shown.append(bar)
+                _BARS.append(bar)
             yield item
             if bar is not None:
                 bar.update()
     finally:
         if bar is not None:
-            _shown.remove(bar)
+            _BARS.remove(bar)
             bar.close()
 
 
 @contextmanager
-def silently() -> Iterator[None]:
-    """No bar within the block: where a widget has another way to say that it is working."""
-    token = _silent.set(True)
+def hide_progress() -> Iterator[None]:
+    """Show no bar within the block: for a widget that says in another way that it is working."""
+    token = _HIDDEN.set(True)
     try:
         yield
     finally:
-        _silent.reset(token)
+        _HIDDEN.reset(token)

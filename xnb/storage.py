@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors, which holds numbers and never code, written all or not at all."""
+"""Weights on disk as safetensors, which hold numbers and never code; a file is written whole or not at all."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from xnb.check import refuse, require
 from xnb.folders import replace_file
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> None:
     """Store tensors and JSON-able facts in one file that is never seen half-written."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = save(contiguous, metadata={"facts": json.dumps(facts, sort_keys=True)})
@@ -21,8 +21,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, object]
         draft.write_bytes(content)
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """Tensors and facts of a file that `write` made.
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """Return tensors and facts of a file that `write_tensors` made.
 
     Raises:
         ValueError: the file is missing, damaged, or holds no facts.
@@ -38,20 +38,23 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict]:
     return tensors, facts
 
 
-def load(model: nn.Module, path: Path) -> dict:
+def load_weights(model: nn.Module, path: Path) -> dict:
     """Put the file's weights into `model` (same names, same shapes) and return the file's facts.
 
     Raises:
         ValueError: the file is missing, damaged, or belongs to another architecture.
     """
-    tensors, facts = read(path)
-    mine, theirs = model.state_dict(), tensors
-    differ = sorted(k for k in mine.keys() | theirs.keys() if k not in mine or k not in theirs)
-    differ += sorted(k for k in mine.keys() & theirs.keys() if mine[k].shape != theirs[k].shape)
-    require(not differ, "weights: the file belongs to another architecture", differ[:4], f"facts: {facts}")
+    tensors, facts = read_tensors(path)
+    state = model.state_dict()
+    unmatched = sorted(state.keys() ^ tensors.keys())
+    shared = sorted(state.keys() & tensors.keys())
+    misshapen = [name for name in shared if state[name].shape != tensors[name].shape]
+    different = unmatched + misshapen
+    require(not different, "weights: the file belongs to another architecture", different[:4], f"facts: {facts}")
     model.load_state_dict(tensors)
     return facts
 
 
 def sha256(path: Path) -> str:
+    """Return the file's SHA-256 in hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,3 +1,5 @@
+"""A figure is stored as its numbers; what was stored can be read, compared and listed."""
+
 import json
 import math
 
@@ -76,8 +78,8 @@ def test_a_failure_keeps_the_figure_that_was_there(folder, fig, monkeypatch):
     ],
 )
 def test_plain_values(value, stored):
-    assert figures.plain(value) == stored
-    assert json.loads(json.dumps(figures.plain(value))) == stored
+    assert figures.to_json_value(value) == stored
+    assert json.loads(json.dumps(figures.to_json_value(value))) == stored
 
 
 @pytest.mark.parametrize("id", ["fig-2-1", "fig-02", "Fig-02-1", "fig-02-1.png", "../fig-02-1"])
@@ -112,7 +114,7 @@ def test_refuses_an_unknown_profile(fig, as_users_run):
 def test_read_gives_back_what_was_written(fig, folder):
     data = {"loss": np.linspace(0, 1, 5), "names": ["α", "b"], "hole": [math.nan, 1.0]}
     figures.savefig(fig, "fig-02-1", data, tolerance=0.01)
-    assert figures.read(folder / "fig-02-1.json") == figures.record("fig-02-1", data, 0.01)
+    assert figures.read_figure(folder / "fig-02-1.json") == figures.make_record("fig-02-1", data, 0.01)
 
 
 @pytest.mark.parametrize(
@@ -126,11 +128,11 @@ def test_read_gives_back_what_was_written(fig, folder):
 def test_read_refuses(text, message, tmp_path):
     (tmp_path / "fig-02-1.json").write_text(text)
     with pytest.raises(ValueError, match=message):
-        figures.read(tmp_path / "fig-02-1.json")
+        figures.read_figure(tmp_path / "fig-02-1.json")
 
 
 def compare(old, new, tolerance=1e-3):
-    return figures.compare(*(figures.record("fig-02-1", {"y": value}, tolerance) for value in (old, new)))
+    return figures.compare_figures(*(figures.make_record("fig-02-1", {"y": value}, tolerance) for value in (old, new)))
 
 
 @pytest.mark.parametrize(
@@ -166,16 +168,17 @@ def test_compare_finds(old, new, message):
 
 
 def test_compare_uses_the_old_tolerance_and_sees_names():
-    old, new = figures.record("fig-02-1", {"a": 1.0, "b": 1.0}, 0.1), figures.record("fig-02-1", {"b": 1.05, "c": 1.0})
-    assert figures.compare(old, new) == ["a: only in the old figure", "c: only in the new figure"]
-    assert figures.compare(new, old) != []
+    old = figures.make_record("fig-02-1", {"a": 1.0, "b": 1.0}, 0.1)
+    new = figures.make_record("fig-02-1", {"b": 1.05, "c": 1.0})
+    assert figures.compare_figures(old, new) == ["a: only in the old figure", "c: only in the new figure"]
+    assert figures.compare_figures(new, old) != []
 
 
 def test_manifest_lists_the_folder(fig, folder):
     figures.savefig(fig, "fig-02-1", {"loss": 1.0})
     figures.savefig(fig, "fig-00-1", {"loss": 1.0}, profile="paper")
     (folder / "fig-02-1.pdf").unlink()
-    assert figures.manifest().to_dict("records") == [
+    assert figures.list_figures().to_dict("records") == [
         {"figure": "fig-02-1", "notebook": "02", "profile": "quick", "files": "fig-02-1.json, fig-02-1.png"},
         {
             "figure": "fig-00-1",
@@ -184,4 +187,4 @@ def test_manifest_lists_the_folder(fig, folder):
             "files": "fig-00-1.json, fig-00-1.pdf, fig-00-1.png",
         },
     ]
-    assert figures.manifest(folder / "nowhere").empty
+    assert figures.list_figures(folder / "nowhere").empty

@@ -16,7 +16,7 @@ PROMISED = {
     cell.id
     for path in NOTEBOOKS
     for cell in nbformat.read(path, as_version=4).cells
-    if cell.cell_type == "code" and figures.ID.fullmatch(cell.id)
+    if cell.cell_type == "code" and figures.FIGURE_ID.fullmatch(cell.id)
 }
 
 
@@ -60,7 +60,7 @@ def test_figure_is_as_committed(id, cells, fresh):
     if not any(item.cell.get("id") == id for item in cells):
         pytest.skip("its notebook is not part of this session")
     assert (fresh / f"{id}.json").exists(), "its cell ran and did not save it"
-    assert figures.compare(figures.read(COMMITTED / f"{id}.json"), figures.read(fresh / f"{id}.json")) == []
+    assert figures.compare_figures(figures.read_figure(COMMITTED / f"{id}.json"), figures.read_figure(fresh / f"{id}.json")) == []
 
 
 def test_no_other_figure_is_made(cells, fresh):
@@ -69,6 +69,6 @@ def test_no_other_figure_is_made(cells, fresh):
 
 @pytest.mark.parametrize("id", sorted(stems(COMMITTED / "paper")))
 def test_paper_figure_is_whole(id):
-    assert figures.read(COMMITTED / "paper" / f"{id}.json")["data"]
+    assert figures.read_figure(COMMITTED / "paper" / f"{id}.json")["data"]
     assert (COMMITTED / "paper" / f"{id}.png").exists()
     assert id in PROMISED

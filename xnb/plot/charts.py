@@ -1,6 +1,6 @@
 """Pictures of numbers: arrays and an `ax` in, the `ax` out. Nothing here knows a model or a method."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import networkx as nx
@@ -13,33 +13,40 @@ from numpy.typing import ArrayLike, NDArray
 
 from xnb.check import require
 
-SIGNED = "RdBu_r"  # red for, blue against: told apart by all common forms of colour blindness, white is nothing
+SIGNED = "RdBu_r"  # red for, blue against: all common forms of colour blindness tell them apart, white is nothing
 UNSIGNED = "viridis"
-GREY = "0.55"  # controls
 OUTLINE = "#ffb000"  # mask outlines; the IBM colour-blind-safe yellow
 
 
 def style() -> None:
-    """Fonts and colours of the collection, for every figure drawn afterwards in this process."""
+    """Set fonts and colours of the collection for every figure drawn afterwards in this process."""
     sns.set_theme("paper", "ticks", "colorblind", font_scale=1.1)
-    mpl.rcParams.update({"figure.dpi": 100, "savefig.dpi": 100, "figure.constrained_layout.use": True})
-    mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10})
-    mpl.rcParams.update({"pdf.fonttype": 42, "svg.hashsalt": "xnb"})  # text stays text; ids do not change
+    mpl.rcParams.update(
+        {
+            "figure.dpi": 100,
+            "savefig.dpi": 100,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 10,
+            "pdf.fonttype": 42,  # text stays text
+            "svg.hashsalt": "xnb",  # ids stay the same from run to run
+        }
+    )
 
 
 def picture(x: ArrayLike, ax: Axes, *, title: str = "") -> Axes:
     """Draw one picture: `(3, H, W)` or `(1, H, W)` in [0, 1], channels first as torch has them."""
     image = np.moveaxis(np.asarray(x, dtype=float), 0, -1)
-    require(
-        image.ndim == 3 and image.shape[2] in (1, 3),
-        "plot: a picture is (C, H, W) with 1 or 3 channels",
-        np.shape(x),
-        "x[0]",
-    )
-    inside = bool(((image >= -1e-6) & (image <= 1 + 1e-6)).all())  # resizing overshoots by a rounding error
-    require(inside, "plot: a picture lies in [0, 1]", (image.min(), image.max()), "x / 255")
+    coloured = image.ndim == 3 and image.shape[2] in (1, 3)
+    require(coloured, "plot: a picture is (C, H, W) with 1 or 3 channels", np.shape(x), "x[0]")
+    low = image.min()
+    high = image.max()
+    # Resizing overshoots by a rounding error. Written so that a picture with NaN is refused too.
+    in_range = bool(low >= -1e-6 and high <= 1 + 1e-6)
+    require(in_range, "plot: a picture lies in [0, 1]", (low, high), "x / 255")
     ax.imshow(image.clip(0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    return _bare(ax, title)
+    return _hide_axes(ax, title)
 
 
 def attribution(
@@ -63,78 +70,137 @@ def attribution(
             compared the same limit.
     """
     heat = np.asarray(a, dtype=float).sum(0)
+    # A map of zeros has no scale of its own, and one from 0 to 0 cannot be drawn.
     end = limit or float(np.abs(heat).max()) or 1.0
+    opacity = 1.0
     if under is not None:
+        opacity = 0.75
         grey = np.asarray(under, dtype=float).mean(0)
-        ax.imshow(grey, cmap="gray", vmin=-1.5, vmax=1, extent=_extent(heat), interpolation="nearest")
-    shown = ax.imshow(
-        heat, cmap=SIGNED, vmin=-end, vmax=end, interpolation="nearest", alpha=1 if under is None else 0.75
+        # vmin far below black: the picture comes out light, so that the map on it can be read
+        ax.imshow(
+            grey,
+            cmap="gray",
+            vmin=-1.5,
+            vmax=1,
+            extent=_pixel_extent(heat),
+            interpolation="nearest",
+        )
+    colours = ax.imshow(
+        heat,
+        cmap=SIGNED,
+        vmin=-end,
+        vmax=end,
+        interpolation="nearest",
+        alpha=opacity,
     )
     if mask is not None:
         outline(mask, ax)
     if colorbar:
-        bar = ax.figure.colorbar(shown, ax=ax, fraction=0.046, pad=0.03, ticks=[-end, 0, end])
+        bar = ax.figure.colorbar(colours, ax=ax, fraction=0.046, pad=0.03, ticks=[-end, 0, end])
         bar.ax.set_yticklabels([f"{-end:.2g}", "0", f"{end:.2g}"])
-    return _bare(ax, title)
+    return _hide_axes(ax, title)
 
 
-def _extent(heat: NDArray) -> tuple[float, float, float, float]:
-    return (-0.5, heat.shape[1] - 0.5, heat.shape[0] - 0.5, -0.5)
+def _pixel_extent(heat: NDArray) -> tuple[float, float, float, float]:
+    """Return where the edges of a picture lie in coordinates of the map's pixels: left, right, bottom, top."""
+    height, width = heat.shape
+    return (-0.5, width - 0.5, height - 0.5, -0.5)
 
 
 def outline(mask: ArrayLike, ax: Axes) -> Axes:
     """Draw the border of a mask `(1, H, W)` along the edges of its pixels."""
-    inside = np.pad(np.asarray(mask).astype(bool)[0], 1)
-    for axis, draw in ((0, ax.hlines), (1, ax.vlines)):
-        row, column = np.nonzero(np.diff(inside, axis=axis))
-        along, across = (column, row) if axis == 0 else (row, column)
-        draw(across - 0.5, along - 1.5, along - 0.5, color=OUTLINE, linewidth=1.2)
+    padded = np.pad(np.asarray(mask).astype(bool)[0], 1)  # a mask at the border of the picture has an edge there too
+    row, column = np.nonzero(np.diff(padded, axis=0))
+    ax.hlines(row - 0.5, column - 1.5, column - 0.5, color=OUTLINE, linewidth=1.2)
+    row, column = np.nonzero(np.diff(padded, axis=1))
+    ax.vlines(column - 0.5, row - 1.5, row - 0.5, color=OUTLINE, linewidth=1.2)
     return ax
 
 
-def _bare(ax: Axes, title: str) -> Axes:
+def _hide_axes(ax: Axes, title: str) -> Axes:
     ax.set(xticks=[], yticks=[], title=title)
     sns.despine(ax=ax, left=True, bottom=True)
     return ax
 
 
 def history(table: pd.DataFrame, ax: Axes, *, column: str, label: str, **line: object) -> Axes:
-    """One line of a training history over the epochs: `column` of the table that `train.fit` returns."""
+    """Draw one line of a training history over the epochs: `column` of the table that `xnb.training.fit` returns."""
     ax.plot(table["number"], table[column], marker="o", markersize=3, label=label, **line)
     ax.set(xlabel="epoch", ylabel=column.split("_")[-1])
     return ax
 
 
 def confusion(counts: ArrayLike, classes: tuple[str, ...], ax: Axes) -> Axes:
-    """Counts of (true class, predicted class): rows are the truth."""
+    """Draw the counts of (true class, predicted class): rows are the truth."""
     table = pd.DataFrame(np.asarray(counts), index=classes, columns=classes)
-    sns.heatmap(table, annot=True, fmt="d", cmap=UNSIGNED, cbar=False, square=True, ax=ax, annot_kws={"size": 7})
+    sns.heatmap(
+        table,
+        annot=True,
+        fmt="d",
+        cmap=UNSIGNED,
+        cbar=False,
+        square=True,
+        ax=ax,
+        annot_kws={"size": 7},
+    )
     ax.set(xlabel="predicted", ylabel="true")
     return ax
 
 
-def bars(names: list[str], values: ArrayLike, ax: Axes, *, label: str, error: ArrayLike | None = None) -> Axes:
-    """Horizontal bars, the first name on top, each with its number and, where given, plus and minus `error`."""
-    ends = np.asarray(values, dtype=float)
-    sns.barplot(x=ends, y=names, ax=ax, color=sns.color_palette("colorblind")[0])
-    margin = np.zeros_like(ends) if error is None else np.asarray(error, dtype=float)
-    ax.errorbar(ends, range(len(ends)), xerr=margin, fmt="none", ecolor="black", elinewidth=1)
-    for row, (end, more) in enumerate(zip(ends, margin, strict=True)):
-        ax.annotate(f"{end:.3g}", (end + more, row), (3, 0), textcoords="offset points", va="center", fontsize=8)
+def bars(
+    names: list[str],
+    values: ArrayLike,
+    ax: Axes,
+    *,
+    label: str,
+    error: ArrayLike | None = None,
+) -> Axes:
+    """Draw horizontal bars, the first name on top, each with its number and, where known, plus and minus `error`."""
+    lengths = np.asarray(values, dtype=float)
+    errors = np.zeros_like(lengths) if error is None else np.asarray(error, dtype=float)
+    sns.barplot(x=lengths, y=names, ax=ax, color=sns.color_palette("colorblind")[0])
+    ax.errorbar(
+        lengths,
+        range(len(lengths)),
+        xerr=errors,
+        fmt="none",
+        ecolor="black",
+        elinewidth=1,
+    )
+    ends = lengths + errors  # a number stands to the right of its error bar, not across it
+    for row, (length, end) in enumerate(zip(lengths, ends, strict=True)):
+        ax.annotate(
+            f"{length:.3g}",
+            (end, row),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
     ax.set(xlabel=label, ylabel="")
     ax.margins(x=0.15)
     return ax
 
 
-def predictions(x: ArrayLike, truth: list[str], said: list[str], figure: Figure, *, columns: int = 8) -> Figure:
-    """Grid of pictures, each titled with what the model said; mistakes name the truth and are marked by a frame."""
+def predictions(
+    x: ArrayLike,
+    truth: Sequence[str],
+    predicted: Sequence[str],
+    figure: Figure,
+    *,
+    columns: int = 8,
+) -> Figure:
+    """Draw a grid of pictures, each titled with the predicted class; mistakes name the truth and have a frame."""
     rows = -(-len(truth) // columns)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax, one, true, guess in zip(axes, np.asarray(x), truth, said, strict=False):
-        wrong = true != guess
-        picture(one, ax, title=f"{guess}\n({true})" if wrong else guess)
-        ax.title.set(fontsize=7, fontweight="bold" if wrong else "normal")
-        if wrong:
+    # not strict: the last row may have more axes than there are pictures
+    for ax, image, true, guess in zip(axes, np.asarray(x), truth, predicted, strict=False):
+        if true == guess:
+            picture(image, ax, title=guess)
+            ax.title.set(fontsize=7, fontweight="normal")
+        else:
+            picture(image, ax, title=f"{guess}\n({true})")
+            ax.title.set(fontsize=7, fontweight="bold")
             ax.patch.set(edgecolor="black", linewidth=4)
     for ax in axes[len(truth) :]:
         ax.set_visible(False)
@@ -146,73 +212,22 @@ def structure(edges: list[tuple[str, str]], ax: Axes) -> Axes:
     graph = nx.DiGraph(edges)
     for layer, nodes in enumerate(nx.topological_generations(graph)):
         nx.set_node_attributes(graph, dict.fromkeys(nodes, layer), "layer")
-    place = nx.multipartite_layout(graph, subset_key="layer", align="horizontal")
-    place = {node: (x, -y) for node, (x, y) in place.items()}
-    depth = graph.nodes(data="layer")
-    far = [(a, b) for a, b in graph.edges if depth[b] - depth[a] > 1]
-    near = [edge for edge in graph.edges if edge not in far]
-    for these, bend in ((near, "arc3"), (far, "arc3,rad=-0.65")):  # around what it skips
-        nx.draw_networkx_edges(graph, place, these, ax=ax, node_size=500, arrowsize=10, connectionstyle=bend)
+    layout = nx.multipartite_layout(graph, subset_key="layer", align="horizontal")
+    positions = {node: (x, -y) for node, (x, y) in layout.items()}
+    _draw_arrows(graph, positions, ax)
     box = {"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": "0.3"}
-    nx.draw_networkx_labels(graph, place, ax=ax, font_size=9, bbox=box, clip_on=False)
-    across = [x for x, _ in place.values()]
+    nx.draw_networkx_labels(graph, positions, ax=ax, font_size=9, bbox=box, clip_on=False)
+    across = [x for x, _ in positions.values()]
     ax.set_xlim(min(across) - 0.5, max(across) + 0.5)  # room for the labels, also where all is one chain
     ax.set_axis_off()
     return ax
 
 
-def intervals(table: pd.DataFrame, ax: Axes, *, label: str, controls: Collection[str] = ()) -> Axes:
-    """A point and its interval a row, the first on top: a table with columns `method`, `mean`, `low` and `high`."""
-    rows = np.arange(len(table))
-    for row, one in zip(rows, table.itertuples(), strict=True):
-        colour = GREY if one.method in controls else sns.color_palette("colorblind")[0]
-        ax.plot([one.low, one.high], [row, row], color=colour, linewidth=2)
-        ax.plot(one.mean, row, "s" if one.method in controls else "o", color=colour, markersize=5)
-    ax.set(xlabel=label, yticks=rows, yticklabels=table["method"], ylim=(len(table) - 0.5, -0.5))
-    ax.grid(axis="y", color="0.92")
-    return ax
-
-
-def bump(ranks: pd.DataFrame, ax: Axes, *, controls: Collection[str] = ()) -> Axes:
-    """Rank of each row by each column, 1 on top, as lines that cross where columns disagree; controls in grey."""
-    colours = iter(sns.color_palette("colorblind", len(ranks)))
-    places = np.arange(len(ranks.columns))
-    for number, (name, row) in enumerate(ranks.iterrows()):
-        line = {"color": GREY, "linestyle": "--"} if name in controls else {"color": next(colours)}
-        ax.plot(places, row, marker="os^Dv"[number % 5], markersize=5, linewidth=1.5, **line)
-    for place, side, align in ((0, -6, "right"), (-1, 6, "left")):
-        for height, names in ranks.index.groupby(ranks.iloc[:, place]).items():
-            where = {"xytext": (side, 0), "textcoords": "offset points", "ha": align, "va": "center", "fontsize": 8}
-            ax.annotate(", ".join(names), (places[place], height), **where)
-    ax.set(xticks=places, xticklabels=ranks.columns, yticks=[], ylim=(len(ranks) + 0.5, 0.5))
-    ax.set_xlim(-0.1, places[-1] + 0.1)
-    sns.despine(ax=ax, left=True)
-    return ax
-
-
-def agreement(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Correlations between the columns of a table, from -1, blue, to 1, red; the half below the diagonal."""
-    shown = table.iloc[1:, :-1]
-    above = np.triu(np.ones(shown.shape, dtype=bool), 1)
-    sns.heatmap(shown, mask=above, annot=True, fmt=".1f", cmap=SIGNED, vmin=-1, vmax=1, square=True, cbar=False, ax=ax)
-    ax.set(xlabel="", ylabel="")
-    return ax
-
-
-def front(table: pd.DataFrame, ax: Axes, *, cost: str, value: str, controls: Collection[str] = ()) -> Axes:
-    """Cost against value, a row a point: a table with `cost`, `value` and `front`, which is joined by a line."""
-    best = table[table["front"]].sort_values("cost")
-    ax.step(best["cost"], best["value"], where="post", color=GREY, linewidth=1)
-    for name, one in table.iterrows():
-        control = name in controls
-        filled = "white" if not one["front"] else GREY if control else sns.color_palette("colorblind")[0]
-        edge = GREY if control else sns.color_palette("colorblind")[0]
-        ax.plot(one["cost"], one["value"], "s" if control else "o", markerfacecolor=filled, markeredgecolor=edge)
-    height = np.ptp(table["value"]) / 30 or 1.0  # of a line of text: points that are nearer share one
-    for _, near in table.groupby([np.log1p(table["cost"]).round(1), (table["value"] / height).round()]):
-        place = near["cost"].iloc[0], near["value"].iloc[0]
-        ax.annotate(", ".join(near.index), place, (5, 3), textcoords="offset points", fontsize=8)
-    ax.set_xscale("symlog", linthresh=1)
-    ax.set(xlabel=cost, ylabel=value)
-    ax.margins(0.1)
-    return ax
+def _draw_arrows(graph: nx.DiGraph, positions: dict[str, tuple[float, float]], ax: Axes) -> None:
+    """Draw arrows to the next layer straight, and others in a bend around the layers that they skip."""
+    depth = graph.nodes(data="layer")
+    skips = [(start, end) for start, end in graph.edges if depth[end] - depth[start] > 1]
+    steps = [edge for edge in graph.edges if edge not in skips]
+    arrows = {"ax": ax, "node_size": 500, "arrowsize": 10}
+    nx.draw_networkx_edges(graph, positions, steps, connectionstyle="arc3", **arrows)
+    nx.draw_networkx_edges(graph, positions, skips, connectionstyle="arc3,rad=-0.65", **arrows)

@@ -13,15 +13,16 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from xnb import folders
-from xnb.check import require
+from xnb.check import refuse, require, shorten_text
 
-ID = re.compile(r"fig-(\d\d)-\d+")
-MOST = 20_000  # numbers in one figure: about 200 kB of text, and more than a reader sees
-DIGITS = 7  # significant digits of float32
-FLOOR = 1e-6  # rounding noise of float32 at values of order one
+FIGURE_ID = re.compile(r"fig-(\d\d)-\d+")
+_MAX_NUMBERS = 20_000  # numbers in one figure: about 200 kB of text, and more than a reader sees
+_DIGITS = 7  # significant digits of float32
+_FLOOR = 1e-6  # rounding noise of float32 at values of order one
 
-Plain: TypeAlias = str | int | float | bool | list | None
-Record: TypeAlias = dict[str, Any]  # id, notebook, tolerance, data: what the JSON file holds
+JsonValue: TypeAlias = str | int | float | bool | list | None
+FigureRecord: TypeAlias = dict[str, Any]  # what the JSON file holds: id, notebook, tolerance, data
+Profile: TypeAlias = Literal["quick", "paper"]
 
 
 def savefig(
@@ -30,7 +31,7 @@ def savefig(
     data: Mapping[str, object],
     *,
     tolerance: float = 1e-4,
-    profile: Literal["quick", "paper"] = "quick",
+    profile: Profile = "quick",
 ) -> None:
     """Write `<id>.json` (the plotted numbers), `.png` and `.pdf`; the same figure gives the same bytes.
 
@@ -38,14 +39,19 @@ def savefig(
         id: `fig-NN-n`, where NN is the notebook's number; also the id of the cell that draws it.
         data: what is drawn, by name: numbers, text, nested lists, arrays, tensors or columns. Floats keep
             7 digits; NaN stands for "no value".
-        tolerance: how far a later run may be off, see `compare`.
+        tolerance: how far a later run may be off, see `compare_figures`.
         profile: figures of "paper" go to the subfolder `paper/`.
 
     Raises:
         ValueError: `id` is not `fig-NN-n`, or `data` is infinite, not numbers or text, or over 20,000 values.
     """
-    path = profile_folder(profile) / f"{id}.json"
-    text = written(record(id, data, tolerance))
+    require(profile in ("quick", "paper"), "savefig: profile must be 'quick' or 'paper'", profile, 'profile="quick"')
+    folder = folders.figure_folder()
+    if profile == "paper":
+        folder = folder / "paper"
+    path = folder / f"{id}.json"
+    # The text first: data that cannot be stored are refused before a file is touched.
+    text = _format_record(make_record(id, data, tolerance))
     with folders.replace_file(path.with_suffix(".pdf")) as draft:
         fig.savefig(draft, format="pdf", bbox_inches="tight", metadata={"CreationDate": None})
     with folders.replace_file(path.with_suffix(".png")) as draft:
@@ -54,120 +60,130 @@ def savefig(
         draft.write_text(text, encoding="utf-8")
 
 
-def profile_folder(profile: Literal["quick", "paper"] = "quick") -> Path:
-    """Where figures of that profile are kept."""
-    require(profile in ("quick", "paper"), "savefig: profile must be 'quick' or 'paper'", profile, 'profile="quick"')
-    return folders.figure_folder() if profile == "quick" else folders.figure_folder() / "paper"
-
-
-def record(id: str, data: Mapping[str, object], tolerance: float = 1e-4) -> Record:
-    """What the JSON file holds, as plain Python values."""
-    match = ID.fullmatch(id)
-    require(match is not None, "savefig: id must be fig-NN-n, NN the notebook's number", id, 'id="fig-02-1"')
-    values = {name: plain(value) for name, value in data.items()}
-    count = sum(1 for value in values.values() for _ in leaves(value))
+def make_record(id: str, data: Mapping[str, object], tolerance: float = 1e-4) -> FigureRecord:
+    """Return what the JSON file of a figure holds, as plain Python values."""
+    match = FIGURE_ID.fullmatch(id)
+    if match is None:
+        refuse("savefig: id must be fig-NN-n, NN the notebook's number", id, 'id="fig-02-1"')
+    values = {name: to_json_value(value) for name, value in data.items()}
+    count = sum(len(list(_iterate_leaves(value))) for value in values.values())
     hint = "save what is drawn, pooled: one number per bin, curve point or shown pixel"
-    require(count <= MOST, f"savefig: data must hold at most {MOST:,} numbers", count, hint)
+    require(count <= _MAX_NUMBERS, f"savefig: data must hold at most {_MAX_NUMBERS:,} numbers", count, hint)
     return {"id": id, "notebook": match[1], "tolerance": tolerance, "data": values}
 
 
-def plain(value: object) -> Plain:
-    """The value as JSON has it: arrays as nested lists, floats with 7 digits, NaN as null."""
+def to_json_value(value: object) -> JsonValue:
+    """Return the value as JSON has it: arrays as nested lists, floats with 7 digits, NaN as null."""
     if isinstance(value, Tensor):
         value = value.detach().cpu()
     if not isinstance(value, list | tuple):
         value = np.asarray(value).tolist()
-    return scalar(value) if not isinstance(value, list | tuple) else [plain(item) for item in value]
+    if isinstance(value, list | tuple):
+        return [to_json_value(item) for item in value]
+    return _to_json_scalar(value)
 
 
-def scalar(value: object) -> Plain:
-    known = isinstance(value, str | bool | int | float)
-    require(known, "savefig: data must be numbers or text", value, 'data={"loss": history["loss"]}')
+def _to_json_scalar(value: object) -> JsonValue:
+    if not isinstance(value, str | bool | int | float):
+        refuse("savefig: data must be numbers or text", value, 'data={"loss": history["loss"]}')
     if not isinstance(value, float):
         return value
     require(not math.isinf(value), "savefig: data must not be infinite", value, "draw and save a finite value, or NaN")
-    return None if math.isnan(value) else float(f"{value:.{DIGITS}g}")
+    return None if math.isnan(value) else float(f"{value:.{_DIGITS}g}")
 
 
-def leaves(value: Plain) -> Iterator[Plain]:
-    """The single values of nested lists, in order."""
+def _iterate_leaves(value: JsonValue) -> Iterator[JsonValue]:
+    """Yield the single values of nested lists, in order."""
     if isinstance(value, list):
         for item in value:
-            yield from leaves(item)
+            yield from _iterate_leaves(item)
     else:
         yield value
 
 
-def written(figure: Record) -> str:
-    """JSON with one line per name, so that a change shows as the lines that changed."""
-    head = [f' "{key}": {json.dumps(figure[key])}' for key in ("id", "notebook", "tolerance")]
-    rows = [f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in figure["data"].items()]
-    return "{\n" + ",\n".join([*head, ' "data": {\n' + ",\n".join(rows) + "\n }"]) + "\n}\n"
+def _format_record(record: FigureRecord) -> str:
+    """Return the record as JSON with one line per name, so that a change shows as the lines that changed."""
+    head = [f' "{key}": {json.dumps(record[key])}' for key in ("id", "notebook", "tolerance")]
+    lines = []
+    for name, value in record["data"].items():
+        text = json.dumps(value, ensure_ascii=False)
+        lines.append(f"  {json.dumps(name)}: {text}")
+    data = ' "data": {\n' + ",\n".join(lines) + "\n }"
+    return "{\n" + ",\n".join([*head, data]) + "\n}\n"
 
 
-def read(path: Path) -> Record:
-    """The record that `savefig` wrote.
+def read_figure(path: Path) -> FigureRecord:
+    """Return the record that `savefig` wrote.
 
     Raises:
         ValueError: the file is not such a record.
     """
     try:
-        figure = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        require(False, "figures: the file must be JSON", f"{path.name}: {error}", "make figures FORCE=1")
-    whole = isinstance(figure, dict) and figure.keys() == {"id", "notebook", "tolerance", "data"}
-    require(whole and figure["id"] == path.stem, "figures: the file must hold the figure it is named after", path.name)
-    return figure
+        refuse("figures: the file must be JSON", f"{path.name}: {error}", "make figures FORCE=1")
+    whole = isinstance(record, dict) and record.keys() == {"id", "notebook", "tolerance", "data"}
+    require(whole and record["id"] == path.stem, "figures: the file must hold the figure it is named after", path.name)
+    return record
 
 
-def compare(old: Record, new: Record) -> list[str]:
-    r"""Where two records of a figure differ, one line for each name; empty if they agree.
+def compare_figures(old: FigureRecord, new: FigureRecord) -> list[str]:
+    r"""Return where two records of a figure differ, one line for each name; nothing if they agree.
 
     Shapes, text, whole numbers and missing values must be equal. Floats `a` of one name agree if
     :math:`|a - b| \le \text{tolerance} \cdot \max|a| + 10^{-6}` with the old record's tolerance: relative to the
     largest value drawn under that name, not to each value. Data below 1e-6 throughout is therefore
     not compared at all: scale it before drawing.
     """
-    before, after = old["data"], new["data"]
-    lost = [f"{name}: only in the old figure" for name in before.keys() - after.keys()]
-    added = [f"{name}: only in the new figure" for name in after.keys() - before.keys()]
-    shared = (difference(name, before[name], after[name], old["tolerance"]) for name in before if name in after)
-    return sorted([*lost, *added, *filter(None, shared)])
+    before = old["data"]
+    after = new["data"]
+    differences = [f"{name}: only in the old figure" for name in before.keys() - after.keys()]
+    differences += [f"{name}: only in the new figure" for name in after.keys() - before.keys()]
+    for name in before.keys() & after.keys():
+        line = _describe_difference(name, before[name], after[name], old["tolerance"])
+        if line:
+            differences.append(line)
+    return sorted(differences)
 
 
-def difference(name: str, old: Plain, new: Plain, tolerance: float) -> str:
-    """One line on how `new` differs from `old`, empty if it does not."""
-    if outline(old) != outline(new):
-        return f"{name}: shape, text or whole numbers differ: {shortened(old)} became {shortened(new)}"
-    a, b = (np.array([leaf for leaf in leaves(value) if isinstance(leaf, float)]) for value in (old, new))
-    allowed = tolerance * np.abs(a).max(initial=0) + FLOOR
-    gap = np.abs(a - b)
+def _describe_difference(name: str, old: JsonValue, new: JsonValue, tolerance: float) -> str:
+    """Return one line on how `new` differs from `old`, empty if it does not."""
+    if _forget_floats(old) != _forget_floats(new):
+        before = json.dumps(old, ensure_ascii=False)
+        after = json.dumps(new, ensure_ascii=False)
+        change = f"{shorten_text(before, 60)} became {shorten_text(after, 60)}"
+        return f"{name}: shape, text or whole numbers differ: {change}"
+    old_floats = np.array(_list_floats(old))
+    gap = np.abs(old_floats - np.array(_list_floats(new)))
+    # Relative to the largest value, not to each: where a curve is near zero, noise of the whole is all there is.
+    allowed = tolerance * np.abs(old_floats).max(initial=0) + _FLOOR
     if (gap <= allowed).all():
         return ""
-    count = f"{(gap > allowed).sum()} of {a.size} numbers differ"
+    count = f"{(gap > allowed).sum()} of {gap.size} numbers differ"
     return f"{name}: {count}, by up to {gap.max():.3g} ({allowed:.3g} allowed)"
 
 
-def outline(value: Plain) -> Plain:
-    """What must be equal: everything but the size of the floats."""
+def _list_floats(value: JsonValue) -> list[float]:
+    return [leaf for leaf in _iterate_leaves(value) if isinstance(leaf, float)]
+
+
+def _forget_floats(value: JsonValue) -> JsonValue:
+    """Return what must be equal: the nested lists with every float replaced by the same word."""
     if isinstance(value, list):
-        return [outline(item) for item in value]
+        return [_forget_floats(item) for item in value]
     return "float" if isinstance(value, float) else f"exactly {json.dumps(value)}"
 
 
-def shortened(value: Plain) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."
+def list_figures(root: Path | None = None) -> pd.DataFrame:
+    """Return one row a stored figure: figure, notebook, profile, files.
 
-
-def manifest(root: Path | None = None) -> pd.DataFrame:
-    """One row a stored figure: figure, notebook, profile, files. Read off the folder, hence never out of date."""
+    It is read off the folder, hence never out of date.
+    """
     root = root or folders.figure_folder()
-    places = [("quick", root), ("paper", root / "paper")]
-    rows = [row(path, profile) for profile, place in places for path in sorted(place.glob("fig-*.json"))]
+    rows = []
+    for profile, folder in (("quick", root), ("paper", root / "paper")):
+        for path in sorted(folder.glob("fig-*.json")):
+            files = [file.name for file in sorted(path.parent.glob(f"{path.stem}.*"))]
+            notebook = read_figure(path)["notebook"]
+            rows.append((path.stem, notebook, profile, ", ".join(files)))
     return pd.DataFrame(rows, columns=["figure", "notebook", "profile", "files"])
-
-
-def row(path: Path, profile: str) -> tuple[str, ...]:
-    files = [beside.name for beside in sorted(path.parent.glob(f"{path.stem}.*"))]
-    return path.stem, read(path)["notebook"], profile, ", ".join(files)

@@ -1,0 +1,131 @@
+"""Pictures of what `xnb.compare` measured: intervals, ranks, agreement, and what cheapness costs."""
+
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from xnb.plot.charts import SIGNED
+
+GREY = "0.55"  # controls
+
+
+def intervals(table: pd.DataFrame, ax: Axes, *, label: str, controls: Collection[str] = ()) -> Axes:
+    """Draw a point and its interval a row, the first on top.
+
+    Args:
+        table: with columns `method`, `mean`, `low` and `high`, as `xnb.comparison.intervals` returns.
+        label: of the axis of values.
+        controls: methods drawn in grey, with a square.
+    """
+    rows = np.arange(len(table))
+    for row, entry in zip(rows, table.itertuples(), strict=True):
+        is_control = entry.method in controls
+        colour = _pick_colour(is_control)
+        ax.plot([entry.low, entry.high], [row, row], color=colour, linewidth=2)
+        ax.plot(entry.mean, row, _pick_marker(is_control), color=colour, markersize=5)
+    ends = (len(table) - 0.5, -0.5)  # the larger first: rows then count from the top
+    ax.set(xlabel=label, yticks=rows, yticklabels=table["method"], ylim=ends)
+    ax.grid(axis="y", color="0.92")
+    return ax
+
+
+def _pick_colour(is_control: bool) -> str | tuple[float, float, float]:
+    return GREY if is_control else sns.color_palette("colorblind")[0]
+
+
+def _pick_marker(is_control: bool) -> str:
+    return "s" if is_control else "o"
+
+
+def bump(ranks: pd.DataFrame, ax: Axes, *, controls: Collection[str] = ()) -> Axes:
+    """Draw the rank of each row by each column, 1 on top, as lines that cross where columns disagree.
+
+    Args:
+        ranks: as `xnb.comparison.ranks` returns: methods as rows, metrics as columns.
+        controls: methods drawn in grey.
+    """
+    colours = iter(sns.color_palette("colorblind", len(ranks)))
+    columns = range(len(ranks.columns))
+    last = columns[-1]
+    for number, (name, row) in enumerate(ranks.iterrows()):
+        line = {"color": GREY, "linestyle": "--"} if name in controls else {"color": next(colours)}
+        marker = "os^Dv"[number % 5]  # so many colours are not told apart by eye alone
+        ax.plot(columns, row, marker=marker, markersize=5, linewidth=1.5, **line)
+    _name_lines(ranks.iloc[:, 0], 0, ax, offset=-6, side="right")
+    _name_lines(ranks.iloc[:, -1], last, ax, offset=6, side="left")
+    ax.set(xticks=columns, xticklabels=ranks.columns, yticks=[], ylim=(len(ranks) + 0.5, 0.5))
+    ax.set_xlim(-0.1, last + 0.1)
+    sns.despine(ax=ax, left=True)
+    return ax
+
+
+def _name_lines(ranks: pd.Series, x: int, ax: Axes, *, offset: int, side: str) -> None:
+    """Write the names of the rows beside where their lines begin or end; names of equal rank in one text."""
+    for rank, names in ranks.index.groupby(ranks).items():
+        ax.annotate(
+            ", ".join(names),
+            (x, rank),
+            xytext=(offset, 0),
+            textcoords="offset points",
+            ha=side,
+            va="center",
+            fontsize=8,
+        )
+
+
+def agreement(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw correlations between the columns of a table, from -1, blue, to 1, red; the half below the diagonal."""
+    below = table.iloc[1:, :-1]
+    above = np.triu(np.ones(below.shape, dtype=bool), 1)
+    sns.heatmap(
+        below,
+        mask=above,
+        annot=True,
+        fmt=".1f",
+        cmap=SIGNED,
+        vmin=-1,
+        vmax=1,
+        square=True,
+        cbar=False,
+        ax=ax,
+    )
+    ax.set(xlabel="", ylabel="")
+    return ax
+
+
+def front(table: pd.DataFrame, ax: Axes, *, cost: str, value: str, controls: Collection[str] = ()) -> Axes:
+    """Draw cost against value, a row a point; what nobody beats is filled and joined by a line.
+
+    Args:
+        table: with columns `cost`, `value` and `front`, as `xnb.comparison.pareto` returns.
+        cost: label of the axis of costs.
+        value: label of the axis of values.
+        controls: rows drawn in grey, as squares.
+    """
+    best = table[table["front"]].sort_values("cost")
+    ax.step(best["cost"], best["value"], where="post", color=GREY, linewidth=1)
+    for name, row in table.iterrows():
+        is_control = name in controls
+        colour = _pick_colour(is_control)
+        filling = colour if row["front"] else "white"
+        marker = _pick_marker(is_control)
+        ax.plot(row["cost"], row["value"], marker, markerfacecolor=filling, markeredgecolor=colour)
+    _name_points(table, ax)
+    ax.set_xscale("symlog", linthresh=1)  # as a logarithm, but some methods cost nothing
+    ax.set(xlabel=cost, ylabel=value)
+    ax.margins(0.1)
+    return ax
+
+
+def _name_points(table: pd.DataFrame, ax: Axes) -> None:
+    """Write the names of the rows beside their points; points less than a line of text apart share one text."""
+    line_height = np.ptp(table["value"]) / 30 or 1.0
+    columns = np.log1p(table["cost"]).round(1)
+    lines = (table["value"] / line_height).round()
+    for _, cluster in table.groupby([columns, lines]):
+        first = (cluster["cost"].iloc[0], cluster["value"].iloc[0])
+        names = ", ".join(cluster.index)
+        ax.annotate(names, first, xytext=(5, 3), textcoords="offset points", fontsize=8)
