@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from xnb.data import archives
-from xnb.data.archives import batch, entries
+from xnb.data.archives import read_entries, unpickle_batch
 
 
 class Python2(pickle._Pickler):
@@ -41,7 +41,7 @@ GOOD = pickled({"batch_label": "training batch 1 of 5", "labels": [6, 9, 0], "da
 
 
 def test_a_batch_as_python_2_wrote_it():
-    pictures, labels = batch(GOOD)
+    pictures, labels = unpickle_batch(GOOD)
     assert labels == [6, 9, 0]
     assert pictures.shape == (3, 32, 32, 3)
     assert (pictures.transpose(0, 3, 1, 2).reshape(3, 3072) == PIXELS).all()
@@ -64,7 +64,7 @@ def test_a_batch_as_python_2_wrote_it():
 )
 def test_other_contents_are_refused(held):
     with pytest.raises(ValueError, match=r"must hold n x 3072 bytes and n labels\n  got: .*\n  try: bring"):
-        batch(pickled(held))
+        unpickle_batch(pickled(held))
 
 
 class Runs:
@@ -81,7 +81,7 @@ def test_no_code_runs(where, name, tmp_path):
     written = tmp_path / "owned"
     evil = {"open": Runs(open, str(written), "w"), "eval": Runs(eval, f"open({str(written)!r}, 'w')")}[name]
     with pytest.raises(ValueError, match=r"arrays and names only\n  got: '[\w.]+\.(open|eval)'"):
-        batch(pickle.dumps(where(evil), protocol=2))
+        unpickle_batch(pickle.dumps(where(evil), protocol=2))
     assert not written.exists()
 
 
@@ -90,8 +90,8 @@ def test_what_a_batch_says_about_its_type_is_not_obeyed(flag):
     """Numpy believes that these bytes are references to objects: at best an internal error, at worst a crash."""
     plain = b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t"  # the last three fields of a dtype: -1, -1, no flags
     assert GOOD.count(plain) == 1
-    pictures, _ = batch(GOOD.replace(plain, plain[:-2] + bytes([flag]) + b"t"))
-    assert (pictures == batch(GOOD)[0]).all()
+    pictures, _ = unpickle_batch(GOOD.replace(plain, plain[:-2] + bytes([flag]) + b"t"))
+    assert (pictures == unpickle_batch(GOOD)[0]).all()
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -100,9 +100,9 @@ def test_a_mangled_batch_is_read_or_refused(seed):
     for _ in range(2):
         content[rng.randrange(230)] = rng.randrange(256)  # everything before the pixels
     with contextlib.suppress(ValueError):
-        batch(bytes(content))
+        unpickle_batch(bytes(content))
     with pytest.raises(ValueError, match="archive: a batch "):
-        batch(GOOD[: rng.randrange(len(GOOD))])
+        unpickle_batch(GOOD[: rng.randrange(len(GOOD))])
 
 
 def test_an_archive_of_the_folder_itself(tmp_path):
@@ -111,7 +111,7 @@ def test_an_archive_of_the_folder_itself(tmp_path):
     (tmp_path / "folder" / "a.txt").write_text("hello")
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.add(tmp_path / "folder", arcname=".")
-    assert [(str(path), content) for path, content in entries(tmp_path / "a.tar")] == [("a.txt", b"hello")]
+    assert [(str(path), content) for path, content in read_entries(tmp_path / "a.tar")] == [("a.txt", b"hello")]
 
 
 def zipped(path, **changes):
@@ -134,7 +134,7 @@ def zipped(path, **changes):
 )
 def test_a_zip_that_cannot_be_read(changes, says, tmp_path):
     with pytest.raises(ValueError, match=rf"must be a whole tar or zip file\n  got: .*{says}"):
-        list(entries(zipped(tmp_path / "a.zip", **changes)))
+        list(read_entries(zipped(tmp_path / "a.zip", **changes)))
 
 
 @pytest.mark.parametrize("name", ["a/../../b", "/b", "..\\b", "C:\\b", "C:/b"])
@@ -142,10 +142,10 @@ def test_ways_out(name, tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.addfile(tarfile.TarInfo(name))
     with pytest.raises(ValueError, match="paths must stay inside"):
-        list(entries(tmp_path / "a.tar"))
+        list(read_entries(tmp_path / "a.tar"))
 
 
 def test_a_file_that_would_fill_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "LARGEST", 4)
+    monkeypatch.setattr(archives, "MAX_FILE_BYTES", 4)
     with pytest.raises(ValueError, match=r"a.txt must have at most 4 bytes\n  got: 5"):
-        list(entries(zipped(tmp_path / "a.zip")))
+        list(read_entries(zipped(tmp_path / "a.zip")))

@@ -15,8 +15,8 @@ from torchvision.datasets import CIFAR10
 
 from xnb import data, folders
 from xnb.data import cifar
-from xnb.data.archives import batch
-from xnb.data.download import download
+from xnb.data.archives import unpickle_batch
+from xnb.data.download import download_file
 
 REAL = folders.ROOT.parent / "shared" / "data" / "cifar10" / "cifar10_imagefolder_200_100.tar.xz"
 
@@ -160,7 +160,7 @@ def original(tmp_path):
 
 def test_from_the_original_batches(tmp_path):
     split = data.cifar10(original(tmp_path))
-    assert split.classes == cifar.CLASSES
+    assert split.classes == cifar.CIFAR10_CLASSES
     assert (len(split.train), len(split.test)) == (50, 10)
     pixels = np.random.default_rng(5).integers(0, 256, (10, 3072), dtype=np.uint8)
     torch.testing.assert_close(split.test.x[3], torch.tensor(pixels[3]).view(3, 32, 32) / 255)
@@ -172,12 +172,12 @@ def test_a_batch_cannot_run_code():
             return (print, ("owned",))
 
     with pytest.raises(ValueError, match=r"arrays and names only\n  got: '(builtins|__builtin__).print'"):
-        batch(pickle.dumps(Evil(), protocol=2))
+        unpickle_batch(pickle.dumps(Evil(), protocol=2))
 
 
 def test_constants_are_those_of_torchvision():
-    assert CIFAR10.url == cifar.URL
-    assert CIFAR10.tgz_md5 == cifar.MD5
+    assert CIFAR10.url == cifar.CIFAR10_URL
+    assert CIFAR10.tgz_md5 == cifar.CIFAR10_MD5
 
 
 class Server(BaseHTTPRequestHandler):
@@ -220,41 +220,41 @@ def server():
 def test_download_is_taken_up_where_it_broke_off(server, tmp_path):
     server["limit"] = 400_000
     with pytest.raises(ConnectionError, match=r"broke off after 400000 bytes"):
-        download(server["url"], server["md5"], tmp_path / "file")
+        download_file(server["url"], server["md5"], tmp_path / "file")
     assert not (tmp_path / "file").exists()
     server["limit"] = None
-    assert download(server["url"], server["md5"], tmp_path / "file").read_bytes() == server["content"]
+    assert download_file(server["url"], server["md5"], tmp_path / "file").read_bytes() == server["content"]
     assert server["asked"] == [0, 400_000]
-    download(server["url"], server["md5"], tmp_path / "file")
+    download_file(server["url"], server["md5"], tmp_path / "file")
     assert server["asked"] == [0, 400_000]  # a whole file is not asked for again
 
 
 def test_download_from_a_server_without_ranges_starts_again(server, tmp_path):
     (tmp_path / "file.part").write_bytes(b"old")
     server["ranges"] = False
-    assert download(server["url"], server["md5"], tmp_path / "file").read_bytes() == server["content"]
+    assert download_file(server["url"], server["md5"], tmp_path / "file").read_bytes() == server["content"]
 
 
 def test_complete_part_needs_only_its_checksum(server, tmp_path):
     (tmp_path / "file.part").write_bytes(server["content"])
-    assert download(server["url"], server["md5"], tmp_path / "file").exists()
+    assert download_file(server["url"], server["md5"], tmp_path / "file").exists()
 
 
 def test_wrong_checksum_is_removed(server, tmp_path):
     with pytest.raises(ValueError, match=r"file must have the MD5 sum 000\n  got: '[0-9a-f]{32}'"):
-        download(server["url"], "000", tmp_path / "file")
+        download_file(server["url"], "000", tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_unreachable_server(tmp_path):
     with pytest.raises(ConnectionError, match=r"broke off after 0 bytes"):
-        download("http://127.0.0.1:9/file", "", tmp_path / "file")
+        download_file("http://127.0.0.1:9/file", "", tmp_path / "file")
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="needs ../shared/data/cifar10/cifar10_imagefolder_200_100.tar.xz")
 def test_a_real_archive():
     split = data.cifar10(REAL, per_class=50)
-    assert split.classes == cifar.CLASSES
+    assert split.classes == cifar.CIFAR10_CLASSES
     assert split.train.x.shape == (500, 3, 32, 32)
     assert split.test.y.bincount().tolist() == [50] * 10
     assert 0.4 < float(split.train.x.mean()) < 0.55  # CIFAR-10's mean is 0.47

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from xnb import data
-from xnb.data.cifar import BATCHES, CLASSES
+from xnb.data.cifar import BATCH_NAMES, CIFAR10_CLASSES
 
 
 @pytest.fixture(autouse=True)
@@ -82,11 +82,11 @@ def test_transparency_is_laid_on_white_as_in_image_folder(tmp_path):
     assert torch.equal(data.cifar10(archive(tmp_path / "a.zip", GOOD | clear)).train.x[0], torch.ones(3, 32, 32))
 
 
-def original(folder, names=BATCHES):
+def original(folder, names=BATCH_NAMES):
     """Batches of 20 pictures, two of each class, in the order of the labels; pixels tell the batch and the row."""
     folder.mkdir()
     for name in names:
-        pixels = np.full((20, 3072), 20 * BATCHES.index(name), np.uint8) + np.arange(20, dtype=np.uint8)[:, None]
+        pixels = np.full((20, 3072), 20 * BATCH_NAMES.index(name), np.uint8) + np.arange(20, dtype=np.uint8)[:, None]
         held = pickle.dumps({b"data": pixels, b"labels": [*range(10), *range(10)]}, protocol=3)
         (folder / name).write_bytes(held.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
     return folder
@@ -98,19 +98,19 @@ def test_the_original_keeps_its_order_whatever_that_of_its_files(tmp_path, cache
         tmp_path / "a.zip",
         {
             f"cifar-10-batches-py/{name}": (original(tmp_path / name, [name]) / name).read_bytes()
-            for name in BATCHES[::-1]
+            for name in BATCH_NAMES[::-1]
         },
     )
     split = data.cifar10(backwards)
     assert sorted(file.name for file in (cache / "CIFAR10" / "train" / "cat").iterdir())[:2] == ["0000.png", "0001.png"]
-    cats = split.train.x[split.train.y == CLASSES.index("cat"), 0, 0, 0].mul(255).round().int()
+    cats = split.train.x[split.train.y == CIFAR10_CLASSES.index("cat"), 0, 0, 0].mul(255).round().int()
     assert cats.tolist() == [3, 13, 23, 33, 43, 53, 63, 73, 83, 93]
 
 
 def test_an_original_with_missing_batches_is_refused(tmp_path, cache):
     with pytest.raises(ValueError, match=r"six batches; some are missing\n  got: \['data_batch_2', 'test_batch'\]"):
         data.cifar10(
-            original(tmp_path / "half", [name for name in BATCHES if name not in ("data_batch_2", "test_batch")])
+            original(tmp_path / "half", [name for name in BATCH_NAMES if name not in ("data_batch_2", "test_batch")])
         )
     assert list(cache.iterdir()) == []
 

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from xnb.data.download import download
+from xnb.data.download import download_file
 
 CONTENT = bytes(range(256)) * 40
 
@@ -57,9 +57,9 @@ def test_a_refusal_keeps_what_came_before(code, serve, tmp_path):
     with pytest.raises(
         ConnectionError, match=rf"file broke off after 4000 bytes\n  got: 'HTTPError: HTTP Error {code}"
     ):
-        download(url, "", tmp_path / "file")
+        download_file(url, "", tmp_path / "file")
     md5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
-    assert download(url, md5, tmp_path / "file").read_bytes() == CONTENT
+    assert download_file(url, md5, tmp_path / "file").read_bytes() == CONTENT
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
@@ -67,4 +67,4 @@ def test_nonsense_is_named(serve, tmp_path):
     with pytest.raises(
         ConnectionError, match=r"broke off after \d+ bytes\n  got: 'IncompleteRead.*\n  try: the same call"
     ):
-        download(serve("chunks cut short"), "", tmp_path / "file")
+        download_file(serve("chunks cut short"), "", tmp_path / "file")

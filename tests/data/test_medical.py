@@ -124,9 +124,9 @@ def test_by_name_from_the_official_place(tmp_path, cache, monkeypatch):
     """A first call brings the file, a second one reads it; here a folder stands for the server."""
     served = stored(tmp_path / "breastmnist.npz", arrays())
     md5 = hashlib.md5(served.read_bytes()).hexdigest()
-    assert medical.URL.format("breastmnist") == "https://zenodo.org/records/10519652/files/breastmnist.npz"
-    monkeypatch.setattr(medical, "URL", f"{tmp_path.as_uri()}/{{}}.npz")
-    monkeypatch.setitem(medical.KNOWN, "breastmnist", medical.KNOWN["breastmnist"]._replace(md5=md5))
+    assert medical.ZENODO_URL.format("breastmnist") == "https://zenodo.org/records/10519652/files/breastmnist.npz"
+    monkeypatch.setattr(medical, "ZENODO_URL", f"{tmp_path.as_uri()}/{{}}.npz")
+    monkeypatch.setitem(medical.OFFICIAL_FILES, "breastmnist", medical.OFFICIAL_FILES["breastmnist"]._replace(md5=md5))
     one = data.medmnist("breastmnist", download=True)
     served.unlink()
     assert torch.equal(data.medmnist("breastmnist", download=True).train.x, one.train.x)
@@ -151,7 +151,7 @@ def test_only_known_names_are_downloaded():
 
 def test_the_page_on_the_data_names_the_checksums():
     text = (folders.DATA / "README.md").read_text()
-    assert all(known.md5 in text for known in medical.KNOWN.values())
+    assert all(known.md5 in text for known in medical.OFFICIAL_FILES.values())
 
 
 def test_grey_pictures_in_class_folders_get_three_equal_channels(tmp_path):

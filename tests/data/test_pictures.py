@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from xnb import data
-from xnb.data.pictures import rgb
+from xnb.data.pictures import decode_rgb
 
 
 def stored(image, kind="PNG", **knobs):
@@ -22,28 +22,28 @@ def stored(image, kind="PNG", **knobs):
 def test_deep_pictures_are_refused_not_cut_off(pixels, kind, mode):
     """PIL would make 255, 255 and 0 of these."""
     with pytest.raises(ValueError, match=rf"^me: a must have 8 bits a channel\n  got: '{mode}'\n  try: scale"):
-        rgb(stored(Image.fromarray(np.full((4, 4), pixels)), kind), "me: a")
+        decode_rgb(stored(Image.fromarray(np.full((4, 4), pixels)), kind), "me: a")
 
 
 def test_half_transparent_palette():
     image = Image.new("P", (2, 1), 0)
     image.putpalette([200, 0, 0, 0, 100, 0])
     image.putpixel((1, 0), 1)
-    decoded = rgb(stored(image, transparency=0), "a")
+    decoded = decode_rgb(stored(image, transparency=0), "a")
     assert [decoded.getpixel((x, 0)) for x in (0, 1)] == [(255, 255, 255), (0, 100, 0)]
 
 
 def test_a_picture_too_large_to_be_one(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4)
     with pytest.raises(ValueError, match=r"a must be a picture\n  got: 'DecompressionBombError"):
-        rgb(stored(Image.new("RGB", (4, 4))), "a")
+        decode_rgb(stored(Image.new("RGB", (4, 4))), "a")
 
 
 def test_the_turn_noted_by_a_camera_is_not_applied():
     image = Image.new("RGB", (4, 2))
     exif = image.getexif()
     exif[274] = 6  # orientation: turned by 90 degrees
-    assert rgb(stored(image, exif=exif), "a").size == (4, 2)
+    assert decode_rgb(stored(image, exif=exif), "a").size == (4, 2)
 
 
 @pytest.fixture

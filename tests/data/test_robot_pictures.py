@@ -6,14 +6,14 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from xnb import data
-from xnb.data.robot_pictures import CLASSES, CODE, PARTS
+from xnb.data.robot_pictures import CODE, ROBOT_CLASSES, ROBOT_PARTS
 
 SMALL = {"n": (90, 45)}
-every_part = pytest.mark.parametrize("name", PARTS)
+every_part = pytest.mark.parametrize("name", ROBOT_PARTS)
 
 
 def drawings(name):
-    kind = PARTS[name]
+    kind = ROBOT_PARTS[name]
     return {variant: np.array([list(line) for line in lines]) == "#" for variant, lines in kind.variants.items()}
 
 
@@ -26,7 +26,7 @@ def boxed(drawing):
 
 def shown(part, name):
     """Variant of a part in each picture, read off its pixels."""
-    number, known = list(PARTS).index(name) + 1, {boxed(d): variant for variant, d in drawings(name).items()}
+    number, known = list(ROBOT_PARTS).index(name) + 1, {boxed(d): variant for variant, d in drawings(name).items()}
     return [known[boxed(where)] for where in part.parts[:, 0].numpy() == number]
 
 
@@ -50,13 +50,13 @@ def test_variants_are_told_by_form_and_not_by_area(name):
 def test_pictures_parts_and_labels_fit_together():
     split = data.robots(**SMALL)
     part = split.train
-    assert split.classes == CLASSES
+    assert split.classes == ROBOT_CLASSES
     assert part.x.shape == (90, 3, 32, 32)
     assert (part.x.min() >= 0) & (part.x.max() <= 1)
     assert part.y.bincount().tolist() == [10] * 9
     assert torch.equal(part.masks, part.parts > 0)
-    words = list(zip(*(shown(part, name) for name in PARTS), strict=True))
-    assert [" ".join(word) for word in words] == [CLASSES[y] for y in part.y]
+    words = list(zip(*(shown(part, name) for name in ROBOT_PARTS), strict=True))
+    assert [" ".join(word) for word in words] == [ROBOT_CLASSES[y] for y in part.y]
     assert part.evidence.shape == (90, 4, 9)
     assert (part.evidence.gather(2, part.y[:, None, None].expand(-1, 4, 1)) == 1).all()
     assert (part.evidence.sum(2) == 3 - 6).all()
@@ -74,7 +74,7 @@ def test_same_seed_same_robots_whatever_the_number():
 @every_part
 def test_removing_a_part_changes_its_pixels_alone(name):
     before, after = data.robots(**SMALL).train, data.robots(**SMALL, remove=[name]).train
-    number = list(PARTS).index(name) + 1
+    number = list(ROBOT_PARTS).index(name) + 1
     inside = (before.parts == number).expand_as(before.x)
     assert torch.equal(before.x[~inside], after.x[~inside])
     assert (before.x[inside] != after.x[inside]).float().mean() > 0.99
@@ -86,10 +86,10 @@ def test_removing_a_part_changes_its_pixels_alone(name):
 @every_part
 def test_exchanging_a_part_shows_another_variant_and_the_class_still_leads(name):
     before, after = data.robots(**SMALL).train, data.robots(**SMALL, exchange=[name]).train
-    number = list(PARTS).index(name) + 1
+    number = list(ROBOT_PARTS).index(name) + 1
     assert all(a != b for a, b in zip(shown(before, name), shown(after, name), strict=True))
     assert len(set(shown(after, name))) == 3
-    for other in set(PARTS) - {name}:
+    for other in set(ROBOT_PARTS) - {name}:
         assert shown(before, other) == shown(after, other)
     touched = ((before.parts == number) | (after.parts == number)).expand_as(before.x)
     assert torch.equal(before.x[~touched], after.x[~touched])

@@ -3,7 +3,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from xnb import checkpoints, data
-from xnb.data.shape_pictures import AREA, CLASSES, MARKS
+from xnb.data.shape_pictures import MARK_COLOURS, SHAPE_AREA, SHAPE_CLASSES
 from xnb.training.loop import evaluate
 
 SMALL = {"n": (60, 30)}
@@ -18,15 +18,15 @@ def test_pictures_masks_and_labels_fit_together():
     assert (part.x.min(), part.x.max()) >= (0, 0)
     assert part.x.max() <= 1
     assert part.y.bincount().tolist() == [10] * 6
-    assert split.classes == CLASSES
+    assert split.classes == SHAPE_CLASSES
 
 
 def test_area_is_the_same_for_all_forms():
     """Counted in pixels, the area lies in the range that is drawn from, up to the rounding at the border."""
     part = data.shapes(n=(1200, 0)).train
     share = part.masks.float().mean((1, 2, 3))
-    assert share.min() > AREA[0] * 0.8
-    assert share.max() < AREA[1] * 1.2
+    assert share.min() > SHAPE_AREA[0] * 0.8
+    assert share.max() < SHAPE_AREA[1] * 1.2
     means = torch.stack([share[part.y == k].mean() for k in range(6)])
     assert means.max() - means.min() < 0.01
 
@@ -65,7 +65,7 @@ def test_options_leave_the_labelled_object_alone():
 def test_watermark_agrees_as_often_as_said(rate):
     part = data.shapes(n=(1200, 0), watermark=rate).train
     marks = part.x[:, :, -1, -1]
-    told = torch.cdist(marks.double(), torch.tensor(MARKS)).argmin(1)
+    told = torch.cdist(marks.double(), torch.tensor(MARK_COLOURS)).argmin(1)
     assert float((told == part.y).double().mean()) == pytest.approx(rate, abs=0.05)
     assert (told.bincount(minlength=6) > 120).all()  # the mark itself is balanced: it only may or may not agree
 

@@ -3,7 +3,7 @@ import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from xnb import data
-from xnb.data.textures import AREA, OBJECTS, TEXTURES
+from xnb.data.textures import OBJECT_AREA, OBJECTS, TEXTURES
 
 SMALL = {"n": (72, 36)}
 
@@ -46,8 +46,8 @@ def test_objects_and_textures_change_apart():
 def test_area_is_the_same_for_all_objects():
     part = data.objects_on_textures(n=(600, 0)).train
     share = part.masks.float().mean((1, 2, 3))
-    assert share.min() > AREA[0] * 0.8
-    assert share.max() < AREA[1] * 1.2
+    assert share.min() > OBJECT_AREA[0] * 0.8
+    assert share.max() < OBJECT_AREA[1] * 1.2
     means = torch.stack([share[part.y == k].mean() for k in range(6)])
     assert means.max() - means.min() < 0.02
 

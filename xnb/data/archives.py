@@ -12,65 +12,69 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xnb.check import require
+from xnb.check import refuse, require
 
-# RuntimeError is how zipfile says that a password or another compression is needed
-DAMAGED = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, RuntimeError)
-# what a damaged pickle makes of itself on the way
-MANGLED = (pickle.UnpicklingError, EOFError, LookupError, AttributeError, TypeError, ValueError, ArithmeticError)
-LARGEST = 2**28  # bytes of one file inside; an original batch of CIFAR-10 has 31 million
+# zipfile raises RuntimeError where a password or another compression is needed
+ARCHIVE_ERRORS = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, RuntimeError)
+# what a damaged pickle may raise while it is loaded
+PICKLE_ERRORS = (pickle.UnpicklingError, EOFError, LookupError, AttributeError, TypeError, ValueError, ArithmeticError)
+MAX_FILE_BYTES = 2**28  # bytes of one file inside; an original batch of CIFAR-10 has 31 million
 
 
-class Entry(NamedTuple):
+class ArchiveEntry(NamedTuple):
     """One file of an archive: its path inside, and its bytes."""
 
     path: PurePosixPath
     content: bytes
 
 
-def entries(archive: Path) -> Iterator[Entry]:
-    """Every file of a tar (plain, gz, bz2, xz) or zip archive, in its order; nothing is written.
+def read_entries(archive: Path) -> Iterator[ArchiveEntry]:
+    """Every file of a tar (plain, gz, bz2, xz) or zip archive, in its order; nothing is written to disk.
 
     Raises:
         ValueError: the archive is damaged or encrypted, or holds a link, a device, a path that leads outside, or
             a file of more than 256 MiB.
     """
     try:
-        yield from _of_zip(archive) if zipfile.is_zipfile(archive) else _of_tar(archive)
-    except DAMAGED as error:
+        yield from _read_zip(archive) if zipfile.is_zipfile(archive) else _read_tar(archive)
+    except ARCHIVE_ERRORS as error:
         what = f"{archive.name}: {type(error).__name__}: {error}"
-        require(False, "archive: must be a whole tar or zip file", what, "bring the archive again")
+        refuse("archive: must be a whole tar or zip file", what, "bring the archive again")
 
 
-def _of_tar(archive: Path) -> Iterator[Entry]:
+def _read_tar(archive: Path) -> Iterator[ArchiveEntry]:
     with tarfile.open(archive) as tar:
         for member in tar:
-            path = _checked(member.name, member.size, member.isfile() or member.isdir())
-            if member.isfile():
-                yield Entry(path, tar.extractfile(member).read())
+            path = _check_member(member.name, member.size, member.isfile() or member.isdir())
+            file = tar.extractfile(member) if member.isfile() else None
+            if file is not None:
+                yield ArchiveEntry(path, file.read())
 
 
-def _of_zip(archive: Path) -> Iterator[Entry]:
+def _read_zip(archive: Path) -> Iterator[ArchiveEntry]:
     with zipfile.ZipFile(archive) as file:
         for member in file.infolist():
-            link = (member.external_attr >> 16) & 0o170000 == 0o120000
-            path = _checked(member.filename, member.file_size, not link)
+            file_type = (member.external_attr >> 16) & 0o170000  # as Unix stores it
+            is_link = file_type == 0o120000
+            path = _check_member(member.filename, member.file_size, not is_link)
             if not member.is_dir():
-                yield Entry(path, file.read(member))
+                yield ArchiveEntry(path, file.read(member))
 
 
-def _checked(name: str, size: int, plain: bool) -> PurePosixPath:
-    """The path of a member that may be read."""
-    require(plain, "archive: must hold files only, no links or devices", name, "unpack it yourself")
+def _check_member(name: str, size: int, is_plain: bool) -> PurePosixPath:
+    """The path of a member of an archive, refused unless it may be read."""
+    require(is_plain, "archive: must hold files only, no links or devices", name, "unpack it yourself")
     path = PurePosixPath(name.replace("\\", "/"))
-    outside = path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1])
-    require(not outside, "archive: paths must stay inside", name, "do not use this archive")
-    require(size <= LARGEST, f"archive: {name} must have at most {LARGEST} bytes", size, "unpack it yourself")
+    has_drive = ":" in "".join(path.parts[:1])
+    leads_outside = path.is_absolute() or ".." in path.parts or has_drive
+    require(not leads_outside, "archive: paths must stay inside", name, "do not use this archive")
+    rule = f"archive: {name} must have at most {MAX_FILE_BYTES} bytes"
+    require(size <= MAX_FILE_BYTES, rule, size, "unpack it yourself")
     return path
 
 
 class _Inert:
-    """Stands for any object of a pickle: keeps what it is made of, and runs nothing."""
+    """A stand-in for any object of a pickle: it keeps what the object is made of, and runs nothing."""
 
     def __init__(self, *made_of: object) -> None:
         self.made_of = made_of
@@ -80,7 +84,7 @@ class _Inert:
 
 
 class _Inspector(pickle.Unpickler):
-    """Lets nothing of a pickle come to life; numpy's own objects neither: crafted ones crash the interpreter."""
+    """Loads a pickle without creating its objects, numpy's own included: crafted ones crash the interpreter."""
 
     KNOWN = frozenset({"numpy.core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype"})
 
@@ -94,21 +98,29 @@ class _Inspector(pickle.Unpickler):
         return _Inert
 
 
-def batch(content: bytes) -> tuple[np.ndarray, list[int]]:
+def unpickle_batch(content: bytes) -> tuple[np.ndarray, list[int]]:
     """Pictures `(n, 32, 32, 3)` of uint8 and the labels, 0 to 9, of one of CIFAR-10's original batches.
 
     Raises:
         ValueError: the bytes are damaged, another thing than a batch, or ask for code to be run.
     """
     inspector = _Inspector(content)
+    rule = "archive: a batch must hold n x 3072 bytes and n labels"
     try:
-        held = inspector.load()
-        labels, (_, shape, _, _, raw) = held[b"labels"], held[b"data"].state  # the state of a numpy array
+        pickled = inspector.load()
+        labels = pickled[b"labels"]
+        _, shape, _, _, raw = pickled[b"data"].state  # the state of a numpy array
         pixels = np.frombuffer(raw, np.uint8).reshape(-1, 3, 32, 32)
-        sound = shape == (len(labels), 3072) and len(pixels) == len(labels) and set(labels) <= set(range(10))
-    except (*MANGLED, MemoryError) as error:
-        sound, held = False, f"{type(error).__name__}: {error}"
+        counts_fit = shape == (len(labels), 3072) and len(pixels) == len(labels)
+        is_batch = counts_fit and set(labels) <= set(range(10))
+    except (*PICKLE_ERRORS, MemoryError) as error:
+        _refuse_foreign(inspector)
+        refuse(rule, f"{type(error).__name__}: {error}", "bring the archive again")
+    _refuse_foreign(inspector)
+    require(is_batch, rule, pickled, "bring the archive again")
+    return pixels.transpose(0, 2, 3, 1), labels
+
+
+def _refuse_foreign(inspector: _Inspector) -> None:
     foreign = inspector.foreign
     require(not foreign, "archive: a batch holds arrays and names only", foreign, "do not use this archive")
-    require(sound, "archive: a batch must hold n x 3072 bytes and n labels", held, "bring the archive again")
-    return pixels.transpose(0, 2, 3, 1), labels

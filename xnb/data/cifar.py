@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from xnb.check import require
-from xnb.data.archives import ArchiveEntry, unpickle_batch, read_entries
+from xnb.data.archives import ArchiveEntry, read_entries, unpickle_batch
 from xnb.data.class_folders import image_folder
 from xnb.data.download import download_file
 from xnb.data.pictures import decode_rgb
@@ -26,11 +26,11 @@ CIFAR10_MD5 = "c58f30108f718f92721af3b95e74349a"  # as published beside the down
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 BATCH_NAMES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
 CIFAR10_HINT = "data.cifar10('path/to/CIFAR10'), or set XNB_CIFAR10 to a folder or an archive"
-ABANDONED_SECONDS = 3600  # seconds after which a half-made cache belongs to a killed process; making one takes a minute
+ABANDONED_SECONDS = 3600  # after these a half-made cache belongs to a killed process; making one takes a minute
 
 
 class _CifarPicture(NamedTuple):
-    """A picture and where it belongs: `{part}/{label}/{name}.png`."""
+    """A picture and where it goes: `{part}/{label}/{name}.png`."""
 
     part: str
     label: str
@@ -57,8 +57,9 @@ def cifar10(source: str | Path | None = None, *, per_class: int | None = None) -
     """
     home = cache_folder() / "CIFAR10"
     if not home.is_dir():
-        named = source or os.environ.get("XNB_CIFAR10")
-        _fill_cache(Path(named) if named else download_file(CIFAR10_URL, CIFAR10_MD5, cache_folder() / "cifar-10-python.tar.gz"), home)
+        local = source or os.environ.get("XNB_CIFAR10")
+        original = cache_folder() / "cifar-10-python.tar.gz"
+        _fill_cache(Path(local) if local else download_file(CIFAR10_URL, CIFAR10_MD5, original), home)
     return image_folder(home, per_class=per_class)
 
 
@@ -66,38 +67,52 @@ def _fill_cache(source: Path, home: Path) -> None:
     """Write all pictures beside `home`, then rename: `home` is whole or not there."""
     require(source.exists(), "cifar10: no such folder or archive", source.name, CIFAR10_HINT)
     home.parent.mkdir(parents=True, exist_ok=True)
-    for half in home.parent.glob(".CIFAR10-*"):
-        if time.time() - half.stat().st_mtime > ABANDONED_SECONDS:
-            shutil.rmtree(half, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=home.parent, prefix=".CIFAR10-") as half:
-        whole, found = Path(half) / "CIFAR10", {"train": set(), "test": set()}
+    _remove_abandoned(home.parent)
+    with tempfile.TemporaryDirectory(dir=home.parent, prefix=".CIFAR10-") as unfinished:
+        folder = Path(unfinished) / "CIFAR10"
+        classes: dict[str, set[str]] = {"train": set(), "test": set()}
         for picture in tqdm(_read_pictures(source), unit="picture", delay=2, leave=False):
-            _write_picture(picture, whole)
-            found[picture.part].add(picture.label)
-        both = bool(found["train"] and found["test"])
-        require(both, "cifar10: the source must hold {train,test}/<class>/<picture>", source.name, CIFAR10_HINT)
-        unmatched = sorted(found["train"] ^ found["test"])
-        require(not unmatched, "cifar10: train and test must have the same classes", unmatched, CIFAR10_HINT)
-        whole.rename(home)
+            _write_picture(picture, folder)
+            classes[picture.part].add(picture.label)
+        _check_classes(classes["train"], classes["test"], source)
+        # one rename at the end: another process sees all pictures or no folder
+        folder.rename(home)
 
 
-def _write_picture(picture: _CifarPicture, whole: Path) -> None:
+def _remove_abandoned(folder: Path) -> None:
+    """Remove caches that a killed process left half-made; younger ones may belong to a process that still runs."""
+    for unfinished in folder.glob(".CIFAR10-*"):
+        if time.time() - unfinished.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _check_classes(train: set[str], test: set[str], source: Path) -> None:
+    both = bool(train and test)
+    require(both, "cifar10: the source must hold {train,test}/<class>/<picture>", source.name, CIFAR10_HINT)
+    unmatched = sorted(train ^ test)
+    require(not unmatched, "cifar10: train and test must have the same classes", unmatched, CIFAR10_HINT)
+
+
+def _write_picture(picture: _CifarPicture, folder: Path) -> None:
     name = f"{picture.part}/{picture.label}/{picture.name}"
-    target = whole / f"{name}.png"
-    require(picture.image.size == (32, 32), f"cifar10: {name} must have 32 x 32 pixels", picture.image.size, CIFAR10_HINT)
-    require(not target.exists(), "cifar10: names must be unique within a class", name, CIFAR10_HINT)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    picture.image.save(target, compress_level=1)
+    file = folder / f"{name}.png"
+    size = picture.image.size
+    require(size == (32, 32), f"cifar10: {name} must have 32 x 32 pixels", size, CIFAR10_HINT)
+    require(not file.exists(), "cifar10: names must be unique within a class", name, CIFAR10_HINT)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    picture.image.save(file, compress_level=1)
 
 
 def _read_pictures(source: Path) -> Iterator[_CifarPicture]:
+    """Every picture of a folder or an archive, be it class folders or the batches of the original."""
     batches = {}
     for path, content in _read_folder(source) if source.is_dir() else read_entries(source):
         if path.name in BATCH_NAMES:
             batches[path.name] = content
         elif _is_class_picture(path):
-            image = decode_rgb(BytesIO(content), f"cifar10: {'/'.join(path.parts[-3:])}")
-            yield _CifarPicture(*path.parts[-3:-1], path.stem, image)
+            part, label = path.parts[-3:-1]
+            image = decode_rgb(BytesIO(content), f"cifar10: {part}/{label}/{path.name}")
+            yield _CifarPicture(part, label, path.stem, image)
     if batches:
         yield from _number_batch_pictures(batches)
 
@@ -105,26 +120,30 @@ def _read_pictures(source: Path) -> Iterator[_CifarPicture]:
 def _read_folder(folder: Path) -> Iterator[ArchiveEntry]:
     for file in sorted(folder.rglob("*")):
         if file.is_file():
-            yield ArchiveEntry(PurePosixPath(file.relative_to(folder).as_posix()), file.read_bytes())
+            path = PurePosixPath(file.relative_to(folder).as_posix())
+            yield ArchiveEntry(path, file.read_bytes())
 
 
 def _is_class_picture(path: PurePosixPath) -> bool:
     """Whether a file is a picture to bring; hidden ones, and whatever lies outside train/ and test/, are not."""
-    hidden = any(part.startswith(".") for part in path.parts)
-    if hidden or not {"train", "test"} & set(path.parts[:-1]):
+    is_hidden = any(name.startswith(".") for name in path.parts)
+    if is_hidden or not {"train", "test"} & set(path.parts[:-1]):
         return False
-    placed = len(path.parts) >= 3 and path.parts[-3] in ("train", "test")
-    require(placed, "cifar10: files of train/ and test/ must lie in class folders", str(path), CIFAR10_HINT)
+    in_class_folder = len(path.parts) >= 3 and path.parts[-3] in ("train", "test")
+    rule = "cifar10: files of train/ and test/ must lie in class folders"
+    require(in_class_folder, rule, str(path), CIFAR10_HINT)
     return True
 
 
 def _number_batch_pictures(batches: dict[str, bytes]) -> Iterator[_CifarPicture]:
-    """Numbered within each class, in the order of the original: the names that copies in class folders have."""
+    """Pictures of the original, numbered within each class in its order: the names that copies in folders have."""
     missing = sorted(set(BATCH_NAMES) - set(batches))
     require(not missing, "cifar10: the original has six batches; some are missing", missing, CIFAR10_HINT)
-    counts = Counter()
+    counts: Counter[tuple[str, int]] = Counter()
     for name in BATCH_NAMES:
         part = "test" if name == "test_batch" else "train"
-        for image, label in zip(*unpickle_batch(batches[name]), strict=True):
-            yield _CifarPicture(part, CIFAR10_CLASSES[label], f"{counts[part, label]:04d}", Image.fromarray(image))
+        pixels, labels = unpickle_batch(batches[name])
+        for picture, label in zip(pixels, labels, strict=True):
+            number = counts[part, label]
             counts[part, label] += 1
+            yield _CifarPicture(part, CIFAR10_CLASSES[label], f"{number:04d}", Image.fromarray(picture))

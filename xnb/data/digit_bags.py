@@ -1,4 +1,4 @@
-"""Multiple-instance bags of handwritten digits: the label is the bag's, and each instance's part in it is known."""
+"""Multiple-instance bags of handwritten digits: only the bag has a label, and what each instance says is known."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,68 +14,104 @@ from xnb.data.tables import digits
 
 # Kinds of low digits in a bag, without and with a pair. Each digit is in half of the bags of either class, and three
 # kinds are as frequent as two: only which digits meet tells the class. The lone 4 and 0 belong to no pair.
-KINDS = ([[0, 2, 4], [1, 3]], [[0, 1, 4], [2, 3], [0, 3, 4], [1, 2]])
+LOW_DIGITS = (
+    [[0, 2, 4], [1, 3]],
+    [[0, 1, 4], [2, 3], [0, 3, 4], [1, 2]],
+)
 
 
-class Task(NamedTuple):
+class _BagTask(NamedTuple):
     """How a bag of one class is drawn, and what a digit in a bag says about the conditions that make the classes."""
 
     classes: tuple[str, ...]
-    smallest: int  # bag
-    neutral: range  # digits that fill the bag
-    draw: Callable[[Generator, int, int], NDArray | list[int]]  # (rng, label, size) -> digits that make the label
-    says: Callable[[NDArray], NDArray]  # digits (N,) -> sign (N, conditions)
-    demands: NDArray  # (K, conditions): 1 where the class needs the condition, -1 where it excludes it
+    smallest_bag: int
+    neutral_digits: range  # these fill the bag
+    draw_deciding_digits: Callable[[Generator, int, int], NDArray | list[int]]  # of (rng, label, size of the bag)
+    condition_signs: Callable[[NDArray], NDArray]  # digits (N,) -> what each says for each condition (N, conditions)
+    class_demands: NDArray  # (K, conditions): 1 where the class needs the condition, -1 where it excludes it
 
 
-def _single(rng: Generator, label: int, size: int) -> list[int]:
+def _draw_single_positive(rng: Generator, label: int, size: int) -> list[int]:
     return [9] * label
 
 
-def _four(rng: Generator, label: int, size: int) -> list[int]:
+def _draw_four_bags(rng: Generator, label: int, size: int) -> list[int]:
     eights, nines = rng.integers(1, max(1, size // 4), 2, endpoint=True)
-    return [8] * (eights * (label & 1)) + [9] * (nines * (label >> 1))
+    has_eight = label & 1
+    has_nine = label >> 1
+    return [8] * (eights * has_eight) + [9] * (nines * has_nine)
 
 
-def _signed(rng: Generator, label: int, size: int) -> NDArray:
-    """Both sides are there, the larger one as large whichever it is."""
-    less = rng.integers(1, (size - 1) // 2, endpoint=True)
-    more = rng.integers(less + 1, size - less, endpoint=True)
-    even, odd = (more, less) if label else (less, more)
-    return np.concatenate([rng.choice([4, 6, 8], even), rng.choice([5, 7, 9], odd)])
+def _draw_positive_negative(rng: Generator, label: int, size: int) -> NDArray:
+    """Digits of both sides; the larger side is as large whichever it is."""
+    fewer = rng.integers(1, (size - 1) // 2, endpoint=True)
+    more = rng.integers(fewer + 1, size - fewer, endpoint=True)
+    positive, negative = (more, fewer) if label else (fewer, more)
+    return np.concatenate([rng.choice([4, 6, 8], positive), rng.choice([5, 7, 9], negative)])
 
 
-def _adjacent(rng: Generator, label: int, size: int) -> NDArray:
-    kinds = KINDS[label][rng.integers(len(KINDS[label]))]
-    return np.repeat(kinds, rng.integers(1, max(1, size // 4), len(kinds), endpoint=True))
+def _draw_adjacent_pairs(rng: Generator, label: int, size: int) -> NDArray:
+    choices = LOW_DIGITS[label]
+    kinds = choices[rng.integers(len(choices))]
+    repeats = rng.integers(1, max(1, size // 4), len(kinds), endpoint=True)
+    return np.repeat(kinds, repeats)
 
 
-def _in_pair(bag: NDArray) -> NDArray:
+def _is_nine(bag: NDArray) -> NDArray:
+    return bag[:, None] == 9
+
+
+def _is_eight_or_nine(bag: NDArray) -> NDArray:
+    return bag[:, None] == [8, 9]
+
+
+def _sign_by_parity(bag: NDArray) -> NDArray:
+    """1 for 4, 6, 8, -1 for 5, 7, 9, and 0 for lower digits."""
+    parity = 1 - 2 * (bag % 2)
+    return np.where(bag >= 4, parity, 0)[:, None]
+
+
+def _meets_neighbour(bag: NDArray) -> NDArray:
     """Whether each is a low digit that meets a neighbour."""
     low = bag[bag <= 4]
-    return np.isin(bag, low) & (np.isin(bag - 1, low) | np.isin(bag + 1, low))
+    has_neighbour = np.isin(bag - 1, low) | np.isin(bag + 1, low)
+    return (np.isin(bag, low) & has_neighbour)[:, None]
 
 
-TWO = np.array([[-1], [1]])
+TWO_CLASSES = np.array([[-1], [1]])  # the second class needs the one condition, the first excludes it
 TASKS = {
-    "single_positive": Task(("no 9", "a 9"), 1, range(9), _single, lambda bag: bag[:, None] == 9, TWO),
-    "four_bags": Task(
-        ("neither", "8", "9", "both"),
-        2,
-        range(8),
-        _four,
-        lambda bag: bag[:, None] == [8, 9],
-        np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]]),
+    "single_positive": _BagTask(
+        classes=("no 9", "a 9"),
+        smallest_bag=1,
+        neutral_digits=range(9),
+        draw_deciding_digits=_draw_single_positive,
+        condition_signs=_is_nine,
+        class_demands=TWO_CLASSES,
     ),
-    "positive_negative": Task(
-        ("more of 5, 7, 9", "more of 4, 6, 8"),
-        3,
-        range(4),
-        _signed,
-        lambda bag: np.where(bag >= 4, 1 - 2 * (bag % 2), 0)[:, None],
-        TWO,
+    "four_bags": _BagTask(
+        classes=("neither", "8", "9", "both"),
+        smallest_bag=2,
+        neutral_digits=range(8),
+        draw_deciding_digits=_draw_four_bags,
+        condition_signs=_is_eight_or_nine,
+        class_demands=np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]]),
     ),
-    "adjacent_pairs": Task(("no pair", "a pair"), 3, range(5, 10), _adjacent, lambda bag: _in_pair(bag)[:, None], TWO),
+    "positive_negative": _BagTask(
+        classes=("more of 5, 7, 9", "more of 4, 6, 8"),
+        smallest_bag=3,
+        neutral_digits=range(4),
+        draw_deciding_digits=_draw_positive_negative,
+        condition_signs=_sign_by_parity,
+        class_demands=TWO_CLASSES,
+    ),
+    "adjacent_pairs": _BagTask(
+        classes=("no pair", "a pair"),
+        smallest_bag=3,
+        neutral_digits=range(5, 10),
+        draw_deciding_digits=_draw_adjacent_pairs,
+        condition_signs=_meets_neighbour,
+        class_demands=TWO_CLASSES,
+    ),
 }
 
 
@@ -90,15 +126,17 @@ def bags(task: str = "single_positive", n: tuple[int, int] = (2000, 500), size: 
     - `adjacent_pairs`: two neighbours out of 0, 1, 2, 3, 4 are there. No digit alone tells the class: each is in half
       of the bags of either class.
 
-    `evidence[b, n, k]` is the sign of what instance n says for class k. An instance speaks about a condition if adding
-    it to some of the other instances of its bag makes the condition true, or false; that counts 1 (or -1) for a class
-    that needs the condition and the opposite for one that excludes it. So an 8 speaks for "8" and "both" and against
-    "neither" and "9"; a 5 against "more of 4, 6, 8"; a 2 for "a pair" where a 1 or a 3 is there and about nothing
-    elsewhere. The bag is not asked whether it would do without: of two 8s each speaks, though deleting one leaves the
-    label. What is missing speaks nowhere: bags without a 9 have no evidence for "no 9".
+    `evidence[b, n, k]` is the sign of what instance n says for class k. An instance speaks about a condition if there
+    is a selection of the other instances of its bag to which adding it makes the condition true, or false; that counts
+    1 (or -1) for a class that needs the condition and the opposite for one that excludes it. So an 8 speaks for "8"
+    and "both" and against "neither" and "9"; a 5 against "more of 4, 6, 8"; a 2 for "a pair" where a 1 or a 3 is there
+    and about nothing elsewhere. Whether the bag would keep its label without the instance does
+    not matter: of two 8s each speaks, though deleting one leaves the label. What is missing speaks nowhere: bags
+    without a 9 have no evidence for "no 9".
 
-    Bag i is a function of (seed, part, i), whatever `n`. Training bags hold training digits of `digits()` and test
-    bags its test digits, for every seed: bags of another seed test what was trained on these.
+    Bag i is a function of (seed, part, i), whatever `n`; part is 0 for training and 1 for testing. Training bags hold
+    training digits of `digits()` and test bags its test digits, for every seed: bags of another seed test what was
+    trained on these.
 
     Args:
         task: single_positive, four_bags, positive_negative or adjacent_pairs.
@@ -109,27 +147,33 @@ def bags(task: str = "single_positive", n: tuple[int, int] = (2000, 500), size: 
         ValueError: an unknown task, a negative `n`, a `size` too small for the task.
     """
     require(task in TASKS, "bags: task must be a known one", task, f"one of {', '.join(TASKS)}")
-    smallest = TASKS[task].smallest
+    rules = TASKS[task]
+    smallest = rules.smallest_bag
     require(size >= smallest, f"bags: {task} needs bags of at least {smallest} instances", size, "size=12")
     require(min(n) >= 0, "bags: n must be two numbers of bags", n, "n=(2000, 500)")
     source = digits()
-    parts = (_part(TASKS[task], n[k], size, seed, k, part) for k, part in enumerate((source.train, source.test)))
-    return Split(*parts, TASKS[task].classes)
+    train = _draw_bags(rules, source.train, n[0], size, (seed, 0))
+    test = _draw_bags(rules, source.test, n[1], size, (seed, 1))
+    return Split(train, test, rules.classes)
 
 
-def _part(task: Task, n: int, size: int, seed: int, part: int, source: Part) -> Part:
+def _draw_bags(task: _BagTask, source: Part, n: int, size: int, key: tuple[int, int]) -> Part:
+    """`n` bags of the digits of `source`; `key` is (seed, part)."""
     K = len(task.classes)
-    rows, evidence = np.empty((n, size), dtype=np.int64), np.empty((n, size, K), dtype=np.int64)
-    of_digit = [np.flatnonzero(source.y == digit) for digit in range(10)]
+    rows = np.empty((n, size), dtype=np.int64)
+    evidence = np.empty((n, size, K), dtype=np.int64)
+    rows_of_digit = [np.flatnonzero(source.y == digit) for digit in range(10)]
     for i in range(n):
-        rng = default_rng((seed, part, i))
-        bag = _bag(task, rng, i % K, size)
-        rows[i] = [rng.choice(of_digit[digit]) for digit in bag]
-        evidence[i] = task.says(bag) @ task.demands.T
-    return Part(source.x[torch.from_numpy(rows)], torch.arange(n) % K, evidence=torch.from_numpy(evidence))
+        rng = default_rng((*key, i))  # a stream a bag: it does not depend on the bags before it
+        bag = _draw_bag(task, rng, i % K, size)
+        rows[i] = [rng.choice(rows_of_digit[digit]) for digit in bag]
+        evidence[i] = task.condition_signs(bag) @ task.class_demands.T
+    x = source.x[torch.from_numpy(rows)]
+    return Part(x, torch.arange(n) % K, evidence=torch.from_numpy(evidence))
 
 
-def _bag(task: Task, rng: Generator, label: int, size: int) -> NDArray:
+def _draw_bag(task: _BagTask, rng: Generator, label: int, size: int) -> NDArray:
     """Digits `(size,)` of one bag, in random order."""
-    chosen = np.array(task.draw(rng, label, size), dtype=np.int64)
-    return rng.permutation(np.concatenate([chosen, rng.choice(task.neutral, size - len(chosen))]))
+    deciding = np.array(task.draw_deciding_digits(rng, label, size), dtype=np.int64)
+    neutral = rng.choice(task.neutral_digits, size - len(deciding))
+    return rng.permutation(np.concatenate([deciding, neutral]))

@@ -1,4 +1,4 @@
-"""Bring one file: taken up where it stopped, checked after the last byte, named only when it is whole."""
+"""Download one file: go on where a call stopped, check after the last byte, name it only when it is whole."""
 
 import hashlib
 from http.client import HTTPException
@@ -9,11 +9,11 @@ from tqdm.auto import tqdm
 
 from xnb.check import require
 
-BLOCK = 2**18
-GONE_ON = "the same call again: it goes on from there; or name a copy on disk"
+BLOCK_BYTES = 2**18
+RESUME_HINT = "the same call again: it goes on from there; or name a copy on disk"
 
 
-def download(url: str, md5: str, target: Path) -> Path:
+def download_file(url: str, md5: str, target: Path) -> Path:
     """The file at `url` as `target`; what an interrupted call left in `target.part` is not brought again.
 
     Raises:
@@ -22,39 +22,45 @@ def download(url: str, md5: str, target: Path) -> Path:
     """
     if target.exists():
         return target
-    part = target.with_name(f"{target.name}.part")
+    partial = target.with_name(f"{target.name}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        whole, why = _fetch(url, part), "the connection ended early"
-    except (OSError, HTTPException) as error:
-        whole = getattr(error, "code", None) == 416  # nothing is left to bring: the checksum decides
-        why = f"{type(error).__name__}: {error}"
-    require(whole, f"download: {url} broke off after {_size(part)} bytes", why, GONE_ON, error=ConnectionError)
-    with part.open("rb") as file:
-        came = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    _complete(url, partial)
+    with partial.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+    came = digest.hexdigest()
     if came != md5:
-        part.unlink()
+        partial.unlink()
     require(came == md5, f"download: {target.name} must have the MD5 sum {md5}", came, "the same call again")
-    return part.replace(target)
+    return partial.replace(target)
 
 
-def _size(part: Path) -> int:
-    return part.stat().st_size if part.exists() else 0
+def _complete(url: str, partial: Path) -> None:
+    """Bring what `partial` lacks, or refuse and leave what came."""
+    reason = "the connection ended early"
+    try:
+        is_whole = _fetch_rest(url, partial)
+    except (OSError, HTTPException) as error:
+        is_whole = getattr(error, "code", None) == 416  # nothing is left to bring: the checksum decides
+        reason = f"{type(error).__name__}: {error}"
+    rule = f"download: {url} broke off after {_count_bytes(partial)} bytes"
+    require(is_whole, rule, reason, RESUME_HINT, error=ConnectionError)
 
 
-def _fetch(url: str, part: Path) -> bool:
-    """Add to `part` what is missing; whether all came that the server announced."""
-    have = _size(part)
-    request = Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+def _count_bytes(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def _fetch_rest(url: str, partial: Path) -> bool:
+    """Append to `partial` what it lacks; whether all came that the server announced."""
+    present = _count_bytes(partial)
+    request = Request(url, headers={"Range": f"bytes={present}-"} if present else {})
     with urlopen(request, timeout=30) as answer:
-        going_on = answer.status == 206  # a server that knows no ranges sends everything again
-        left = int(answer.headers.get("Content-Length", 0))
-        start = have if going_on else 0
-        with (
-            part.open("ab" if going_on else "wb") as file,
-            tqdm(total=start + left, initial=start, unit="B", unit_scale=True, delay=2, leave=False) as bar,
-        ):
-            while block := answer.read(BLOCK):
+        resumes = answer.status == 206  # a server that knows no ranges sends everything again
+        start = present if resumes else 0
+        announced = int(answer.headers.get("Content-Length", 0))
+        bar = tqdm(total=start + announced, initial=start, unit="B", unit_scale=True, delay=2, leave=False)
+        with partial.open("ab" if resumes else "wb") as file, bar:
+            while block := answer.read(BLOCK_BYTES):
                 file.write(block)
                 bar.update(len(block))
-    return not left or _size(part) == start + left
+    return not announced or _count_bytes(partial) == start + announced

@@ -1,41 +1,85 @@
 """What generated pictures are drawn with: flat forms, smooth backgrounds, colours that stand out from them."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-# Which points (u, v) of the plane each form covers, with its area and its reach from the centre.
-FORMS: dict[str, tuple[Callable[[NDArray, NDArray], NDArray], float, float]] = {
-    "disk": (lambda u, v: u**2 + v**2 <= 1, np.pi, 1.0),
-    "square": (lambda u, v: np.maximum(abs(u), abs(v)) <= 1, 4.0, 2**0.5),
-    "triangle": (lambda u, v: (v <= 0.5) & (3**0.5 * abs(u) - v <= 1), 3 * 3**0.5 / 4, 1.0),
-    "cross": (lambda u, v: (np.minimum(abs(u), abs(v)) <= 0.33) & (np.maximum(abs(u), abs(v)) <= 1), 2.2044, 1.06),
-    "ring": (lambda u, v: (u**2 + v**2 <= 1) & (u**2 + v**2 >= 0.3), 0.7 * np.pi, 1.0),
-    "bar": (lambda u, v: (abs(u) <= 1) & (abs(v) <= 0.3), 1.2, 1.05),
+
+class _Form(NamedTuple):
+    """A flat form around the origin of the plane, of any size."""
+
+    covers: Callable[[NDArray, NDArray], NDArray]  # whether it covers the points (u, v)
+    area: float
+    reach: float  # distance of its farthest point from the origin
+
+
+def _in_disk(u: NDArray, v: NDArray) -> NDArray:
+    return u**2 + v**2 <= 1
+
+
+def _in_square(u: NDArray, v: NDArray) -> NDArray:
+    return np.maximum(abs(u), abs(v)) <= 1
+
+
+def _in_triangle(u: NDArray, v: NDArray) -> NDArray:
+    return (v <= 0.5) & (3**0.5 * abs(u) - v <= 1)
+
+
+def _in_cross(u: NDArray, v: NDArray) -> NDArray:
+    nearer_axis = np.minimum(abs(u), abs(v))
+    farther_axis = np.maximum(abs(u), abs(v))
+    return (nearer_axis <= 0.33) & (farther_axis <= 1)
+
+
+def _in_ring(u: NDArray, v: NDArray) -> NDArray:
+    square = u**2 + v**2
+    return (square <= 1) & (square >= 0.3)
+
+
+def _in_bar(u: NDArray, v: NDArray) -> NDArray:
+    return (abs(u) <= 1) & (abs(v) <= 0.3)
+
+
+FORMS = {
+    "disk": _Form(_in_disk, area=np.pi, reach=1.0),
+    "square": _Form(_in_square, area=4.0, reach=2**0.5),
+    "triangle": _Form(_in_triangle, area=3 * 3**0.5 / 4, reach=1.0),
+    "cross": _Form(_in_cross, area=2.2044, reach=1.06),
+    "ring": _Form(_in_ring, area=0.7 * np.pi, reach=1.0),
+    "bar": _Form(_in_bar, area=1.2, reach=1.05),
 }
 
 
-def placed(form: str, area: float, rng: Generator, size: int) -> NDArray:
-    """Pixels `(size, size)` of a form of the given area at a random place and angle, wholly in the picture."""
-    covers, unit, reach = FORMS[form]
-    scale, angle = (area / unit) ** 0.5, rng.uniform(-0.35, 0.35)  # within 20 degrees: a square never is a diamond
-    room = min(scale * reach, size / 2)
-    row, column = rng.uniform(room, size - room, 2)
-    v, u = (np.mgrid[:size, :size] + 0.5 - np.array([row, column])[:, None, None]) / scale
-    return covers(u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle))
+def draw_form(name: str, area: float, rng: Generator, size: int) -> NDArray:
+    """Pixels `(size, size)` of a form of this area at a random position and angle, wholly in the picture."""
+    form = FORMS[name]
+    scale = (area / form.area) ** 0.5
+    angle = rng.uniform(-0.35, 0.35)  # within 20 degrees: a square is never turned into a diamond
+    margin = min(scale * form.reach, size / 2)
+    centre = rng.uniform(margin, size - margin, 2)  # row and column
+    pixel_centres = np.mgrid[:size, :size] + 0.5
+    v, u = (pixel_centres - centre[:, None, None]) / scale
+    turned_u = u * np.cos(angle) + v * np.sin(angle)
+    turned_v = v * np.cos(angle) - u * np.sin(angle)
+    return form.covers(turned_u, turned_v)
 
 
-def clouds(rng: Generator, size: int) -> NDArray:
+def draw_clouds(rng: Generator, size: int) -> NDArray:
     """Smooth noise of one random grain around one random colour; channels stay within [0.25, 0.75]."""
-    noise = gaussian_filter(rng.standard_normal((3, size, size)), (0, *[rng.uniform(0.7, 3.0)] * 2), mode="wrap")
+    noise = rng.standard_normal((3, size, size))
+    grain = rng.uniform(0.7, 3.0)  # pixels
+    smooth = gaussian_filter(noise, (0, grain, grain), mode="wrap")
     tint = rng.uniform(0.4, 0.6, (3, 1, 1))
-    return np.clip(tint + 0.07 * noise / noise.std(), 0.25, 0.75)
+    return np.clip(tint + 0.07 * smooth / smooth.std(), 0.25, 0.75)
 
 
-def colour(rng: Generator) -> NDArray:
-    """Each channel nearly off or nearly on: stands out from every background, whichever it is."""
+def draw_colour(rng: Generator) -> NDArray:
+    """A colour `(3, 1)` whose channels are nearly off or nearly on: it stands out from every background."""
     on = rng.integers(0, 2, 3)
-    return np.where(on, rng.uniform(0.85, 1.0, 3), rng.uniform(0.0, 0.15, 3))[:, None]
+    bright = rng.uniform(0.85, 1.0, 3)
+    dark = rng.uniform(0.0, 0.15, 3)
+    return np.where(on, bright, dark)[:, None]

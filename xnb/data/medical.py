@@ -1,6 +1,7 @@
 """Files of the MedMNIST collection (Yang et al. 2023, doi:10.1038/s41597-022-01721-8): small medical pictures."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import BadZipFile, is_zipfile
@@ -9,16 +10,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from xnb.check import require
-from xnb.data.download import download_file as bring
+from xnb.check import refuse, require
+from xnb.data.download import download_file
 from xnb.data.split import Part, Split
 from xnb.folders import cache_folder
+from xnb.types import Target
 
 ZENODO_URL = "https://zenodo.org/records/10519652/files/{}.npz"  # version 3.0, doi:10.5281/zenodo.10519652
 
 
 class _OfficialFile(NamedTuple):
-    """What the collection's own table says about one of its data sets."""
+    """A data set of the collection as its own table describes it."""
 
     md5: str
     classes: tuple[str, ...]
@@ -53,44 +55,68 @@ def medmnist(source: str | Path, *, test: str = "test", download: bool = False) 
     require(test in ("test", "val"), 'medmnist: test must be "test" or "val"', test, 'test="val"')
     file = _fetch_official(str(source)) if download else Path(source)
     require(file.is_file() and is_zipfile(file), "medmnist: source must be an .npz file", file.name, MEDMNIST_HINT)
-    arrays = _load_arrays(file, [f"{part}_{what}" for part in ("train", test) for what in ("images", "labels")])
-    train, judged = (_convert_arrays(*arrays[k : k + 2], file.name) for k in (0, 2))
-    least, most = (int(value) for value in torch.cat([train.y, judged.y]).aminmax())
-    classes = next((known.classes for name, known in OFFICIAL_FILES.items() if file.stem.startswith(name)), range(most + 1))
+    arrays = _load_arrays(file, ["train_images", "train_labels", f"{test}_images", f"{test}_labels"])
+    train = _convert_arrays(arrays["train_images"], arrays["train_labels"], file.name)
+    tested = _convert_arrays(arrays[f"{test}_images"], arrays[f"{test}_labels"], file.name)
+    return Split(train, tested, _name_classes(file, torch.cat([train.y, tested.y])))
+
+
+def _name_classes(file: Path, labels: Target) -> tuple[str, ...]:
+    """The published names of the classes of a known data set, and numbers for all others."""
+    least, most = (int(value) for value in labels.aminmax())
+    classes: Sequence[object] = range(most + 1)
+    for name, official in OFFICIAL_FILES.items():
+        if file.stem.startswith(name):
+            classes = official.classes
     fits = least >= 0 and most < len(classes)
-    require(fits, f"medmnist: labels of {file.name} must be 0 to {len(classes) - 1}", [least, most], MEDMNIST_HINT)
-    return Split(train, judged, tuple(map(str, classes)))
+    rule = f"medmnist: labels of {file.name} must be 0 to {len(classes) - 1}"
+    require(fits, rule, [least, most], MEDMNIST_HINT)
+    return tuple(map(str, classes))
 
 
 def _fetch_official(name: str) -> Path:
-    """The file of that name in the cache, brought if need be. One that is not official is refused and left alone."""
-    require(name in OFFICIAL_FILES, "medmnist: only these can be downloaded by name", name, f"one of {', '.join(OFFICIAL_FILES)}")
-    file = bring(ZENODO_URL.format(name), OFFICIAL_FILES[name].md5, cache_folder() / f"{name}.npz")
-    found = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
-    rule = f"medmnist: {name}.npz in the cache must have the MD5 sum {OFFICIAL_FILES[name].md5}"
-    require(found == OFFICIAL_FILES[name].md5, rule, found, "remove it, or read it by path: data.medmnist('path/to/it.npz')")
+    """The file of that name in the cache, downloaded if need be. One that is not official is refused and left alone."""
+    require(
+        name in OFFICIAL_FILES,
+        "medmnist: only these can be downloaded by name",
+        name,
+        f"one of {', '.join(OFFICIAL_FILES)}",
+    )
+    md5 = OFFICIAL_FILES[name].md5
+    file = download_file(ZENODO_URL.format(name), md5, cache_folder() / f"{name}.npz")
+    present = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+    rule = f"medmnist: {name}.npz in the cache must have the MD5 sum {md5}"
+    require(present == md5, rule, present, "remove it, or read it by path: data.medmnist('path/to/it.npz')")
     return file
 
 
-def _load_arrays(file: Path, keys: list[str]) -> list[NDArray]:
+def _load_arrays(file: Path, keys: list[str]) -> dict[str, NDArray]:
     try:
         with np.load(file, allow_pickle=False) as archive:
-            found, arrays = sorted(archive), [archive[key] for key in keys if key in archive]
+            present = sorted(archive)
+            arrays = {key: archive[key] for key in keys if key in archive}
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         what = f"{type(error).__name__}: {error}"
-        require(False, f"medmnist: {file.name} must be a whole file of plain arrays", what, MEDMNIST_HINT)
-    require(len(arrays) == len(keys), f"medmnist: {file.name} must hold {', '.join(keys)}", found, MEDMNIST_HINT)
+        refuse(f"medmnist: {file.name} must be a whole file of plain arrays", what, MEDMNIST_HINT)
+    require(len(arrays) == len(keys), f"medmnist: {file.name} must hold {', '.join(keys)}", present, MEDMNIST_HINT)
     return arrays
 
 
 def _convert_arrays(images: NDArray, labels: NDArray, name: str) -> Part:
-    form = f"{images.dtype}{list(images.shape)}"
-    grey, colour = images.ndim == 3, images.ndim == 4 and images.shape[-1] == 3
-    readable = (grey or colour) and images.dtype == np.uint8
-    require(readable, f"medmnist: pictures of {name} must be bytes (N, H, W) or (N, H, W, 3)", form, MEDMNIST_HINT)
-    single = labels.shape in ((len(images),), (len(images), 1)) and labels.dtype.kind in "iu" and len(images) > 0
-    form = f"{labels.dtype}{list(labels.shape)} for {len(images)} pictures"
-    require(single, f"medmnist: {name} must hold one class a picture", form, MEDMNIST_HINT)
-    pixels = images[:, None] if grey else images.transpose(0, 3, 1, 2)
+    """Pictures and labels of the file of this name, refused unless they are bytes with one class a picture."""
+    n = len(images)
+    is_grey = images.ndim == 3
+    is_colour = images.ndim == 4 and images.shape[-1] == 3
+    are_bytes = (is_grey or is_colour) and images.dtype == np.uint8
+    got = f"{images.dtype}{list(images.shape)}"
+    rule = f"medmnist: pictures of {name} must be bytes (N, H, W) or (N, H, W, 3)"
+    require(are_bytes, rule, got, MEDMNIST_HINT)
+    # one number a picture: several, as of ChestMNIST, would need another loss and another target
+    one_each = labels.shape in ((n,), (n, 1)) and n > 0
+    are_classes = one_each and labels.dtype.kind in "iu"
+    got = f"{labels.dtype}{list(labels.shape)} for {n} pictures"
+    require(are_classes, f"medmnist: {name} must hold one class a picture", got, MEDMNIST_HINT)
+    pixels = images[:, None] if is_grey else images.transpose(0, 3, 1, 2)
+    x = torch.from_numpy(np.ascontiguousarray(pixels)).float()
     y = torch.from_numpy(labels.reshape(-1).astype(np.int64))
-    return Part(torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(255), y)
+    return Part(x.div_(255), y)

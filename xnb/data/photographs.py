@@ -31,7 +31,11 @@ def photos(size: int = 256) -> Split:
         ValueError: `size` below 1.
     """
     require(size > 0, "photos: size must be at least 1 pixel", size, "size=256")
-    pictures = [T.to_image(photograph().copy()) for photograph in PHOTOS.values()]  # a copy: some are read-only
-    framed = [T.center_crop(T.resize(picture, [size], antialias=True), [size, size]) for picture in pictures]
-    x = T.to_dtype(torch.stack([picture.as_subclass(torch.Tensor) for picture in framed]), torch.float32, scale=True)
-    return Split(Part(x[:0], torch.zeros(0, dtype=torch.int64)), Part(x, torch.arange(len(x))), tuple(PHOTOS))
+    framed = []
+    for load in PHOTOS.values():
+        picture = T.to_image(load().copy())  # a copy, as some arrays are read-only
+        resized = T.resize(picture, [size], antialias=True)
+        framed.append(T.center_crop(resized, [size, size]).as_subclass(torch.Tensor))
+    x = T.to_dtype(torch.stack(framed), torch.float32, scale=True)
+    test = Part(x, torch.arange(len(x)))
+    return Split(test[:0], test, tuple(PHOTOS))

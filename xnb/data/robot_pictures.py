@@ -9,29 +9,29 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
 from xnb.check import require
-from xnb.data.drawing import clouds, colour
+from xnb.data.drawing import draw_clouds, draw_colour
 from xnb.data.split import Part, Split
 
 SIZE = 32
-HEIGHT, WIDTH = 18, 16  # of a robot in pixels
-UP = "#... #... #... .#.. ..#. ...#".split()
+ROBOT_HEIGHT, ROBOT_WIDTH = 18, 16  # of a robot in pixels
+ARM_UP = "#... #... #... .#.. ..#. ...#".split()
 
 
-class Kind(NamedTuple):
-    """A part of a robot: where its drawing lies, and its three variants, which all cover the same area."""
+class _RobotPart(NamedTuple):
+    """A part of a robot: the corner of its drawing, and its three variants, which all cover the same area."""
 
     row: int
     column: int
     variants: dict[str, list[str]]
 
 
-def _both(arm: list[str]) -> list[str]:
+def _mirror_arm(arm: list[str]) -> list[str]:
     """A left arm, and its mirror image on the other side of the body."""
     return [f"{row}........{row[::-1]}" for row in arm]
 
 
-PARTS = {
-    "antenna": Kind(
+ROBOT_PARTS = {
+    "antenna": _RobotPart(
         0,
         4,
         {
@@ -40,7 +40,7 @@ PARTS = {
             "flag": ".####... .####... .#...... .#......".split(),
         },
     ),
-    "eyes": Kind(
+    "eyes": _RobotPart(
         4,
         4,
         {
@@ -49,16 +49,16 @@ PARTS = {
             "tall": "..#..#.. ..#..#.. ..#..#.. ..#..#..".split(),
         },
     ),
-    "arms": Kind(
+    "arms": _RobotPart(
         8,
         0,
         {
-            "up": _both(UP),
-            "straight": _both(".... .... #... #### #... ....".split()),
-            "down": _both(UP[::-1]),
+            "up": _mirror_arm(ARM_UP),
+            "straight": _mirror_arm(".... .... #... #### #... ....".split()),
+            "down": _mirror_arm(ARM_UP[::-1]),
         },
     ),
-    "legs": Kind(
+    "legs": _RobotPart(
         14,
         4,
         {
@@ -68,11 +68,18 @@ PARTS = {
         },
     ),
 }
-# The nine words of the tetracode: two parts may be chosen freely, the other two are sums of them. Any two words share
+# The nine words of the tetracode: two parts are free, the other two are sums of them. Any two words share
 # the variant of exactly one part.
 CODE = np.array([(a, b, (a + b) % 3, (a + 2 * b) % 3) for a in range(3) for b in range(3)])
-VARIANTS = [list(kind.variants) for kind in PARTS.values()]
-CLASSES = tuple(" ".join(VARIANTS[p][v] for p, v in enumerate(word)) for word in CODE)
+VARIANTS = [list(part.variants) for part in ROBOT_PARTS.values()]
+
+
+def _name_class(word: NDArray) -> str:
+    """The variants of a class, such as "mast round up feet"."""
+    return " ".join(names[variant] for names, variant in zip(VARIANTS, word, strict=True))
+
+
+ROBOT_CLASSES = tuple(_name_class(word) for word in CODE)
 
 
 def robots(
@@ -95,47 +102,68 @@ def robots(
     part was removed. The label stays that of the robot before the intervention: with one part removed or exchanged it
     still is the class that most parts agree with.
 
-    Robot i is a function of (seed, part, i), whatever `n`; an intervention changes the pixels of its parts alone.
+    Robot i is a function of (seed, part, i), whatever `n`, where part is 0 for training and 1 for testing; an
+    intervention changes the pixels of its parts alone.
 
     Args:
         n: number of training and test pictures.
-        remove: names of parts that are left out; what lies behind them shows.
-        exchange: names of parts that show another variant, drawn at random.
+        remove: names of parts to leave out; the picture then shows what lies behind them.
+        exchange: names of parts to draw as another variant, taken at random.
         background: another seed for the backgrounds alone: the same robots before new ones.
 
     Raises:
         ValueError: `n` out of range, or a part of another name.
     """
     require(min(n) >= 0, "robots: n must be two numbers of pictures", n, "n=(1800, 450)")
-    unknown = sorted({*remove, *exchange} - PARTS.keys())
-    require(not unknown, "robots: remove and exchange must name parts", unknown, f"some of {list(PARTS)}")
+    unknown = sorted({*remove, *exchange} - ROBOT_PARTS.keys())
+    require(not unknown, "robots: remove and exchange must name parts", unknown, f"some of {list(ROBOT_PARTS)}")
     other = seed if background is None else background
-    gone, changed = (np.isin(list(PARTS), list(names)) for names in (remove, exchange))
-    return Split(*(_part(n[part], gone, changed, (seed, part), (other, part)) for part in (0, 1)), CLASSES)
+    removed = np.isin(list(ROBOT_PARTS), list(remove))
+    exchanged = np.isin(list(ROBOT_PARTS), list(exchange))
+    train = _draw_robots(n[0], removed, exchanged, (seed, 0), (other, 0))
+    test = _draw_robots(n[1], removed, exchanged, (seed, 1), (other, 1))
+    return Split(train, test, ROBOT_CLASSES)
 
 
-def _part(n: int, gone: NDArray, changed: NDArray, seed: tuple[int, int], background: tuple[int, int]) -> Part:
-    x, where = np.empty((n, 3, SIZE, SIZE), dtype=np.float32), np.zeros((n, 1, SIZE, SIZE), dtype=np.int64)
-    evidence = np.zeros((n, len(PARTS), len(CODE)), dtype=np.int64)
+def _draw_robots(
+    n: int, removed: NDArray, exchanged: NDArray, key: tuple[int, int], background_key: tuple[int, int]
+) -> Part:
+    """`n` robots; a key is (seed, part)."""
+    K = len(CODE)
+    x = np.empty((n, 3, SIZE, SIZE), dtype=np.float32)
+    part_numbers = np.zeros((n, 1, SIZE, SIZE), dtype=np.int64)
+    evidence = np.zeros((n, len(ROBOT_PARTS), K), dtype=np.int64)
     for i in range(n):
-        rng = default_rng((*seed, i, 1))
-        shown = (CODE[i % len(CODE)] + changed * rng.integers(1, 3, len(PARTS))) % 3
-        x[i] = clouds(default_rng((*background, i, 0)), SIZE)
-        _draw(x[i], where[i, 0], shown, gone, rng)
-        evidence[i] = np.where(gone[:, None], 0, 2 * (shown[:, None] == CODE.T) - 1)
-    x, where = torch.from_numpy(x), torch.from_numpy(where)
-    return Part(x, torch.arange(n) % len(CODE), where > 0, torch.from_numpy(evidence), where)
+        # streams of their own, so that a new background leaves the robot
+        x[i] = draw_clouds(default_rng((*background_key, i, 0)), SIZE)
+        rng = default_rng((*key, i, 1))
+        shift = exchanged * rng.integers(1, 3, len(ROBOT_PARTS))
+        variants = (CODE[i % K] + shift) % 3
+        _draw_robot(x[i], part_numbers[i, 0], variants, removed, rng)
+        agrees = variants[:, None] == CODE.T
+        evidence[i] = np.where(removed[:, None], 0, 2 * agrees - 1)
+    numbers = torch.from_numpy(part_numbers)
+    y = torch.arange(n) % K
+    return Part(torch.from_numpy(x), y, masks=numbers > 0, evidence=torch.from_numpy(evidence), parts=numbers)
 
 
-def _draw(x: NDArray, where: NDArray, shown: NDArray, gone: NDArray, rng: Generator) -> None:
-    """One robot; every number is drawn whether it is used or not, so that interventions leave the rest alone."""
-    row, column = rng.integers(SIZE - HEIGHT, endpoint=True), rng.integers(SIZE - WIDTH, endpoint=True)
-    robot, numbers = (array[..., row : row + HEIGHT, column : column + WIDTH] for array in (x, where))
+def _draw_robot(x: NDArray, part_numbers: NDArray, variants: NDArray, removed: NDArray, rng: Generator) -> None:
+    """Draw one robot into a picture and the numbers of its parts into `part_numbers`.
+
+    Every random number is drawn whether it is used or not, so that interventions leave the rest alone.
+    """
+    row = rng.integers(SIZE - ROBOT_HEIGHT, endpoint=True)
+    column = rng.integers(SIZE - ROBOT_WIDTH, endpoint=True)
+    rows = slice(row, row + ROBOT_HEIGHT)
+    columns = slice(column, column + ROBOT_WIDTH)
+    robot = x[:, rows, columns]
+    robot_numbers = part_numbers[rows, columns]
     robot[:, 4:14, 4:12] = rng.uniform(0.55, 0.7)  # head and body
-    for p, kind in enumerate(PARTS.values()):
-        drawing = np.array([list(line) for line in kind.variants[VARIANTS[p][shown[p]]]]) == "#"
-        rows, columns = np.nonzero(drawing)
-        tint = colour(rng)
-        if not gone[p]:
-            robot[:, rows + kind.row, columns + kind.column] = tint
-            numbers[rows + kind.row, columns + kind.column] = p + 1
+    for p, part in enumerate(ROBOT_PARTS.values()):
+        lines = part.variants[VARIANTS[p][variants[p]]]
+        drawing = np.array([list(line) for line in lines]) == "#"
+        down, right = np.nonzero(drawing)
+        tint = draw_colour(rng)
+        if not removed[p]:
+            robot[:, part.row + down, part.column + right] = tint
+            robot_numbers[part.row + down, part.column + right] = p + 1

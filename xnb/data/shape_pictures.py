@@ -1,10 +1,10 @@
 """Generated pictures whose true explanation is known pixel by pixel.
 
 The form of one object tells the class: its size, angle and colour, and the textured background, are drawn without
-looking at the class, and all forms cover the same area. Its place is uniform wherever the form fits in, so a long bar
-stays nearer to the middle than a disk: from the place alone, 26 % of the classes can be guessed instead of 17 %. Two
-facts make the mask ground truth, and are tested on a trained network: new backgrounds leave the accuracy, deleted
-objects leave chance.
+looking at the class, and all forms cover the same area. Its position is uniform wherever the form fits in, so a long
+bar stays nearer to the middle than a disk: from the position alone, 26 % of the classes can be guessed instead of
+17 %. Two facts make the mask ground truth, and are tested on a trained network: new backgrounds leave the accuracy,
+deleted objects leave chance.
 """
 
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
 from xnb.check import require
-from xnb.data.drawing import FORMS, clouds, colour, placed
+from xnb.data.drawing import FORMS, draw_clouds, draw_colour, draw_form
 from xnb.data.split import Part, Split
 
-CLASSES = tuple(FORMS)
-AREA = (0.06, 0.14)  # of the picture; below, forms of 32 x 32 pictures blur into one another
-MARKS = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], dtype=float)
+SHAPE_CLASSES = tuple(FORMS)
+SHAPE_AREA = (0.06, 0.14)  # of the picture; below, forms of 32 x 32 pictures blur into one another
+MARK_COLOURS = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], dtype=float)
 
 
 @dataclass(frozen=True)
-class Style:
-    """What is drawn beside the object, see `shapes`."""
+class _ShapeStyle:
+    """The size of the pictures and what is drawn beside the object, see `shapes`."""
 
     size: int
     distractors: int
@@ -48,7 +48,7 @@ def shapes(
     """Colour pictures `(N, 3, size, size)` of a disk, square, triangle, cross, ring or bar, with exact masks.
 
     A pixel belongs to the mask if its centre lies in the object; nothing is smoothed. Classes take turns. Picture i
-    is a function of (seed, part, i), whatever `n`.
+    is a function of (seed, part, i), whatever `n`; part is 0 for training and 1 for testing.
 
     Args:
         size: side in pixels, at least 16.
@@ -68,37 +68,57 @@ def shapes(
     require(distractors >= 0, "shapes: distractors is a number of dots", distractors, "distractors=3")
     fits = watermark is None or 0 <= watermark <= 1
     require(fits, "shapes: watermark is a probability, or None", watermark, "watermark=0.9")
-    style = Style(size, distractors, watermark, second, objects)
+    style = _ShapeStyle(size, distractors, watermark, second, objects)
     other = seed if background is None else background
-    return Split(_part(n[0], style, seed, other, 0), _part(n[1], style, seed, other, 1), CLASSES)
+    train = _draw_shapes(n[0], style, (seed, 0), (other, 0))
+    test = _draw_shapes(n[1], style, (seed, 1), (other, 1))
+    return Split(train, test, SHAPE_CLASSES)
 
 
-def _part(n: int, style: Style, seed: int, background: int, part: int) -> Part:
+def _draw_shapes(n: int, style: _ShapeStyle, key: tuple[int, int], background_key: tuple[int, int]) -> Part:
+    """`n` pictures; a key is (seed, part)."""
+    K = len(SHAPE_CLASSES)
     x = np.empty((n, 3, style.size, style.size), dtype=np.float32)
     masks = np.zeros((n, 1, style.size, style.size), dtype=bool)
     for i in range(n):
-        x[i] = clouds(default_rng((background, part, i, 0)), style.size)
-        _draw(x[i], masks[i], i % len(CLASSES), default_rng((seed, part, i, 1)), style)
-    return Part(torch.from_numpy(x), torch.arange(n) % len(CLASSES), torch.from_numpy(masks))
+        # streams of their own, so that a new background leaves the object
+        x[i] = draw_clouds(default_rng((*background_key, i, 0)), style.size)
+        _draw_shape_picture(x[i], masks[i, 0], i % K, default_rng((*key, i, 1)), style)
+    return Part(torch.from_numpy(x), torch.arange(n) % K, torch.from_numpy(masks))
 
 
-def _draw(x: NDArray, mask: NDArray, label: int, rng: Generator, style: Style) -> None:
-    """Everything on the background; every number is drawn whether it is used or not, so that options combine."""
-    area = rng.uniform(*AREA) * style.size**2
-    inside = placed(CLASSES[label], area, rng, style.size)
-    tint, other = colour(rng), colour(rng)
+def _draw_shape_picture(x: NDArray, mask: NDArray, label: int, rng: Generator, style: _ShapeStyle) -> None:
+    """Draw everything on the background into a picture, and the object into its mask."""
+    area = rng.uniform(*SHAPE_AREA) * style.size**2
+    # Drawn before the rest and whether they are used or not: no option changes the object.
+    inside = draw_form(SHAPE_CLASSES[label], area, rng, style.size)
+    tint = draw_colour(rng)
+    second_tint = draw_colour(rng)
     if style.second:
-        stranger = CLASSES[(label + rng.integers(1, len(CLASSES))) % len(CLASSES)]
-        x[:, placed(stranger, area / 2, rng, style.size)] = other
-    for _ in range(style.distractors):
-        x[:, placed("disk", np.pi * (style.size / 20) ** 2, rng, style.size)] = colour(rng)
+        second = SHAPE_CLASSES[_draw_other_label(label, rng)]
+        x[:, draw_form(second, area / 2, rng, style.size)] = second_tint
+    _draw_dots(x, style, rng)
     if style.objects:
-        x[:, inside] = tint + rng.normal(0, 0.03, (3, inside.sum()))
-        mask[0] = inside
+        noise = rng.normal(0, 0.03, (3, inside.sum()))
+        x[:, inside] = tint + noise
+        mask[:] = inside
     if style.watermark is not None:
         agrees = rng.random() < style.watermark
-        told = label if agrees else (label + rng.integers(1, len(CLASSES))) % len(CLASSES)
+        marked_label = label if agrees else _draw_other_label(label, rng)
         edge = style.size // 8
-        x[:, -edge:, -edge:] = MARKS[told][:, None, None]
-        mask[0, -edge:, -edge:] = False
+        x[:, -edge:, -edge:] = MARK_COLOURS[marked_label][:, None, None]
+        mask[-edge:, -edge:] = False
     x.clip(0, 1, out=x)
+
+
+def _draw_dots(x: NDArray, style: _ShapeStyle, rng: Generator) -> None:
+    area = np.pi * (style.size / 20) ** 2
+    for _ in range(style.distractors):
+        dot_tint = draw_colour(rng)
+        dot = draw_form("disk", area, rng, style.size)
+        x[:, dot] = dot_tint
+
+
+def _draw_other_label(label: int, rng: Generator) -> int:
+    K = len(SHAPE_CLASSES)
+    return (label + int(rng.integers(1, K))) % K

@@ -1,4 +1,4 @@
-"""What every data set is: a training and a test part, frozen."""
+"""The type of every data set: a training part and a test part, frozen."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,9 @@ from xnb.types import Batch, Masks, Target
 class Part:
     """Inputs, their classes and, where the truth is known, what shows the class.
 
-    For pictures `masks`, the pixels that do; for bags `evidence`, the sign (-1, 0 or 1) of what instance n of a bag
-    says for class k. Where pictures are made of parts, `parts` has the number of the part at each pixel, 0 for none.
+    For pictures these are `masks`, the pixels that show it; for bags `evidence`, the sign (-1, 0 or 1) of what
+    instance n of a bag says for class k. Where pictures are made of parts, `parts` has the number of the part at each
+    pixel, 0 for none.
     """
 
     x: Batch
@@ -25,8 +26,7 @@ class Part:
     parts: Int[Tensor, "B 1 H W"] | None = None
 
     def __post_init__(self) -> None:
-        fields = (self.x, self.y, self.masks, self.evidence, self.parts)
-        lengths = {len(values) for values in fields if values is not None}
+        lengths = {len(values) for values in self._tensors().values()}
         require(len(lengths) == 1, "Part: x, y, parts, masks and evidence must have the same length", sorted(lengths))
 
     def __len__(self) -> int:
@@ -34,13 +34,15 @@ class Part:
 
     def to(self, device: torch.device) -> "Part":
         """The same part on a device."""
-        fields = (self.x, self.y, self.masks, self.evidence, self.parts)
-        return Part(*(None if values is None else values.to(device) for values in fields))
+        return Part(**{name: values.to(device) for name, values in self._tensors().items()})
 
     def __getitem__(self, rows: slice | Tensor) -> "Part":
-        """The chosen rows, as a part again."""
-        truths = (None if truth is None else truth[rows] for truth in (self.masks, self.evidence, self.parts))
-        return Part(self.x[rows], self.y[rows], *truths)
+        """The selected rows, as a part again."""
+        return Part(**{name: values[rows] for name, values in self._tensors().items()})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """The fields that are present, by name."""
+        return {name: values for name, values in vars(self).items() if values is not None}
 
 
 @dataclass(frozen=True)

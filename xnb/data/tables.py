@@ -8,22 +8,17 @@ from sklearn.model_selection import train_test_split
 from xnb.data.split import Part, Split
 
 
-def _split(x: np.ndarray, y: np.ndarray, test: int, seed: int) -> list[np.ndarray]:
-    return train_test_split(x, y, test_size=test, stratify=y, random_state=seed)
-
-
-def _part(x: np.ndarray, y: np.ndarray) -> Part:
-    return Part(torch.tensor(x, dtype=torch.float32), torch.tensor(y, dtype=torch.int64))
-
-
 def digits(seed: int = 0) -> Split:
     """1,797 handwritten digits of 8 x 8 pixels, `(N, 1, 8, 8)` in [0, 1]; 500 of them for testing, stratified.
 
     Several digits are by the same hand and writers are not recorded, so the test part may know its writers.
     """
     raw = load_digits()
-    x_train, x_test, y_train, y_test = _split(raw.images[:, None] / 16, raw.target, 500, seed)
-    return Split(_part(x_train, y_train), _part(x_test, y_test), tuple(str(name) for name in raw.target_names))
+    x = raw.images[:, None] / 16
+    x_train, x_test, y_train, y_test = _split_stratified(x, raw.target, 500, seed)
+    train = _convert_table(x_train, y_train)
+    test = _convert_table(x_test, y_test)
+    return Split(train, test, classes=tuple(map(str, raw.target_names)))
 
 
 def patients(seed: int = 0) -> Split:
@@ -33,7 +28,19 @@ def patients(seed: int = 0) -> Split:
     Classes: malignant (0), benign (1).
     """
     raw = load_breast_cancer()
-    x_train, x_test, y_train, y_test = _split(raw.data, raw.target, 169, seed)
-    mean, std = x_train.mean(0), x_train.std(0)
-    names = tuple(map(str, raw.target_names)), tuple(map(str, raw.feature_names))
-    return Split(_part((x_train - mean) / std, y_train), _part((x_test - mean) / std, y_test), *names)
+    x_train, x_test, y_train, y_test = _split_stratified(raw.data, raw.target, 169, seed)
+    mean = x_train.mean(0)
+    std = x_train.std(0)
+    train = _convert_table((x_train - mean) / std, y_train)
+    test = _convert_table((x_test - mean) / std, y_test)
+    classes = tuple(map(str, raw.target_names))
+    return Split(train, test, classes, features=tuple(map(str, raw.feature_names)))
+
+
+def _split_stratified(x: np.ndarray, y: np.ndarray, test: int, seed: int) -> list[np.ndarray]:
+    """`x_train, x_test, y_train, y_test`, with `test` rows for testing and classes as frequent in both."""
+    return train_test_split(x, y, test_size=test, stratify=y, random_state=seed)
+
+
+def _convert_table(x: np.ndarray, y: np.ndarray) -> Part:
+    return Part(torch.tensor(x, dtype=torch.float32), torch.tensor(y, dtype=torch.int64))

@@ -11,16 +11,17 @@ from scipy.ndimage import gaussian_filter1d
 from xnb.check import require
 from xnb.data.split import Part, Split
 
-SIDE = 8
+TETROMINO_SIDE = 8
 T = np.array([[1, 1, 1], [0, 1, 0]])
 L = np.array([[1, 0], [1, 0], [1, 1]])
-FIXED = np.zeros((2, SIDE, SIDE))  # T above on the left, L below on the right
-FIXED[0, 1:3, 1:4], FIXED[1, 4:7, 5:7] = T, L
+FIXED = np.zeros((2, TETROMINO_SIDE, TETROMINO_SIDE))  # T above on the left, L below on the right
+FIXED[0, 1:3, 1:4] = T
+FIXED[1, 4:7, 5:7] = L
 # Smoothing by 3 pixels as a matrix on rows, and likewise on columns; scaled to a mean variance of 1.
-SMOOTH = gaussian_filter1d(np.eye(SIDE), 3, axis=0)
-SMOOTH /= np.sqrt(np.trace(SMOOTH @ SMOOTH.T) / SIDE)
+SMOOTH = gaussian_filter1d(np.eye(TETROMINO_SIDE), 3, axis=0)
+SMOOTH /= np.sqrt(np.trace(SMOOTH @ SMOOTH.T) / TETROMINO_SIDE)
 # Height of a tetromino in standard deviations of the background. The paper's shares of norms, converted and rounded;
-# for the multiplicative task it is the part of the background that the tetromino takes away.
+# for the multiplicative task it is the fraction of the background that the tetromino takes away.
 STRENGTH = {
     "linear": {"white": 0.9, "correlated": 0.05},
     "multiplicative": {"white": 0.7, "correlated": 0.1},
@@ -47,18 +48,18 @@ def tetrominoes(
 
     The background has a mean of 0 and a variance of 1 (on the average over pixels). Where it is `correlated`, pixels
     far from the tetromino help to predict the background below it, and so a good model must use pixels that tell
-    nothing of the class: suppressors. Whether an explanation that shows them is wrong or right depends on what is
-    asked of it. In the mask are the pixels that carry class information: with fixed places both tetrominoes, as where
-    one is missing tells as much as where one is, with `rotation` the one that is there.
+    nothing of the class: suppressors. Whether an explanation that shows them is wrong or right depends on the
+    question that it answers. In the mask are the pixels that carry class information: with fixed positions both
+    tetrominoes, as where one is missing tells as much as where one is, with `rotation` the one that is there.
 
-    Picture i is a function of (seed, part, i), whatever `n`.
+    Picture i is a function of (seed, part, i), whatever `n`; part is 0 for training and 1 for testing.
 
     Args:
         task: linear, multiplicative, rotation or xor.
         background: white or correlated noise.
         n: number of training and test pictures.
-        strength: of the tetrominoes, in standard deviations of the background; for `multiplicative` the part of it
-            that they take away. The default goes with task and background.
+        strength: of the tetrominoes, in standard deviations of the background; for `multiplicative` the fraction of
+            it that they take away. The default goes with task and background.
 
     Raises:
         ValueError: an unknown task or background, or a negative `n`.
@@ -68,39 +69,52 @@ def tetrominoes(
     require(known, "tetrominoes: background must be white or correlated", background, "background='white'")
     require(min(n) >= 0, "tetrominoes: n must be two numbers of pictures", n, "n=(2000, 500)")
     height = STRENGTH[task][background] if strength is None else strength
-    parts = (_part(n[part], task, background, height, seed, part) for part in (0, 1))
-    return Split(*parts, ("alike", "unlike") if task == "xor" else ("T", "L"))
+    train = _draw_tetrominoes(n[0], task, background, height, (seed, 0))
+    test = _draw_tetrominoes(n[1], task, background, height, (seed, 1))
+    return Split(train, test, ("alike", "unlike") if task == "xor" else ("T", "L"))
 
 
-def _part(n: int, task: str, background: str, strength: float, seed: int, part: int) -> Part:
-    x, masks = np.empty((n, 1, SIDE, SIDE), dtype=np.float32), np.empty((n, 1, SIDE, SIDE), dtype=bool)
+def _draw_tetrominoes(n: int, task: str, background: str, strength: float, key: tuple[int, int]) -> Part:
+    """`n` pictures; `key` is (seed, part)."""
+    shape = (n, 1, TETROMINO_SIDE, TETROMINO_SIDE)
+    x = np.empty(shape, dtype=np.float32)
+    masks = np.empty(shape, dtype=bool)
     for i in range(n):
-        rng = default_rng((seed, part, i))
-        noise = _noise(background, rng)
-        signal = _signal(task, i % 2, rng)
-        x[i] = noise * (1 - strength * signal) if task == "multiplicative" else noise + strength * signal
+        rng = default_rng((*key, i))  # a stream a picture: it does not depend on the pictures before it
+        noise = _draw_noise(background, rng)
+        signal = _draw_signal(task, i % 2, rng)
+        if task == "multiplicative":
+            x[i] = noise * (1 - strength * signal)
+        else:
+            x[i] = noise + strength * signal
         masks[i] = signal != 0 if task == "rotation" else FIXED.any(0)
     return Part(torch.from_numpy(x), torch.arange(n) % 2, torch.from_numpy(masks))
 
 
-def _noise(background: str, rng: Generator) -> NDArray:
-    noise = rng.standard_normal((SIDE, SIDE))
+def _draw_noise(background: str, rng: Generator) -> NDArray:
+    noise = rng.standard_normal((TETROMINO_SIDE, TETROMINO_SIDE))
     return SMOOTH @ noise @ SMOOTH.T if background == "correlated" else noise
 
 
-def _signal(task: str, label: int, rng: Generator) -> NDArray:
+def _draw_signal(task: str, label: int, rng: Generator) -> NDArray:
     """Tetrominoes of one picture: 1 or -1 where they are, 0 elsewhere."""
     if task == "rotation":
-        return _turned((T, L)[label], rng)
+        form = L if label else T
+        return _draw_turned_form(form, rng)
     if task == "xor":
-        first = rng.choice([-1, 1])
-        return first * (FIXED[0] + (1 - 2 * label) * FIXED[1])
+        first_sign = rng.choice([-1, 1])
+        second_sign = 1 - 2 * label  # of the second form, relative to the first: alike or unlike
+        return first_sign * (FIXED[0] + second_sign * FIXED[1])
     return FIXED[label]
 
 
-def _turned(form: NDArray, rng: Generator) -> NDArray:
-    """The form turned by any quarter, at any place where it fits in."""
-    turned, signal = np.rot90(form, rng.integers(4)), np.zeros((SIDE, SIDE))
-    row, column = (rng.integers(SIDE - length, endpoint=True) for length in turned.shape)
-    signal[row : row + turned.shape[0], column : column + turned.shape[1]] = turned
+def _draw_turned_form(form: NDArray, rng: Generator) -> NDArray:
+    """The form turned by any quarter, at any position where it fits in."""
+    quarters = int(rng.integers(4))
+    turned = np.rot90(form, quarters)
+    height, width = turned.shape
+    row = rng.integers(TETROMINO_SIDE - height, endpoint=True)
+    column = rng.integers(TETROMINO_SIDE - width, endpoint=True)
+    signal = np.zeros((TETROMINO_SIDE, TETROMINO_SIDE))
+    signal[row : row + height, column : column + width] = turned
     return signal

@@ -1,4 +1,4 @@
-"""One object before one texture, and two label sets: what one network must see, the other must leave (BAM)."""
+"""One object before one texture, and two label sets: what one network must use, the other must ignore (BAM)."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -10,33 +10,51 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from xnb.check import require
-from xnb.data.drawing import FORMS, colour, placed
+from xnb.data.drawing import FORMS, draw_colour, draw_form
 from xnb.data.split import Part, Split
 
 OBJECTS = tuple(FORMS)
-AREA = (0.08, 0.16)  # of the picture: a little more than in `shapes`, as textures are busier than clouds
+OBJECT_AREA = (0.08, 0.16)  # of the picture: a little more than in `shapes`, as textures are busier than clouds
 
 
-def _stripes(across: NDArray, rng: Generator) -> NDArray:
-    return np.sin(2 * np.pi * (across / rng.uniform(4, 7) + rng.random()))
+def _draw_stripes(across: NDArray, rng: Generator) -> NDArray:
+    period = rng.uniform(4, 7)  # pixels
+    phase = rng.random()
+    return np.sin(2 * np.pi * (across / period + phase))
 
 
-def _grain(rows: NDArray, columns: NDArray, rng: Generator) -> NDArray:
+def _draw_rows(rows: NDArray, columns: NDArray, rng: Generator) -> NDArray:
+    return _draw_stripes(rows, rng)
+
+
+def _draw_columns(rows: NDArray, columns: NDArray, rng: Generator) -> NDArray:
+    return _draw_stripes(columns, rng)
+
+
+def _draw_diagonals(rows: NDArray, columns: NDArray, rng: Generator) -> NDArray:
+    return _draw_stripes((rows + columns) / 2**0.5, rng)
+
+
+def _draw_checks(rows: NDArray, columns: NDArray, rng: Generator) -> NDArray:
+    return np.sign(_draw_stripes(rows, rng) * _draw_stripes(columns, rng))
+
+
+def _draw_grain(rows: NDArray, columns: NDArray, rng: Generator) -> NDArray:
     return rng.standard_normal(rows.shape)
 
 
-def _blobs(rows: NDArray, columns: NDArray, rng: Generator) -> NDArray:
+def _draw_blobs(rows: NDArray, columns: NDArray, rng: Generator) -> NDArray:
     return gaussian_filter(rng.standard_normal(rows.shape), 2.0, mode="wrap")
 
 
-# (rows, columns, rng) -> a pattern of any scale and offset; those with a period have a random one and a random phase
+# Each draws a pattern of any scale and offset from (rows, columns, rng).
 TEXTURES: dict[str, Callable[[NDArray, NDArray, Generator], NDArray]] = {
-    "rows": lambda rows, columns, rng: _stripes(rows, rng),
-    "columns": lambda rows, columns, rng: _stripes(columns, rng),
-    "diagonals": lambda rows, columns, rng: _stripes((rows + columns) / 2**0.5, rng),
-    "checks": lambda rows, columns, rng: np.sign(_stripes(rows, rng) * _stripes(columns, rng)),
-    "grain": _grain,
-    "blobs": _blobs,
+    "rows": _draw_rows,
+    "columns": _draw_columns,
+    "diagonals": _draw_diagonals,
+    "checks": _draw_checks,
+    "grain": _draw_grain,
+    "blobs": _draw_blobs,
 }
 
 
@@ -56,10 +74,11 @@ def objects_on_textures(
     classes and the rest as mask. A network trained on one label set should explain itself by one, and what it shows
     of the other is an error. Colours are drawn without looking at either.
 
-    Picture i is a function of (seed, part, i), whatever `n`, `label` and `objects`.
+    Picture i is a function of (seed, part, i), whatever `n`, `label` and `objects`; part is 0 for training and 1 for
+    testing.
 
     Args:
-        label: which of the two is asked for.
+        label: which of the two makes the classes.
         size: side in pixels, at least 16.
         n: number of training and test pictures.
         objects: False leaves the textures alone; masks of objects are then empty.
@@ -73,26 +92,39 @@ def objects_on_textures(
     require(size >= 16, "objects_on_textures: size must be at least 16 pixels", size, "size=32")
     require(min(n) >= 0, "objects_on_textures: n must be two numbers of pictures", n, "n=(2000, 500)")
     other = seed if texture is None else texture
-    parts = (_part(n[part], label, size, objects, (seed, part), (other, part)) for part in (0, 1))
-    return Split(*parts, OBJECTS if label == "object" else tuple(TEXTURES))
+    classes = OBJECTS if label == "object" else tuple(TEXTURES)
+    train = _draw_objects_on_textures(n[0], label, size, objects, (seed, 0), (other, 0))
+    test = _draw_objects_on_textures(n[1], label, size, objects, (seed, 1), (other, 1))
+    return Split(train, test, classes)
 
 
-def _part(n: int, label: str, size: int, objects: bool, seed: tuple[int, int], texture: tuple[int, int]) -> Part:
-    x, inside = np.empty((n, 3, size, size), dtype=np.float32), np.zeros((n, 1, size, size), dtype=bool)
-    forms, patterns = np.arange(n) % len(OBJECTS), np.arange(n) // len(OBJECTS) % len(TEXTURES)
+def _draw_objects_on_textures(
+    n: int, label: str, size: int, objects: bool, key: tuple[int, int], texture_key: tuple[int, int]
+) -> Part:
+    """`n` pictures; a key is (seed, part)."""
+    x = np.empty((n, 3, size, size), dtype=np.float32)
+    inside = np.zeros((n, 1, size, size), dtype=bool)
+    # The object changes with each picture and the texture with every sixth, so all pairs take turns.
+    form_labels = np.arange(n) % len(OBJECTS)
+    texture_labels = np.arange(n) // len(OBJECTS) % len(TEXTURES)
     for i in range(n):
-        x[i] = _texture(tuple(TEXTURES)[patterns[i]], default_rng((*texture, i, 0)), size)
+        # streams of their own, so that a new texture leaves the object
+        x[i] = _draw_texture(list(TEXTURES)[texture_labels[i]], default_rng((*texture_key, i, 0)), size)
         if objects:
-            rng = default_rng((*seed, i, 1))
-            inside[i] = placed(OBJECTS[forms[i]], rng.uniform(*AREA) * size**2, rng, size)
-            x[i][:, inside[i, 0]] = colour(rng)
-    y, masks = (forms, inside) if label == "object" else (patterns, ~inside)
+            rng = default_rng((*key, i, 1))
+            area = rng.uniform(*OBJECT_AREA) * size**2
+            inside[i] = draw_form(OBJECTS[form_labels[i]], area, rng, size)
+            x[i][:, inside[i, 0]] = draw_colour(rng)
+    y, masks = (form_labels, inside) if label == "object" else (texture_labels, ~inside)
     return Part(torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(masks))
 
 
-def _texture(name: str, rng: Generator, size: int) -> NDArray:
+def _draw_texture(name: str, rng: Generator, size: int) -> NDArray:
     """Two random colours mixed by the pattern; channels stay within [0.2, 0.8]."""
-    pattern = TEXTURES[name](*np.mgrid[:size, :size], rng)
-    share = np.clip(0.5 + (pattern - pattern.mean()) / pattern.std() / 4, 0, 1)
-    dark, light = rng.uniform(0.2, 0.45, (3, 1, 1)), rng.uniform(0.55, 0.8, (3, 1, 1))
+    rows, columns = np.mgrid[:size, :size]
+    pattern = TEXTURES[name](rows, columns, rng)
+    standardised = (pattern - pattern.mean()) / pattern.std()
+    share = np.clip(0.5 + standardised / 4, 0, 1)
+    dark = rng.uniform(0.2, 0.45, (3, 1, 1))
+    light = rng.uniform(0.55, 0.8, (3, 1, 1))
     return dark + (light - dark) * share

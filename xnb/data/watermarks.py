@@ -1,4 +1,4 @@
-"""Clever Hans: a mark that goes with a class as often as it is told to, so that reliance on it can be measured."""
+"""Clever Hans: a mark that goes with a class at a known rate, so that reliance on it can be measured."""
 
 from typing import Literal
 
@@ -7,14 +7,14 @@ import torch
 from numpy.random import default_rng
 
 from xnb.check import require
-from xnb.data.drawing import clouds, colour, placed
+from xnb.data.drawing import draw_clouds, draw_colour, draw_form
 from xnb.data.split import Part, Split
 
-CLASSES = ("disk", "square")
-AREA = (0.06, 0.14)  # of the picture, as in `shapes`
-EDGE = 4  # pixels a side
-MARK = np.where(np.indices((EDGE, EDGE)).sum(0) % 2, 1.0, 0.0)  # a checkerboard of black and white pixels
-WHERE = ("agreeing", "always", "never")
+WATERMARK_CLASSES = ("disk", "square")
+WATERMARK_AREA = (0.06, 0.14)  # of the picture, as in `shapes`
+MARK_SIDE = 4  # pixels a side
+MARK = np.where(np.indices((MARK_SIDE, MARK_SIDE)).sum(0) % 2, 1.0, 0.0)  # a checkerboard of black and white pixels
+MARK_CHOICES = ("agreeing", "always", "never")
 
 
 def watermark(
@@ -34,17 +34,17 @@ def watermark(
     its accuracy loses from `agreement=1` to `agreement=0` in the test part, 0 for the one and 1 for the other.
 
     `parts` is 1 at the object and 2 at the mark; the mask is the object, which the label is about. The mark is drawn
-    over the object where they meet. Its corner is random and tells nothing; classes take turns, and colour, place,
-    angle and background are drawn without looking at the class.
+    over the object where they meet. Its corner is random and tells nothing; classes take turns, and colour,
+    position, angle and background are drawn without looking at the class.
 
-    Picture i is a function of (seed, part, i), whatever `n`; `agreement` and `mark` change the pixels of the mark
-    alone.
+    Picture i is a function of (seed, part, i), whatever `n`, where part is 0 for training and 1 for testing;
+    `agreement` and `mark` change the pixels of the mark alone.
 
     Args:
         agreement: probability that the mark agrees with the class.
         size: side in pixels, at least 16.
         n: number of training and test pictures.
-        mark: as often as it agrees, or in every picture, or in none.
+        mark: whether it is drawn where it agrees, or in every picture, or in none.
         objects: False draws the mark alone: then only it can tell.
 
     Raises:
@@ -52,25 +52,34 @@ def watermark(
     """
     fits = 0 <= agreement <= 1
     require(fits, "watermark: agreement is a probability", agreement, "agreement=0.9")
-    require(mark in WHERE, "watermark: mark must be a known choice", mark, f"one of {WHERE}")
+    require(mark in MARK_CHOICES, "watermark: mark must be a known choice", mark, f"one of {MARK_CHOICES}")
     require(size >= 16, "watermark: size must be at least 16 pixels", size, "size=32")
     require(min(n) >= 0, "watermark: n must be two numbers of pictures", n, "n=(2000, 500)")
-    parts = (_part(n[part], agreement, mark, size, objects, (seed, part)) for part in (0, 1))
-    return Split(*parts, CLASSES)
+    train = _draw_watermarked(n[0], agreement, mark, size, objects, (seed, 0))
+    test = _draw_watermarked(n[1], agreement, mark, size, objects, (seed, 1))
+    return Split(train, test, WATERMARK_CLASSES)
 
 
-def _part(n: int, agreement: float, mark: str, size: int, objects: bool, seed: tuple[int, int]) -> Part:
-    x, where = np.empty((n, 3, size, size), dtype=np.float32), np.zeros((n, 1, size, size), dtype=np.int64)
+def _draw_watermarked(n: int, agreement: float, mark: str, size: int, objects: bool, key: tuple[int, int]) -> Part:
+    """`n` pictures; `key` is (seed, part)."""
+    x = np.empty((n, 3, size, size), dtype=np.float32)
+    part_numbers = np.zeros((n, 1, size, size), dtype=np.int64)
     for i in range(n):
-        rng = default_rng((*seed, i, 1))
-        x[i] = clouds(default_rng((*seed, i, 0)), size)
-        inside, tint = placed(CLASSES[i % 2], rng.uniform(*AREA) * size**2, rng, size), colour(rng)
+        label = i % 2
+        rng = default_rng((*key, i, 1))
+        x[i] = draw_clouds(default_rng((*key, i, 0)), size)
+        # Every number is drawn whether it is used or not: with another agreement the objects stay the same.
+        area = rng.uniform(*WATERMARK_AREA) * size**2
+        inside = draw_form(WATERMARK_CLASSES[label], area, rng, size)
+        tint = draw_colour(rng)
+        agrees = rng.random() < agreement
+        corner = rng.integers(0, 2, 2)
         if objects:
             x[i][:, inside] = tint
-            where[i, 0, inside] = 1
-        agrees, corner = rng.random() < agreement, rng.integers(0, 2, 2)
-        if mark == "always" or (mark == "agreeing" and agrees == i % 2):
-            rows, columns = (slice(0, EDGE) if end == 0 else slice(size - EDGE, size) for end in corner)
-            x[i][:, rows, columns], where[i, 0, rows, columns] = MARK, 2
-    numbers = torch.from_numpy(where)
-    return Part(torch.from_numpy(x), torch.arange(n) % 2, numbers == 1, parts=numbers)
+            part_numbers[i, 0, inside] = 1
+        if mark == "always" or (mark == "agreeing" and agrees == label):
+            rows, columns = (slice(0, MARK_SIDE) if end == 0 else slice(size - MARK_SIDE, size) for end in corner)
+            x[i][:, rows, columns] = MARK
+            part_numbers[i, 0, rows, columns] = 2
+    numbers = torch.from_numpy(part_numbers)
+    return Part(torch.from_numpy(x), torch.arange(n) % 2, masks=numbers == 1, parts=numbers)
