@@ -6,9 +6,9 @@ from torch.nn import functional as F
 
 from xnb import attribute
 from xnb.access.score import logits, score
-from xnb.models import BagNet, BcosNet, Ensemble, plain
+from xnb.models import BagNet, BcosNet, Ensemble, plain_cnn
 from xnb.models.interpretable import BcosConv, Rescale
-from xnb.summary import count
+from xnb.summary import count_parameters
 
 
 @pytest.fixture(autouse=True)
@@ -24,13 +24,14 @@ def pictures():
 
 
 def test_parameter_counts():
-    assert count(plain()) == 10_994
-    assert count(plain(norm=False)) == 10_918
-    assert count(plain(bias=False)) - 4 * 19 == 10_912  # of which 76 are running squares that nobody trains
-    assert count(plain(norm=False, bias=False)) == 10_836
-    assert count(BagNet()) == 6_386
-    assert count(BcosNet()) == 11_165
-    assert count(Ensemble(BagNet, 3)) == 3 * 6_386
+    assert count_parameters(plain_cnn()) == 10_994
+    assert count_parameters(plain_cnn(norm=False)) == 10_918
+    running_squares = 4 * 19  # nobody trains them
+    assert count_parameters(plain_cnn(bias=False)) - running_squares == 10_912
+    assert count_parameters(plain_cnn(norm=False, bias=False)) == 10_836
+    assert count_parameters(BagNet()) == 6_386
+    assert count_parameters(BcosNet()) == 11_165
+    assert count_parameters(Ensemble(BagNet, 3)) == 3 * 6_386
 
 
 @pytest.mark.parametrize("kind", [BagNet, BcosNet])
@@ -44,7 +45,7 @@ def test_own_map_sums_to_the_logit(kind, pictures):
 def test_without_bias_the_network_is_homogeneous(norm, pictures):
     """Around grey, where the network starts: gradient times difference is then complete; with bias it is not."""
     x, y = pictures
-    free, biased = plain(norm=norm, bias=False).eval(), plain(norm=norm).eval()
+    free, biased = plain_cnn(norm=norm, bias=False).eval(), plain_cnn(norm=norm).eval()
     for module in biased.modules():
         if getattr(module, "bias", None) is not None:
             module.bias.data.fill_(0.1)
@@ -99,13 +100,13 @@ def test_rescale_divides_by_the_root_mean_square():
 
 def test_an_ensemble_is_the_mean_of_its_members(pictures):
     x = pictures[0]
-    model = Ensemble(plain, 3).eval()
+    model = Ensemble(plain_cnn, 3).eval()
     torch.testing.assert_close(logits(model, x), torch.stack([logits(m, x) for m in model.members]).mean(0))
     first, second = (next(member.parameters()) for member in model.members[:2])
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize("make", [plain, lambda: plain(bias=False), BagNet, BcosNet])
+@pytest.mark.parametrize("make", [plain_cnn, lambda: plain_cnn(bias=False), BagNet, BcosNet])
 def test_every_operation_is_a_module_used_once(make):
     net, calls = make().eval(), []
     leaves = [module for module in net.modules() if not list(module.children())]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from xnb import attribute
-from xnb.access.hooks import captured_attention
+from xnb.access.hooks import capture_attention
 from xnb.access.score import logits, score
 from xnb.models.known import Additive, Gate, OneHead, Saturation, Xor
 
@@ -86,7 +86,7 @@ def test_attention_in_closed_form(tokens):
     for name, expected in model.truth(tokens).items():
         torch.testing.assert_close(attribute(model, tokens, targets(tokens), name), expected)
     torch.testing.assert_close(model.shares(tokens).sum(1, keepdim=True), logits(model, tokens))
-    with captured_attention(model) as seen:
+    with capture_attention(model) as seen:
         model(tokens)
     torch.testing.assert_close(seen[0].weights[:, 0], model.weights(tokens))
 

@@ -9,11 +9,11 @@ from torch import nn
 from torchvision.models import ResNet18_Weights, ViT_B_16_Weights
 
 from xnb import attribute, folders
-from xnb.access.hooks import captured
+from xnb.access.hooks import capture_outputs
 from xnb.access.score import logits
 from xnb.models import FASTNET, IMAGENET, IMAGENET_CLASSES, FastNet, Net, Preprocess, SmallCNN, ViT
 from xnb.models.layers import Add, PadSame
-from xnb.summary import count
+from xnb.summary import count_parameters
 
 SAMPLES = folders.ROOT.parent / "shared" / "data" / "imagenet"
 
@@ -24,10 +24,10 @@ def fastnet():
 
 
 def test_parameter_counts():
-    assert count(Net()) == (10 + 1) * 256 + (256 + 1) * 128 + (128 + 1) * 10 == 37_002
-    assert count(SmallCNN()) == 121_562
-    assert count(SmallCNN()) < 150_000
-    assert count(FastNet()) == 4_652_008
+    assert count_parameters(Net()) == (10 + 1) * 256 + (256 + 1) * 128 + (128 + 1) * 10 == 37_002
+    assert count_parameters(SmallCNN()) == 121_562
+    assert count_parameters(SmallCNN()) < 150_000
+    assert count_parameters(FastNet()) == 4_652_008
 
 
 def test_waves_make_neighbours_start_alike():
@@ -60,7 +60,7 @@ def test_net_takes_pictures_and_refuses_others():
 def test_small_cnn_takes_any_side(channels, side):
     net = SmallCNN(channels, 7).eval()
     x = torch.zeros(2, channels, side, side)
-    with captured(net, "stage3") as seen:
+    with capture_outputs(net, "stage3") as seen:
         assert net(x).shape == (2, 7)
     assert seen["stage3"].shape[2:] == (-(-side // 4), -(-side // 4))
 
@@ -168,6 +168,6 @@ def test_preprocess_refuses(picture, says):
 def test_damaged_weights_are_refused(monkeypatch, tmp_path):
     wrong = tmp_path / "efficientnet.pth"
     wrong.write_bytes(b"not weights")
-    monkeypatch.setattr("xnb.models.fastnet._weights_file", lambda: Path(wrong))
+    monkeypatch.setattr("xnb.models.fastnet._find_weights", lambda: Path(wrong))
     with pytest.raises(ValueError, match=r"must be those of version 0\.1\.0"):
         FastNet.pretrained()

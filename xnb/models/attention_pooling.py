@@ -6,45 +6,50 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from xnb.check import require
-from xnb.models.layers import Cells, Each, Times, WeightedSum
-from xnb.models.layers import MeanPool as MeanPool
+from xnb.models.layers import Cells, Each, MeanPool, Times, WeightedSum
 from xnb.models.vit import Block, Positions, Transformer
 from xnb.types import Logits
 
 
 class AttentionPool(nn.Module):
-    r"""Mean of the tokens, each weighted by what a small network says of it alone (Ilse et al. 2018, arXiv:1802.04712).
+    r"""Mean of the tokens, each weighted by a small network that reads it alone (Ilse et al. 2018, arXiv:1802.04712).
 
     .. math:: z = \sum_k a_k h_k,\quad a = \mathrm{softmax}(e),\quad e_k = w^\top \tanh(V h_k)
 
-    and, `gated`, :math:`e_k = w^\top (\tanh(V h_k) \odot \sigma(U h_k))`; V and U have biases. The weights are the
+    and, if `gated`, :math:`e_k = w^\top (\tanh(V h_k) \odot \sigma(U h_k))`; V and U have biases. The weights are the
     output of `softmax`, `(B, 1, N)`. They are never negative and the same for all classes.
 
     Args:
         width: numbers a token.
         hidden: rows of V and U.
-        gated: with U.
+        gated: whether there is a U.
     """
 
     def __init__(self, width: int, hidden: int = 32, gated: bool = False) -> None:
         super().__init__()
-        self.look, self.tanh = nn.Linear(width, hidden), nn.Tanh()
+        self.look = nn.Linear(width, hidden)
+        self.tanh = nn.Tanh()
         self.gate = nn.Sequential(nn.Linear(width, hidden), nn.Sigmoid()) if gated else None
         self.times = Times() if gated else None
-        self.rate, self.softmax, self.sum = nn.Linear(hidden, 1, bias=False), nn.Softmax(dim=2), WeightedSum()
+        self.rate = nn.Linear(hidden, 1, bias=False)
+        self.softmax = nn.Softmax(dim=2)
+        self.sum = WeightedSum()
 
     def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B D"]:
-        seen = self.tanh(self.look(tokens))
-        if self.gate is not None:
-            seen = self.times(seen, self.gate(tokens))
-        return self.sum(self.softmax(self.rate(seen).transpose(1, 2)), tokens)
+        hidden = self.tanh(self.look(tokens))
+        if self.gate is not None and self.times is not None:
+            hidden = self.times(hidden, self.gate(tokens))
+        logits = self.rate(hidden).transpose(1, 2)
+        return self.sum(self.softmax(logits), tokens)
 
 
-POOLS = {
-    "attention": AttentionPool,
-    "gated": lambda width: AttentionPool(width, gated=True),
-    "mean": lambda width: MeanPool(),
-}
+POOLS = ("attention", "gated", "mean")
+
+
+def _make_pool(kind: str, width: int) -> nn.Module:
+    if kind == "mean":
+        return MeanPool()
+    return AttentionPool(width, gated=kind == "gated")
 
 
 class AttentionClassifier(nn.Sequential):
@@ -53,7 +58,7 @@ class AttentionClassifier(nn.Sequential):
     With `pool="mean"` it is its own fair twin: the same encoder and head, and no parameters in the pooling.
 
     Args:
-        encoder: makes tokens `(B, N, width)` of inputs, be they pictures or bags.
+        encoder: turns inputs, be they pictures or bags, into tokens `(B, N, width)`.
         width: numbers a token.
         classes: number of logits.
         pool: attention, gated or mean.
@@ -64,7 +69,7 @@ class AttentionClassifier(nn.Sequential):
 
     def __init__(self, encoder: nn.Module, width: int, classes: int, pool: str = "attention") -> None:
         require(pool in POOLS, "AttentionClassifier: pool must be a known one", pool, f"one of {', '.join(POOLS)}")
-        super().__init__(OrderedDict(encoder=encoder, pool=POOLS[pool](width), head=nn.Linear(width, classes)))
+        super().__init__(OrderedDict(encoder=encoder, pool=_make_pool(pool, width), head=nn.Linear(width, classes)))
 
 
 def picture_classifier(
@@ -86,26 +91,29 @@ def picture_classifier(
         width: numbers a cell.
         patch: side of a cell in pixels.
         depth: number of layers behind the patches.
-        reach: of which so many see one cell further on each side: then a cell is told by `patch (1 + 2 reach)` pixels
-            in each direction, and only with `reach=0` by its own alone.
+        reach: how many of these layers see one cell further on each side. A cell then depends on `patch (1 + 2 reach)`
+            pixels in each direction, and only with `reach=0` on its own alone.
 
     Raises:
         ValueError: an unknown `pool`, or `reach` not in [0, depth].
     """
-    encoder = nn.Sequential(OrderedDict(grid=grid(channels, width, patch, depth, reach), cells=Cells()))
+    grid = _make_grid(channels, width, patch, depth, reach)
+    encoder = nn.Sequential(OrderedDict(grid=grid, cells=Cells()))
     return AttentionClassifier(encoder, width, classes, pool)
 
 
-def grid(channels: int, width: int, patch: int, depth: int, reach: int) -> nn.Sequential:
+def _make_grid(channels: int, width: int, patch: int, depth: int, reach: int) -> nn.Sequential:
     """Patches, then `reach` convolutions of 3 x 3 cells, then of one cell: `depth` in all."""
     require(0 <= reach <= depth, "grid: reach must lie in [0, depth]", (reach, depth), f"reach={depth}")
     kernels = [3] * reach + [1] * (depth - reach)
-    layers = [normed(nn.Conv2d(channels, width, patch, patch, bias=False))]
-    layers += [normed(nn.Conv2d(width, width, kernel, padding=kernel // 2, bias=False)) for kernel in kernels]
+    layers = [_add_norm_and_relu(nn.Conv2d(channels, width, patch, patch, bias=False))]
+    for kernel in kernels:
+        convolution = nn.Conv2d(width, width, kernel, padding=kernel // 2, bias=False)
+        layers.append(_add_norm_and_relu(convolution))
     return nn.Sequential(*layers)
 
 
-def normed(convolution: nn.Conv2d) -> nn.Sequential:
+def _add_norm_and_relu(convolution: nn.Conv2d) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU())
 
 
@@ -121,9 +129,15 @@ def bag_classifier(pool: str = "attention", classes: int = 2, *, width: int = 32
         ValueError: an unknown `pool`.
     """
     digit = nn.Sequential(
-        *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Flatten(), nn.Linear(128, width), nn.ReLU()),
+        nn.Conv2d(1, 16, kernel_size=3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, kernel_size=3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32 * 2 * 2, width),  # of 8 x 8 pixels two poolings leave 2 x 2
+        nn.ReLU(),
     )
     return AttentionClassifier(Each(digit), width, classes, pool)
 
@@ -136,11 +150,11 @@ class SelfAttentionClassifier(Transformer):
         classes: number of logits.
         channels: 3 for colour, 1 for grey pictures.
         width: numbers a cell.
-        heads: of the attention in each block; divides `width`.
-        blocks: how many.
+        heads: number of attention heads in each block; divides `width`.
+        blocks: number of blocks.
         patch: side of a cell in pixels.
         depth: number of convolutions behind the patches.
-        reach: of which so many see one cell further on each side, see `picture_classifier`.
+        reach: how many of these see one cell further on each side, see `picture_classifier`.
 
     Raises:
         ValueError: sizes that do not fit together, or called on pictures of another size.
@@ -162,10 +176,13 @@ class SelfAttentionClassifier(Transformer):
         reach: int = 1,
     ) -> None:
         super().__init__()
-        self.grid, self.cells = grid(channels, width, patch, depth, reach), Cells()
+        self.grid = _make_grid(channels, width, patch, depth, reach)
+        self.cells = Cells()
         self.positions = Positions((size // patch) ** 2, width)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(blocks))
-        self.norm, self.pool, self.head = nn.LayerNorm(width), MeanPool(), nn.Linear(width, classes)
+        self.norm = nn.LayerNorm(width)
+        self.pool = MeanPool()
+        self.head = nn.Linear(width, classes)
 
     def tokens(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N D"]:
         return self.positions(self.cells(self.grid(x)))

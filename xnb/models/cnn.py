@@ -13,17 +13,21 @@ class Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm1, self.relu1 = nn.BatchNorm2d(width), nn.ReLU()
+        self.norm1 = nn.BatchNorm2d(width)
+        self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm2, self.add, self.relu2 = nn.BatchNorm2d(width), Add(), nn.ReLU()
+        self.norm2 = nn.BatchNorm2d(width)
+        self.add = Add()
+        self.relu2 = nn.ReLU()
 
     def forward(self, x: Float[Tensor, "B D H W"]) -> Float[Tensor, "B D H W"]:
-        y = self.relu1(self.norm1(self.conv1(x)))
-        return self.relu2(self.add(x, self.norm2(self.conv2(y))))
+        hidden = self.relu1(self.norm1(self.conv1(x)))
+        change = self.norm2(self.conv2(hidden))
+        return self.relu2(self.add(x, change))
 
 
-def widen(before: int, after: int, stride: int) -> nn.Sequential:
-    """3 x 3 convolution to another width, halving the resolution at stride 2."""
+def _widen_channels(before: int, after: int, stride: int) -> nn.Sequential:
+    """A 3 x 3 convolution to another number of channels; at stride 2 it halves the resolution."""
     conv = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(after), nn.ReLU())
 
@@ -44,10 +48,11 @@ class SmallCNN(nn.Module):
     def __init__(self, channels: int = 3, classes: int = 10, widths: tuple[int, int, int] = (16, 32, 64)) -> None:
         super().__init__()
         full, half, quarter = widths
-        self.stage1 = nn.Sequential(widen(channels, full, 1), Residual(full))
-        self.stage2 = nn.Sequential(widen(full, half, 2), Residual(half))
-        self.stage3 = nn.Sequential(widen(half, quarter, 2), Residual(quarter))
-        self.pool, self.flatten = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        self.stage1 = nn.Sequential(_widen_channels(channels, full, 1), Residual(full))
+        self.stage2 = nn.Sequential(_widen_channels(full, half, 2), Residual(half))
+        self.stage3 = nn.Sequential(_widen_channels(half, quarter, 2), Residual(quarter))
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
         self.head = nn.Linear(quarter, classes)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Logits:

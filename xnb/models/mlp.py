@@ -25,9 +25,10 @@ class Net(nn.Sequential):
 
     def __init__(self, in_features: int = 10, hidden: tuple[int, ...] = (256, 128), classes: int = 10) -> None:
         widths = (in_features, *hidden)
-        layers = OrderedDict(flatten=nn.Flatten())
+        layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
         for i, (before, after) in enumerate(pairwise(widths), start=1):
-            layers[f"linear{i}"], layers[f"relu{i}"] = nn.Linear(before, after), nn.ReLU()
+            layers[f"linear{i}"] = nn.Linear(before, after)
+            layers[f"relu{i}"] = nn.ReLU()
         layers["head"] = nn.Linear(widths[-1], classes)
         super().__init__(layers)
         self.in_features = in_features

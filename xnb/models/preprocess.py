@@ -1,6 +1,7 @@
 """From a photograph to what a network was trained on: resize, centre crop, normalise."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torchvision.transforms.v2 import functional as T
 from xnb.check import require
 
 Triple = tuple[float, float, float]
+AnyPicture = TypeVar("AnyPicture", Image, Tensor)
 
 
 @dataclass(frozen=True)
@@ -33,25 +35,34 @@ class Preprocess:
     @classmethod
     def of(cls, weights: WeightsEnum) -> "Preprocess":
         """The preprocessing that torchvision publishes with its weights, e.g. `ResNet18_Weights.IMAGENET1K_V1`."""
-        t = weights.transforms()
-        return cls(t.resize_size[0], t.crop_size[0], tuple(t.mean), tuple(t.std), t.interpolation)
+        published = weights.transforms()
+        return cls(
+            resize=published.resize_size[0],
+            crop=published.crop_size[0],
+            mean=tuple(published.mean),
+            std=tuple(published.std),
+            interpolation=published.interpolation,
+        )
 
     def __call__(
         self, picture: Image | UInt8[np.ndarray, "H W 3"] | Float[Tensor, "*B 3 H W"]
     ) -> Float[Tensor, "... 3 h w"]:
-        """A PIL picture, its bytes as an array, or tensors in [0, 1], as `(1 or B, 3, crop, crop)`.
+        """The input `(1 or B, 3, crop, crop)` made of a PIL picture, its bytes as an array, or tensors in [0, 1].
 
         Raises:
             ValueError: a tensor that is not floating point in [0, 1], or an array that is not bytes `(H, W, 3)`.
         """
         if isinstance(picture, Tensor):
-            inside = picture.is_floating_point() and bool(((picture >= 0) & (picture <= 1)).all())
-            require(inside, "Preprocess: a tensor holds numbers in [0, 1]", picture, "picture.float() / 255")
-            return self._normalise(self._framed(picture if picture.ndim == 4 else picture[None]))
-        framed = self._framed(_rgb(picture))
-        return self._normalise(T.to_dtype(T.pil_to_tensor(framed), torch.float32, scale=True)[None])
+            in_range = (picture >= 0) & (picture <= 1)
+            fits = picture.is_floating_point() and bool(in_range.all())
+            require(fits, "Preprocess: a tensor holds numbers in [0, 1]", picture, "picture.float() / 255")
+            batch = picture if picture.ndim == 4 else picture[None]
+            return self._normalise(self._resize_and_crop(batch))
+        cropped = self._resize_and_crop(_convert_to_rgb(picture))
+        x = T.to_dtype(T.pil_to_tensor(cropped), torch.float32, scale=True)
+        return self._normalise(x[None])
 
-    def _framed(self, picture: Image | Tensor) -> Image | Tensor:
+    def _resize_and_crop(self, picture: AnyPicture) -> AnyPicture:
         resized = T.resize(picture, [self.resize], interpolation=self.interpolation, antialias=True)
         return T.center_crop(resized, [self.crop, self.crop])
 
@@ -59,15 +70,18 @@ class Preprocess:
         return T.normalize(x, list(self.mean), list(self.std))
 
     def invert(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
-        """Back to pictures in [0, 1], for display; what rounding or bicubic resizing pushed out is cut off."""
-        mean, std = (x.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
+        """The pictures in [0, 1] again, for display; values that bicubic resizing pushed out are cut off."""
+        mean = x.new_tensor(self.mean)[:, None, None]
+        std = x.new_tensor(self.std)[:, None, None]
         return (x * std + mean).clamp(0, 1)
 
 
-def _rgb(picture: Image | np.ndarray) -> Image:
+def _convert_to_rgb(picture: Image | np.ndarray) -> Image:
     if isinstance(picture, np.ndarray):
-        fits = picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
-        require(fits, "Preprocess: an array holds bytes (H, W, 3)", (picture.dtype, picture.shape), "np.uint8(255 * a)")
+        is_rgb = picture.ndim == 3 and picture.shape[2] == 3
+        fits = is_rgb and picture.dtype == np.uint8
+        got = (picture.dtype, picture.shape)
+        require(fits, "Preprocess: an array holds bytes (H, W, 3)", got, "np.uint8(255 * a)")
         return fromarray(picture)
     return picture.convert("RGB")
 

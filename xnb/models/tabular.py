@@ -45,9 +45,9 @@ class FeatureTransformer(Transformer):
     Args:
         features: numbers an input; their order means nothing, as each has its own weights.
         classes: number of logits.
-        width: of a token.
+        width: numbers a token.
         depth: number of blocks.
-        heads: of the attention in each block; a divisor of `width`.
+        heads: number of attention heads in each block; divides `width`.
 
     Raises:
         ValueError: called on inputs of another number of features.
@@ -57,9 +57,12 @@ class FeatureTransformer(Transformer):
 
     def __init__(self, features: int, classes: int = 2, width: int = 16, depth: int = 2, heads: int = 2) -> None:
         super().__init__()
-        self.embed, self.prepend = FeatureTokens(features, width), Prepend(1, width)
+        self.embed = FeatureTokens(features, width)
+        self.prepend = Prepend(1, width)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
-        self.norm, self.pool, self.head = nn.LayerNorm(width), FirstToken(), nn.Linear(width, classes)
+        self.norm = nn.LayerNorm(width)
+        self.pool = FirstToken()
+        self.head = nn.Linear(width, classes)
 
     def tokens(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B N width"]:
         return self.prepend(self.embed(x))
@@ -76,7 +79,7 @@ class FeatureAttention(nn.Module):
     Args:
         features: numbers an input.
         classes: number of logits.
-        width: of a token, and of the hidden layer that scores it.
+        width: numbers a token, and units of the hidden layer that scores it.
 
     Raises:
         ValueError: called on inputs of another number of features.
@@ -84,7 +87,8 @@ class FeatureAttention(nn.Module):
 
     def __init__(self, features: int, classes: int = 2, width: int = 16) -> None:
         super().__init__()
-        self.embed, self.pool = FeatureTokens(features, width), AttentionPool(width, width)
+        self.embed = FeatureTokens(features, width)
+        self.pool = AttentionPool(width, width)
         self.head = nn.Linear(width, classes)
 
     def forward(self, x: Float[Tensor, "B D"]) -> Logits:
@@ -95,7 +99,7 @@ class Logistic(nn.Sequential):
     """Logistic regression, for comparison: linear logits, one row of weights a class.
 
     One unit more of feature j multiplies the odds of class k against class l by `exp(weight[k, j] - weight[l, j])`.
-    Misleads where features go together: then the weights of two that say the same may have opposite signs.
+    Misleads where features are correlated: the weights of two that carry the same information may have opposite signs.
 
     Args:
         features: numbers an input.

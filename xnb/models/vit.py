@@ -1,5 +1,7 @@
 """Vision Transformers: a small one of our own, and torchvision's taken apart."""
 
+from abc import abstractmethod
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,13 +17,18 @@ class SelfAttention(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        hint = f"width={heads * max(1, width // heads)}"
+        nearest = heads * max(1, width // heads)
+        hint = f"width={nearest}"
         require(width % heads == 0, "SelfAttention: width must be a multiple of heads", (width, heads), hint)
-        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
         self.attend = Attend(heads)
 
     def forward(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
-        return self.out(self.attend(self.query(x), self.key(x), self.value(x)))
+        read = self.attend(self.query(x), self.key(x), self.value(x))
+        return self.out(read)
 
 
 class Block(nn.Module):
@@ -31,15 +38,19 @@ class Block(nn.Module):
 
     Args:
         width: numbers a token.
-        heads: of the attention; each has `width / heads` of the numbers.
+        heads: number of attention heads; each has `width / heads` of the numbers.
         ratio: width of the hidden layer, in widths.
     """
 
     def __init__(self, width: int, heads: int, ratio: int = 4) -> None:
         super().__init__()
-        self.norm1, self.attention, self.add1 = nn.LayerNorm(width), SelfAttention(width, heads), Add()
-        self.norm2, self.add2 = nn.LayerNorm(width), Add()
-        self.mlp = nn.Sequential(nn.Linear(width, ratio * width), nn.GELU(), nn.Linear(ratio * width, width))
+        self.norm1 = nn.LayerNorm(width)
+        self.attention = SelfAttention(width, heads)
+        self.add1 = Add()
+        self.norm2 = nn.LayerNorm(width)
+        self.add2 = Add()
+        hidden = ratio * width
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
     def forward(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
         x = self.add1(x, self.attention(self.norm1(x)))
@@ -47,7 +58,7 @@ class Block(nn.Module):
 
 
 class Positions(nn.Module):
-    """Learned numbers added to each token, by which it can be told where it is.
+    """Learned numbers added to each token, from which the network knows its position.
 
     Raises:
         ValueError: called on another number of tokens.
@@ -64,21 +75,42 @@ class Positions(nn.Module):
         return tokens + self.positions
 
 
-def waved(side: int, width: int) -> Float[Tensor, "N D"]:
+def _wave_positions(side: int, width: int) -> Float[Tensor, "N D"]:
     """Sines and cosines of row and column, with periods from 22 cells down to two."""
     require(width % 4 == 0, "ViT: width must be a multiple of 4 for waves", width, "waves=0")
     frequencies = torch.pi / 2 ** torch.linspace(3.5, 0, width // 4)  # radians a cell
     angles = torch.arange(side)[:, None] * frequencies
     line = torch.cat([angles.sin(), angles.cos()], 1)
-    return torch.cat([line[:, None].expand(-1, side, -1), line.expand(side, -1, -1)], 2).flatten(0, 1)
+    of_row = line[:, None].expand(-1, side, -1)
+    of_column = line.expand(side, -1, -1)
+    return torch.cat([of_row, of_column], 2).flatten(0, 1)
 
 
 class Transformer(nn.Module):
-    """A network in three parts, `readout(blocks(tokens(x)))`, so that an explanation can start between them.
+    """A network in three stages, `readout(blocks(tokens(x)))`, so that an explanation can start between them.
 
-    Kinds of it define `tokens(x)`, what enters the first block; `blocks`, a list; `readout(tokens)`, the logits from
-    what leaves the last one; and `prefix`, the number of tokens in front that are no pieces of the input.
+    This is the protocol that `xnb.methods.tokens` asks of a model. A module of another class follows it by having the
+    same members; subclasses define
+
+    - `tokens(x)`: tokens `(B, N, D)` that enter the first block;
+    - `blocks`: the blocks in their order, each a module from tokens to tokens of the same shape;
+    - `readout(tokens)`: logits `(B, K)` of the tokens that leave the last block;
+    - `prefix`: the number of tokens in front that are no pieces of the input, such as a class token and registers.
+
+    The other tokens are the pieces of the input in its order: the patches of a picture row by row, the features of a
+    record. The methods on tokens do not read `prefix`: they work it out from the number of tokens.
     """
+
+    prefix: int
+    blocks: nn.ModuleList
+
+    @abstractmethod
+    def tokens(self, x: Batch) -> Float[Tensor, "B N D"]:
+        """Tokens that enter the first block."""
+
+    @abstractmethod
+    def readout(self, tokens: Float[Tensor, "B N D"]) -> Logits:
+        """Logits of the tokens that leave the last block."""
 
     def forward(self, x: Batch) -> Logits:
         tokens = self.tokens(x)
@@ -99,14 +131,14 @@ class ViT(Transformer):
         classes: number of logits.
         width: numbers a token.
         depth: number of blocks.
-        heads: of the attention in each block; divides `width`.
-        pool: what is read out, a class token or the mean over the patches.
-        registers: more learned tokens, which nothing is read from (arXiv:2309.16588).
-        overlap: pixels beyond its edges that a patch also sees. With 2 a small network learns much faster.
-        mean: of the pixels, which it takes standardised: as they come, they take twice as long to learn from.
-        std: of the pixels.
+        heads: number of attention heads in each block; divides `width`.
+        pool: "class" reads out a class token, "mean" the mean over the patches.
+        registers: number of further learned tokens, which are not read out (arXiv:2309.16588).
+        overlap: pixels beyond its edges that a patch also reads. With 2 a small network learns much faster.
+        mean: mean of the pixels, for standardising them: a network takes twice as long to learn without.
+        std: standard deviation of the pixels.
         waves: height of the sines and cosines that the patches' positions start as; 0 starts them as noise. With 0.2
-            places near each other start alike, and a small network leaves the plateau of guessing sooner.
+            neighbouring patches start with similar positions, and a small network stops guessing sooner.
 
     Raises:
         ValueError: sizes that do not fit together, an unknown `pool`, or called on pictures of another size.
@@ -130,18 +162,22 @@ class ViT(Transformer):
         waves: float = 0.0,
     ) -> None:
         super().__init__()
-        hint = f"size={max(1, size // patch) * patch}"
+        nearest = max(1, size // patch) * patch
+        hint = f"size={nearest}"
         require(size % patch == 0, "ViT: size must be a multiple of patch", (size, patch), hint)
         require(pool in ("class", "mean"), "ViT: pool must be class or mean", pool, "pool='class'")
         self.prefix = registers + (pool == "class")
         self.standardise = Standardise(mean, std)
-        self.patches, self.cells = nn.Conv2d(channels, width, patch + 2 * overlap, patch, overlap), Cells()
+        self.patches = nn.Conv2d(channels, width, patch + 2 * overlap, stride=patch, padding=overlap)
+        self.cells = Cells()
         self.prepend = Prepend(self.prefix, width) if self.prefix else nn.Identity()
-        self.positions = Positions(self.prefix + (size // patch) ** 2, width)
+        side = size // patch
+        self.positions = Positions(self.prefix + side**2, width)
         if waves:
-            self.positions.positions.data[0, self.prefix :] = waves * waved(size // patch, width)
+            self.positions.positions.data[0, self.prefix :] = waves * _wave_positions(side, width)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
-        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, classes)
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, classes)
         self.pool = FirstToken() if pool == "class" else MeanPool(self.prefix)
         for module in self.modules():
             if isinstance(module, nn.Linear):  # as torchvision starts them; torch's own start learns later
@@ -149,44 +185,53 @@ class ViT(Transformer):
                 nn.init.zeros_(module.bias)
 
     def tokens(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N D"]:
-        return self.positions(self.prepend(self.cells(self.patches(self.standardise(x)))))
+        patches = self.cells(self.patches(self.standardise(x)))
+        return self.positions(self.prepend(patches))
 
     def readout(self, tokens: Float[Tensor, "B N D"]) -> Logits:
         return self.head(self.pool(self.norm(tokens)))
 
 
 class TorchvisionViT(Transformer):
-    """See `from_torchvision`."""
+    """Torchvision's Vision Transformer in three stages, see `from_torchvision`."""
 
     prefix = 1
 
     def __init__(self, vit: VisionTransformer) -> None:
         super().__init__()
-        width, count = vit.hidden_dim, vit.seq_length
-        self.patches, self.cells = vit.conv_proj, Cells()
-        self.prepend, self.positions = Prepend(1, width), Positions(count, width)
-        self.prepend.tokens, self.positions.positions = vit.class_token, vit.encoder.pos_embedding
-        self.dropout, self.blocks = vit.encoder.dropout, nn.ModuleList(vit.encoder.layers)
-        self.norm, self.pool, self.heads = vit.encoder.ln, FirstToken(), vit.heads
+        self.patches = vit.conv_proj
+        self.cells = Cells()
+        self.prepend = Prepend(1, vit.hidden_dim)
+        self.prepend.tokens = vit.class_token
+        self.positions = Positions(vit.seq_length, vit.hidden_dim)
+        self.positions.positions = vit.encoder.pos_embedding
+        self.dropout = vit.encoder.dropout
+        self.blocks = nn.ModuleList(vit.encoder.layers)
+        self.norm = vit.encoder.ln
+        self.pool = FirstToken()
+        self.heads = vit.heads
+        # a new module starts in training mode, whatever mode the others are in
         for module in set(self.modules()) - set(vit.modules()):
             module.training = vit.training
 
     def tokens(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B N D"]:
-        return self.dropout(self.positions(self.prepend(self.cells(self.patches(x)))))
+        patches = self.cells(self.patches(x))
+        return self.dropout(self.positions(self.prepend(patches)))
 
     def readout(self, tokens: Float[Tensor, "B N D"]) -> Logits:
         return self.heads(self.pool(self.norm(tokens)))
 
 
 def from_torchvision(vit: VisionTransformer) -> TorchvisionViT:
-    """Torchvision's Vision Transformer in three parts: the same modules and weights, and exactly the same logits.
+    """Torchvision's Vision Transformer in three stages: the same modules and weights, and exactly the same logits.
 
-    Nothing is copied: what happens to the weights of one happens to the other.
+    Nothing is copied: a change to the weights of one is a change to the other.
 
     Raises:
         ValueError: `vit` is another kind of network; the result is called on pictures of another size.
     """
-    right = isinstance(vit, VisionTransformer)
+    is_vit = isinstance(vit, VisionTransformer)
     hint = "from_torchvision(torchvision.models.vit_b_16(weights='DEFAULT'))"
-    require(right, "from_torchvision: the model must be torchvision's VisionTransformer", type(vit).__name__, hint)
+    rule = "from_torchvision: the model must be torchvision's VisionTransformer"
+    require(is_vit, rule, type(vit).__name__, hint)
     return TorchvisionViT(vit)
