@@ -9,7 +9,7 @@ side = next(s for s, cost in costs.items() if cost >= 1)
     "01": """
 parameters = 3 * 16 * 25 + 16
 widths = (8, 16, 32)
-field = receptive.measured(models.SmallCNN(widths=widths).eval(), torch.zeros(1, 3, 128, 128), "stage3")[0]
+field = receptive_field.measure_size(models.SmallCNN(widths=widths).eval(), torch.zeros(1, 3, 128, 128), "stage3")[0]
 place = 3
 """,
     "02": """

@@ -1,14 +1,13 @@
-import json
-from itertools import pairwise
+"""Parameters and multiply-adds by module, beside torchinfo and by hand, and the table as JSON."""
 
-import networkx as nx
+import json
+
 import pandas as pd
 import pytest
 import torch
 from torch import nn
 from torchinfo import summary as torchinfo_summary
 from torchvision.models import resnet18, vit_b_16
-from torchvision.models.feature_extraction import get_graph_node_names
 
 from xnb import summary
 from xnb.models import FastNet, Net, SmallCNN
@@ -32,8 +31,8 @@ def meta(make, *shape):
 )
 def test_three_ways_to_count_agree(make, shape, parameters):
     model, x = meta(make, *shape)
-    assert summary.count(model) == parameters
-    assert summary.layers(model, x)["parameters"].sum() == parameters
+    assert summary.count_parameters(model) == parameters
+    assert summary.module_table(model, x)["parameters"].sum() == parameters
     assert torchinfo_summary(model, input_data=x, device="meta", verbose=0).total_params == parameters
 
 
@@ -41,8 +40,8 @@ def test_shared_weights_count_once():
     a, b = nn.Linear(4, 4), nn.Linear(4, 4)
     b.weight = a.weight
     model = nn.Sequential(a, b, a)
-    assert summary.count(model) == 16 + 4 + 4
-    table = summary.layers(model, torch.zeros(1, 4))
+    assert summary.count_parameters(model) == 16 + 4 + 4
+    table = summary.module_table(model, torch.zeros(1, 4))
     assert table["parameters"].tolist() == [20, 4, 0]
     assert table["multiply_adds"].tolist() == [16, 16, 16]
 
@@ -54,11 +53,11 @@ def test_multiply_adds_of_convolutions_agree_with_torchinfo(make, side):
     kinds = ("Conv2d", "Linear")
     expected = sum(row.macs for row in theirs.summary_list if row.class_name in kinds)
     biases = sum(m.out_features for m in model.modules() if isinstance(m, nn.Linear))  # torchinfo adds those
-    assert summary.layers(model, x)["multiply_adds"].sum() == expected - biases
+    assert summary.module_table(model, x)["multiply_adds"].sum() == expected - biases
 
 
 def test_rows_of_the_articles_network():
-    table = summary.layers(Net().eval(), torch.zeros(2, 10))
+    table = summary.module_table(Net().eval(), torch.zeros(2, 10))
     assert table["name"].tolist() == ["flatten", "linear1", "relu1", "linear2", "relu2", "head"]
     row = table.set_index("name").loc["linear1"]
     assert (row["kind"], row["input"], row["output"]) == ("Linear", (2, 10), (2, 256))
@@ -74,7 +73,7 @@ def test_rows_of_the_articles_network():
     ],
 )
 def test_multiply_adds_by_hand(module, shape, products):
-    assert summary.layers(module, torch.zeros(shape))["multiply_adds"].tolist() == [products]
+    assert summary.module_table(module, torch.zeros(shape))["multiply_adds"].tolist() == [products]
 
 
 class Attention(nn.Module):
@@ -102,11 +101,11 @@ class Attention(nn.Module):
 )
 def test_attention_by_hand(functional, expected):
     """torchinfo 1.8.0 gives torch's attention no multiply-adds at all."""
-    table = summary.layers(Attention(functional=functional).eval(), torch.zeros(2, 4, 12))
+    table = summary.module_table(Attention(functional=functional).eval(), torch.zeros(2, 4, 12))
     assert table[["name", "parameters", "multiply_adds"]].to_numpy().tolist() == expected
 
 
-@pytest.mark.parametrize("call", [summary.layers, summary.edges])
+@pytest.mark.parametrize("call", [summary.module_table, summary.list_edges])
 def test_leaves_the_model_alone_even_in_training_mode(call):
     net = SmallCNN(widths=(2, 2, 2))
     before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -117,7 +116,7 @@ def test_leaves_the_model_alone_even_in_training_mode(call):
 
 
 class TestJson:
-    table = summary.layers(Net().eval(), torch.zeros(1, 10))
+    table = summary.module_table(Net().eval(), torch.zeros(1, 10))
 
     def test_round_trip(self):
         text = summary.to_json(self.table)
@@ -144,49 +143,3 @@ class TestJson:
     def test_refusals(self, spoil, says):
         with pytest.raises(ValueError, match=says):
             summary.from_json(spoil(json.loads(summary.to_json(self.table))))
-
-
-def test_edges_of_a_chain_and_a_join():
-    assert summary.edges(Net().eval(), torch.zeros(1, 10))[:3] == [
-        ("input", "flatten"),
-        ("flatten", "linear1"),
-        ("linear1", "relu1"),
-    ]
-    joined = [a for a, b in summary.edges(FastNet().eval(), torch.rand(1, 3, 32, 32)) if b == "blocks.2.add"]
-    assert sorted(joined) == ["blocks.1.project.norm", "blocks.2.project.norm"]
-    into = [a for a, b in summary.edges(SmallCNN().eval(), torch.rand(1, 3, 32, 32)) if b == "stage1.1.add"]
-    assert sorted(into) == ["stage1.0.2", "stage1.1.norm2"]
-
-
-def test_edges_pass_through_functions():
-    class Functional(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.a, self.b = nn.Linear(2, 2), nn.Linear(2, 2)
-
-        def forward(self, x):
-            return self.b(torch.relu(self.a(x)) + x)
-
-    assert summary.edges(Functional(), torch.rand(1, 2)) == [("input", "a"), ("a", "b"), ("input", "b")]
-
-
-def test_edges_of_torchvisions_networks():
-    """Modules in place, a module used twice, and attention that runs none of its children."""
-    model, x = meta(resnet18, 1, 3, 64, 64)
-    found = summary.edges(model, x)
-    assert [a for a, b in found if b == "layer1.0.relu"] == ["layer1.0.bn1"]
-    assert sorted(a for a, b in found if b == "layer1.0.relu_1") == ["layer1.0.bn2", "maxpool"]
-    modules = {name.rsplit("_", 1)[0] if name.endswith("relu_1") else name for edge in found for name in edge}
-    assert modules == {"input", *(n for n, m in model.named_modules() if not list(m.children()))}
-    assert nx.is_directed_acyclic_graph(nx.DiGraph(found))
-
-    model, x = meta(vit_b_16, 1, 3, 224, 224)
-    block = "encoder.layers.encoder_layer_0"
-    assert (f"{block}.ln_1", f"{block}.self_attention") in summary.edges(model, x)
-    assert (f"{block}.self_attention", f"{block}.dropout") in summary.edges(model, x)
-
-
-def test_edges_of_a_chain_are_what_torchvision_traces():
-    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Identity(), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(72, 2)).eval()
-    nodes = get_graph_node_names(net)[1]
-    assert summary.edges(net, torch.zeros(1, 1, 8, 8)) == list(pairwise(nodes))

@@ -1,3 +1,5 @@
+"""The receptive field as the gradient measures it and as the formula gives it."""
+
 import pytest
 import torch
 from torch import nn
@@ -5,6 +7,7 @@ from torchvision.models import resnet18
 
 from xnb.models import FastNet, SmallCNN
 from xnb.summary import receptive_field
+from xnb.summary.receptive_field import Window
 
 NETWORKS = {
     "small": SmallCNN,
@@ -32,45 +35,50 @@ NETWORKS = {
 )
 def test_measured_equals_formula(network, layer, side, expected):
     net, x = NETWORKS[network]().eval(), torch.zeros(1, 3, side, side)
-    assert receptive_field.measured(net, x, layer) == (expected, expected)
-    assert receptive_field.by_formula(receptive_field.windows(net, x, layer)) == expected
+    assert receptive_field.measure_size(net, x, layer) == (expected, expected)
+    assert receptive_field.side_by_formula(receptive_field.list_windows(net, x, layer)) == expected
+
+
+def test_windows_count_dilation():
+    net, x = NETWORKS["plain"]().eval(), torch.zeros(1, 3, 64, 64)
+    assert receptive_field.list_windows(net, x, "3") == [Window(5, 2), Window(3, 2), Window(5, 1)]
 
 
 def test_formula_by_hand():
-    assert receptive_field.by_formula([]) == 1
-    assert receptive_field.by_formula([(3, 1), (3, 1)]) == 5
-    assert receptive_field.by_formula([(7, 2), (3, 2)]) == 7 + 2 * 2
+    assert receptive_field.side_by_formula([]) == 1
+    assert receptive_field.side_by_formula([(3, 1), (3, 1)]) == 5
+    assert receptive_field.side_by_formula([(7, 2), (3, 2)]) == 7 + 2 * 2
 
 
 def test_shortcuts_with_a_stride_are_measured_and_refused_by_the_formula():
     net, x = resnet18().eval(), torch.zeros(1, 3, 160, 160)
-    assert receptive_field.measured(net, x, "maxpool") == (7 + 2 * 2,) * 2
-    assert receptive_field.measured(net, x, "layer2") == (99, 99)  # 43 after layer1, then 2 * 4 + 3 * 2 * 8
+    assert receptive_field.measure_size(net, x, "maxpool") == (7 + 2 * 2,) * 2
+    assert receptive_field.measure_size(net, x, "layer2") == (99, 99)  # 43 after layer1, then 2 * 4 + 3 * 2 * 8
     with pytest.raises(ValueError, match="no shortcut may hold one"):
-        receptive_field.windows(net, x, "layer2")
+        receptive_field.list_windows(net, x, "layer2")
 
 
 def test_windows_that_are_not_square():
     net, x = nn.Sequential(nn.Conv2d(1, 1, (3, 5))).eval(), torch.zeros(1, 1, 16, 16)
-    assert receptive_field.measured(net, x, "0") == (3, 5)
+    assert receptive_field.measure_size(net, x, "0") == (3, 5)
     with pytest.raises(ValueError, match=r"square windows\n  got: \(3, 5\)"):
-        receptive_field.windows(net, x, "0")
+        receptive_field.list_windows(net, x, "0")
 
 
 def test_refusals():
     net, x = SmallCNN().eval(), torch.zeros(1, 3, 32, 32)
     with pytest.raises(ValueError, match="must not see the border"):
-        receptive_field.measured(net, x, "stage3")
+        receptive_field.measure_size(net, x, "stage3")
     with pytest.raises(ValueError, match=r"must return pictures \(B, C, H, W\)\n  got: float64\[1,10\]"):
-        receptive_field.measured(net, x, "head")
+        receptive_field.measure_size(net, x, "head")
     with pytest.raises(ValueError, match="evaluation mode"):
-        receptive_field.windows(net.train(), x, "stage1")
+        receptive_field.list_windows(net.train(), x, "stage1")
 
 
 def test_leaves_the_model_alone():
     net = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.MaxPool2d(1), nn.ReLU())
     before = net[0].weight.clone()
-    assert receptive_field.measured(net, torch.zeros(1, 1, 9, 9), "2") == (3, 3)
+    assert receptive_field.measure_size(net, torch.zeros(1, 1, 9, 9), "2") == (3, 3)
     assert torch.equal(net[0].weight, before)
     assert isinstance(net[1], nn.MaxPool2d)
     assert net.training

@@ -1,10 +1,10 @@
 """What a network is made of: its parameters and work, module by module, and how much of the input a layer sees."""
 
+from xnb.summary.connections import list_edges as list_edges
 from xnb.summary.parameters import (
     COLUMNS as COLUMNS,
-    count as count,
-    edges as edges,
+    count_parameters as count_parameters,
     from_json as from_json,
-    layers as layers,
+    module_table as module_table,
     to_json as to_json,
 )

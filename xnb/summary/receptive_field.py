@@ -3,24 +3,33 @@
 import copy
 from collections.abc import Iterable
 from math import prod
+from typing import NamedTuple, TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from xnb.access.hooks import captured, hooked, submodule
-from xnb.access.score import ready
+from xnb.access.hooks import capture_outputs, find_module, forward_hooks
+from xnb.access.score import check_explainable
 from xnb.check import require
 from xnb.types import Batch
 
-Window = tuple[int, int]  # kernel size, stride
+
+class Window(NamedTuple):
+    """What one value of a convolution or pooling sees of its input, along each side, and how far the next is."""
+
+    kernel: int  # dilation included
+    stride: int
 
 
-def measured(model: nn.Module, x: Batch, layer: str) -> tuple[int, int]:
-    """Height and width of the pixels that can reach the central value of `layer`, found by its gradient.
+_Slider: TypeAlias = nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d
+
+
+def measure_size(model: nn.Module, x: Batch, layer: str) -> tuple[int, int]:
+    """Return height and width of the pixels that can reach the central value of `layer`, by its gradient.
 
     Trained weights would hide pixels behind dead activations, terms that cancel, and the losers of a pooling.
     So it is measured on a copy where convolutions average, norms are neutral and max pooling averages too: a path
-    that exists then has a positive slope. Max pooling called as a function is not seen, and hides pixels.
+    that exists then has a positive gradient. Max pooling called as a function is not noticed, and hides pixels.
 
     Args:
         x: gives the size and the device only; larger than the answer.
@@ -31,22 +40,31 @@ def measured(model: nn.Module, x: Batch, layer: str) -> tuple[int, int]:
     clone = copy.deepcopy(model).double().eval()
     for module in clone.modules():
         _make_transparent(module)
-    with torch.enable_grad(), captured(clone, layer) as seen:
-        start = torch.full_like(x[:1], 1e-4, dtype=torch.double).requires_grad_()  # small: residuals add up below 6
+    with torch.enable_grad(), capture_outputs(clone, layer) as outputs:
+        # small: residuals add up, and below 6 no ReLU6 cuts them off
+        start = torch.full_like(x[:1], 1e-4, dtype=torch.double).requires_grad_()
         clone(start)
-    out = seen[layer]
+    out = outputs[layer]
     require(out.ndim == 4, f"receptive: {layer} must return pictures (B, C, H, W)", out, "a layer before the pooling")
     centre = out[..., out.shape[2] // 2, out.shape[3] // 2].sum()
-    (slope,) = torch.autograd.grad(centre, start)
-    reached = slope[0].sum(0) != 0
-    rows, columns = reached.any(1).nonzero(), reached.any(0).nonzero()
-    inside = not (reached[[0, -1]].any() or reached[:, [0, -1]].any())
+    (gradient,) = torch.autograd.grad(centre, start)
+    reached = gradient[0].sum(0) != 0
+    border_rows = reached[[0, -1]]
+    border_columns = reached[:, [0, -1]]
+    inside = not (border_rows.any() or border_columns.any())
     require(inside, f"receptive: {layer} must not see the border of x", x, "a larger x, or a layer before the pooling")
-    return int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
+    return _extent(reached.any(1)), _extent(reached.any(0))
+
+
+def _extent(reached: Tensor) -> int:
+    """Return how many positions lie from the first to the last that is true."""
+    positions = reached.nonzero()
+    return int(positions[-1] - positions[0]) + 1
 
 
 @torch.no_grad()
 def _make_transparent(module: nn.Module) -> None:
+    """Let convolutions average and norms do nothing, and put averages in the place of max poolings."""
     match module:
         case nn.Conv2d():
             module.weight.fill_(1 / module.weight[0].numel())
@@ -57,51 +75,66 @@ def _make_transparent(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.MaxPool2d):
             require(child.dilation in (1, (1, 1)), "receptive: max pooling must not be dilated", child.dilation)
-            setattr(module, name, nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode))
+            average = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode)
+            setattr(module, name, average)
 
 
-def by_formula(windows: Iterable[Window]) -> int:
-    r"""Side of the receptive field of a chain of windows, :math:`1 + \sum_l (k_l - 1) \prod_{i<l} s_i`.
+def side_by_formula(windows: Iterable[tuple[int, int]]) -> int:
+    r"""Return the side of the receptive field of a chain of windows, :math:`1 + \sum_l (k_l - 1) \prod_{i<l} s_i`.
+
+    Args:
+        windows: kernel size k and stride s of each, from the input on.
 
     Source: Araujo, Norris & Sim 2019, Distill, doi:10.23915/distill.00021.
     """
-    side, jump = 1, 1
+    side = 1
+    jump = 1  # pixels between neighbouring values
     for kernel, stride in windows:
         side += (kernel - 1) * jump
         jump *= stride
     return side
 
 
-def windows(model: nn.Module, x: Batch, layer: str) -> list[Window]:
-    """Kernel and stride of the convolutions and poolings that run up to `layer`, dilation included.
+def list_windows(model: nn.Module, x: Batch, layer: str) -> list[Window]:
+    """Return kernel and stride of the convolutions and poolings that run up to `layer`, dilation included.
 
     Raises:
         ValueError: `model` is in training mode, a window is not square, or the strides do not lead from `x` to
             the layer's size: they are a chain only where shortcuts hold none, as in SmallCNN and FastNet.
     """
     chain: list[Window] = []
-    found: list[tuple[list[Window], torch.Size]] = []
+    at_layer: list[tuple[list[Window], torch.Size]] = []
 
-    def note(module: nn.Module, args: tuple, out: object) -> None:
-        if isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
-            kernel, stride, dilation = (_side(getattr(module, of, 1)) for of in ("kernel_size", "stride", "dilation"))
-            chain.append((dilation * (kernel - 1) + 1, stride))
+    def add_window(module: nn.Module, args: tuple, out: object) -> None:
+        if isinstance(module, _Slider):
+            chain.append(_window_of(module))
 
-    def end(module: nn.Module, args: tuple, out: torch.Tensor) -> None:
-        found.append((chain[:], out.shape))
+    def note_layer(module: nn.Module, args: tuple, out: Tensor) -> None:
+        at_layer.append((chain.copy(), out.shape))
 
-    ready(model, x)
-    with torch.no_grad(), hooked([*((module, note) for module in model.modules()), (submodule(model, layer), end)]):
+    check_explainable(model, x)
+    # The layer's hook comes last: where the layer is a window itself, it belongs to the chain.
+    hooks = [*((module, add_window) for module in model.modules()), (find_module(model, layer), note_layer)]
+    with torch.no_grad(), forward_hooks(hooks):
         model(x)
-    steps, shape = found[0]
-    largest = -(-x.shape[-1] // prod(stride for _, stride in steps))
+    windows, shape = at_layer[0]
+    # Windows on a shortcut run beside the chain, but their strides are in the product: the layer then seems to be
+    # smaller than it is.
+    largest = -(-x.shape[-1] // prod(window.stride for window in windows))
     fits = shape[-1] <= largest
-    require(fits, f"receptive: strides up to {layer} must form one chain, no shortcut may hold one", steps)
-    return steps
+    require(fits, f"receptive: strides up to {layer} must form one chain, no shortcut may hold one", windows)
+    return windows
 
 
-def _side(size: int | tuple[int, ...]) -> int:
+def _window_of(module: _Slider) -> Window:
+    kernel = _square_side(module.kernel_size)
+    stride = _square_side(module.stride)
+    dilation = _square_side(getattr(module, "dilation", 1))  # an average pooling has none
+    return Window(dilation * (kernel - 1) + 1, stride)
+
+
+def _square_side(size: int | tuple[int, ...]) -> int:
     sides = {size} if isinstance(size, int) else set(size)
-    hint = "receptive.measured(model, x, layer)"
+    hint = "receptive_field.measure_size(model, x, layer)"
     require(len(sides) == 1, "receptive: the formula is for square windows", size, hint)
     return sides.pop()

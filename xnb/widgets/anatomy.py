@@ -1,105 +1,134 @@
-"""What a layer is and does: its filters, its maps for one input, how far it sees, what it says for the class."""
+"""What a layer is and does: its filters, its channels for one input, how far it sees, what it says for the class."""
 
 import math
-from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from xnb.access.hooks import captured, submodule
+from xnb.access.hooks import capture_outputs, find_module
 from xnb.access.score import logits
 from xnb.explanation import explain
-from xnb.summary.receptive_field import measured
+from xnb.summary.receptive_field import measure_size
 from xnb.widgets import pixels
 from xnb.widgets.explained import Subject
 
-MOST = 64  # channels that are drawn
-ENLARGED = 4  # times the input's side on which a receptive field is measured
+MAX_CHANNELS = 64  # that are drawn
+_STRIP_COLUMNS = 16  # of an output that is no picture
+_FIELD_SCALE = 4  # times the input's side on which a receptive field is measured
 
 
-def filters(model: nn.Module, layer: str) -> NDArray[np.uint8] | None:
-    """Weights of a layer: colour filters as they are, others on the signed scale; None without a matrix of weights.
+def draw_filters(model: nn.Module, layer: str) -> NDArray[np.uint8] | None:
+    """Draw a layer's weights: colour filters as they are, others on the signed scale; None without a weight matrix.
 
     A filter on more than three channels is drawn on the one that it weighs most.
     """
-    weight = getattr(submodule(model, layer), "weight", None)
+    weight = getattr(find_module(model, layer), "weight", None)
     if weight is None or weight.ndim not in (2, 4):
         return None
     values = weight.detach().cpu().numpy()
-    end = float(np.abs(values).max()) or 1.0
+    end = _largest_magnitude(values)
     if values.ndim == 2:
-        return enlarged(pixels.signed(values, end))
-    if values.shape[1] == 3:
-        tiles = [pixels.picture(one / (2 * end) + 0.5) for one in values[:MOST]]
-    else:
-        strongest = np.abs(values).sum((2, 3)).argmax(1)
-        tiles = [pixels.signed(one[channel], end) for one, channel in zip(values[:MOST], strongest, strict=False)]
-    return enlarged(pixels.montage(np.stack(tiles), across(len(tiles)), gap=1))
+        return _enlarge(pixels.signed_colours(values, end))
+    shown = values[:MAX_CHANNELS]
+    colours = values.shape[1] == 3
+    tiles = [_draw_colour_filter(kernel, end) if colours else _draw_strongest(kernel, end) for kernel in shown]
+    return _draw_sheet(np.stack(tiles))
 
 
-def across(tiles: int) -> int:
-    """Tiles side by side, so that a sheet is about as wide as high."""
-    return math.ceil(math.sqrt(tiles))
+def _draw_colour_filter(kernel: NDArray, end: float) -> NDArray[np.uint8]:
+    """Draw a filter `(3, h, w)` on colours as a picture, grey where it is zero."""
+    return pixels.to_rgb(kernel / (2 * end) + 0.5)
 
 
-def enlarged(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return pixels.stretched(rgb, pixels.shown_size(*rgb.shape[:2]))
+def _draw_strongest(kernel: NDArray, end: float) -> NDArray[np.uint8]:
+    """Draw the channel of a filter `(C, h, w)` that has the largest weights."""
+    strongest = np.abs(kernel).sum((1, 2)).argmax()
+    return pixels.signed_colours(kernel[strongest], end)
 
 
-def output(subject: Subject, row: int, layer: str) -> Tensor:
+def _largest_magnitude(values: NDArray) -> float:
+    """Where a signed scale ends; 1 where all is zero."""
+    return float(np.abs(values).max()) or 1.0
+
+
+def _draw_sheet(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Put tiles `(N, h, w, 3)` side by side on a sheet that is about as wide as high."""
+    columns = math.ceil(math.sqrt(len(tiles)))
+    return _enlarge(pixels.montage(tiles, columns, gap=1))
+
+
+def _enlarge(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    size = pixels.display_size(*rgb.shape[:2])
+    return pixels.resize_nearest(rgb, size)
+
+
+def layer_output(subject: Subject, row: int, layer: str) -> Tensor:
     """What the layer returns for one input, without the batch axis."""
-    with captured(subject.model, layer) as seen:
+    with capture_outputs(subject.model, layer) as outputs:
         logits(subject.model, subject.input(row))
-    return seen[layer][0].detach().cpu()
+    return outputs[layer][0].detach().cpu()
 
 
-def maps(values: Tensor) -> NDArray[np.uint8]:
-    """The channels of an output `(C, h, w)` side by side on one signed scale; other outputs as one strip."""
+def draw_channels(values: Tensor) -> NDArray[np.uint8]:
+    """Draw the channels of an output `(C, h, w)` side by side on one signed scale; other outputs as one strip."""
     end = float(values.abs().max()) or 1.0
     if values.ndim == 3:
-        tiles = pixels.signed(values[:MOST].numpy(), end)
-        return enlarged(pixels.montage(tiles, across(len(tiles)), gap=1))
-    flat = values.flatten()[: MOST * MOST // 4]
-    padded = torch.nn.functional.pad(flat, (0, -len(flat) % 16)).view(-1, 16)
-    return enlarged(pixels.signed(padded.numpy(), end))
+        shown = values[:MAX_CHANNELS].numpy()
+        return _draw_sheet(pixels.signed_colours(shown, end))
+    shown_values = values.flatten()[: MAX_CHANNELS * _STRIP_COLUMNS]
+    missing = -len(shown_values) % _STRIP_COLUMNS  # to fill the last row
+    strip = F.pad(shown_values, (0, missing)).view(-1, _STRIP_COLUMNS)
+    return _enlarge(pixels.signed_colours(strip.numpy(), end))
 
 
-def sees(subject: Subject, layer: str) -> tuple[int, int]:
+def receptive_field_size(subject: Subject, layer: str) -> tuple[int, int]:
     """Rows and columns of the input that can reach one value of the layer.
 
     Raises:
-        ValueError: as `receptive.measured`.
+        ValueError: as `xnb.summary.receptive_field.measure_size`.
     """
     C, H, W = subject.x.shape[1:]
-    larger = torch.zeros(1, C, ENLARGED * H, ENLARGED * W)
-    return measured(subject.model, larger, layer)
+    larger = torch.zeros(1, C, _FIELD_SCALE * H, _FIELD_SCALE * W)
+    return measure_size(subject.model, larger, layer)
 
 
-def field(subject: Subject, row: int, values: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The picture with what the strongest place of the layer can see, outlined."""
+def draw_receptive_field(subject: Subject, row: int, values: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Draw the picture with an outline of what the strongest position of the layer's output can see.
+
+    Args:
+        row: the input.
+        values: the layer's output for it, `(C, h, w)`.
+        size: rows and columns that one position sees.
+    """
     H, W = subject.x.shape[2:]
     strength = values.abs().sum(0)
-    top, left = np.unravel_index(int(strength.argmax()), strength.shape)
+    h, w = strength.shape
+    top, left = divmod(int(strength.argmax()), w)
+    # The position is a square of the picture; the field lies around the middle of that square.
+    rows = window_slice((top + 0.5) * H / h, size[0], H)
+    columns = window_slice((left + 0.5) * W / w, size[1], W)
     mask = np.zeros((H, W), dtype=bool)
-    middles = ((at + 0.5) * side / n for at, side, n in zip((top, left), (H, W), strength.shape, strict=True))
-    rows, columns = (window(*place) for place in zip(middles, size, (H, W), strict=True))
     mask[rows, columns] = True
-    rgb = pixels.stretched(pixels.picture(subject.x[row].cpu()), pixels.shown_size(H, W))
-    return pixels.outlined(rgb, mask)
+    rgb = pixels.to_rgb(subject.x[row].cpu())
+    enlarged = pixels.resize_nearest(rgb, pixels.display_size(H, W))
+    return pixels.draw_outline(enlarged, mask)
 
 
-def window(middle: float, length: int, side: int) -> slice:
-    """Pixels around a place, cut off at the border."""
+def window_slice(middle: float, length: int, side: int) -> slice:
+    """Pixels around a position, cut off at the border."""
     start = round(middle - length / 2)
     return slice(max(0, start), min(side, start + length))
 
 
-def says(subject: Subject, row: int, layer: str, target: int) -> NDArray[np.uint8]:
-    """Layer-CAM at the layer, on the signed scale, as coarse as it is."""
+def draw_layer_cam(subject: Subject, row: int, layer: str, target: int) -> NDArray[np.uint8]:
+    """Draw Layer-CAM at the layer on the signed scale, as coarse as it is."""
     x = subject.input(row)
-    ask = partial(explain, subject.model, x, torch.tensor([target], device=x.device), ["layer_cam"])
-    heat = ask(knobs={"layer_cam": {"layer": layer}}).attributions["layer_cam"][0].sum(0).cpu().numpy()
-    end = float(np.abs(heat).max()) or 1.0
-    return pixels.stretched(pixels.signed(heat, end), pixels.shown_size(*x.shape[2:]))
+    index = torch.tensor([target], device=x.device)
+    knobs = {"layer_cam": {"layer": layer}}
+    explanation = explain(subject.model, x, index, ["layer_cam"], knobs=knobs)
+    heat = explanation.attributions["layer_cam"][0].sum(0).cpu().numpy()
+    rgb = pixels.signed_colours(heat, _largest_magnitude(heat))
+    return pixels.resize_nearest(rgb, pixels.display_size(*x.shape[2:]))

@@ -1,6 +1,7 @@
-"""A network, layer by layer: choose a row of its table and see what is behind it."""
+"""A network, layer by layer: select a row of its table and see what is behind it."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import ipywidgets as W
 import numpy as np
@@ -14,15 +15,16 @@ from xnb.check import require
 from xnb.data import Part, Split
 from xnb.types import Model
 from xnb.widgets import anatomy, markup, static
-from xnb.widgets.explained import Subject, subject
-from xnb.widgets.explore_state import Look, Question, original
-from xnb.widgets.panel import AUTOMATIC, Panel, choice, chosen, slider
+from xnb.widgets.explained import Subject, prepare_subject
+from xnb.widgets.explore_state import Look, Question
+from xnb.widgets.map_pictures import draw_input
+from xnb.widgets.panel import Panel, make_class_dropdown, make_slider, selected_value
 
 
 def layers(
     model: Model, data: Split | Part | Tensor, *, classes: Sequence[str] | None = None, layer: str | None = None
-) -> "Layers":
-    """Walk through a network: each row of its parameter table with its filters, its maps and how far it sees.
+) -> "_LayerPanel":
+    """Walk through a network: each row of its parameter table with its filters, its channels and how far it sees.
 
     Args:
         data: the test part of a split, a part, or pictures alone.
@@ -32,29 +34,20 @@ def layers(
     Raises:
         ValueError: the inputs are no pictures, or there is no such layer.
     """
-    return Layers(subject(model, data, classes), layer)
+    return _LayerPanel(prepare_subject(model, data, classes), layer)
 
 
-class Layers(Panel):
-    """See `layers`."""
+class _LayerPanel(Panel):
+    """The widget of `layers`. `table` has one row a layer, without the row of the whole model."""
 
     def __init__(self, subject: Subject, layer: str | None) -> None:
         require(subject.x.ndim == 4, "layers: inputs must be pictures (B, C, H, W)", subject.x, "explore(model, x)")
-        table = summary.layers(subject.model, subject.input(0))
-        self.subject, self.table = subject, table[~table["name"].duplicated() & (table["name"] != "(model)")]
+        self.subject = subject
+        self.table = _layer_table(subject)
         names = list(self.table["name"])
         first = layer or names[0]
         require(first in names, "layers: no row of that name", first, f"one of {names[:5]}")
-        options = [(line(row), row["name"]) for _, row in self.table.iterrows()]
-        classes = [("what the model says", AUTOMATIC), *((name, k) for k, name in enumerate(subject.classes))]
-        controls = {
-            "picture": slider(W.IntSlider, "picture", 0, 0, len(subject.x) - 1),
-            "target": choice("class", classes, AUTOMATIC),
-            "row": slider(W.IntSlider, "row", names.index(first), 0, len(names) - 1),
-            "layer": W.Select(options=options, value=first, rows=16, description="layer"),
-        }
-        W.link((controls["row"], "value"), (controls["layer"], "index"))  # notebooks take arrow keys from a list
-        controls["layer"].style.description_width, controls["layer"].layout.width = "36px", "99%"
+        controls = _layer_controls(subject, self.table, first)
         super().__init__(controls, ("facts", "filters", "maps", "field", "says"))
         self.refresh()
 
@@ -64,70 +57,116 @@ class Layers(Panel):
 
     @property
     def row(self) -> int:
+        """Index of the input."""
         return self.controls["picture"].value
 
     @property
     def target(self) -> int:
-        given = chosen(self.controls["target"])
-        return int(self.subject.said(self.row).argmax()) if given is None else given
+        target = selected_value(self.controls["target"])
+        return self.subject.predicted_class(self.row) if target is None else target
 
     @property
     def picture(self) -> NDArray[np.uint8]:
         """What the layer returns, as it is shown."""
-        return anatomy.maps(anatomy.output(self.subject, self.row, self.layer))
+        return anatomy.draw_channels(self.output())
+
+    def output(self) -> Tensor:
+        return anatomy.layer_output(self.subject, self.row, self.layer)
 
     def draw(self) -> Iterator[tuple[str, str]]:
-        values = anatomy.output(self.subject, self.row, self.layer)
-        yield "facts", markup.table(self.layer, self.facts())
-        weights = anatomy.filters(self.subject.model, self.layer)
-        shown = min(values.shape[0], anatomy.MOST)
-        what = f"what {self.layer} returns for input {self.row}, shape {tuple(values.shape)}, signed"
-        yield "maps", markup.image(anatomy.maps(values), what, f"returns: {shown} of {values.shape[0]} channels")
-        yield "filters", "" if weights is None else markup.image(weights, f"weights of {self.layer}", "weights")
-        spatial = values.ndim == 3 and values.shape[1] * values.shape[2] > 1
-        yield "field", self.field(values) if spatial else ""
-        yield "says", self.says() if spatial else ""
+        """Yield the table and pictures that need one pass before those that need several."""
+        output = self.output()
+        yield "facts", markup.table_html(self.layer, self._layer_facts())
+        yield "maps", self._channels_page(output)
+        yield "filters", self._filters_page()
+        spatial = output.ndim == 3 and output.shape[1] * output.shape[2] > 1
+        yield "field", self._field_page(output) if spatial else ""
+        yield "says", self._layer_cam_page() if spatial else ""
 
-    def facts(self) -> dict[str, str]:
+    def _layer_facts(self) -> dict[str, str]:
+        """Row of the parameter table, as text."""
         row = self.table.set_index("name").loc[self.layer]
-        numbers = {name: f"{row[name]:,}" for name in ("parameters", "multiply_adds", "activations")}
-        return {"kind": row["kind"], "input": size(row["input"]), "output": size(row["output"]), **numbers}
+        facts = {
+            "kind": row["kind"],
+            "input": _format_shape(row["input"]),
+            "output": _format_shape(row["output"]),
+        }
+        for column in ("parameters", "multiply_adds", "activations"):
+            facts[column] = f"{row[column]:,}"
+        return facts
 
-    def field(self, values: Tensor) -> str:
-        """What the strongest place sees, or why that is not known."""
+    def _channels_page(self, output: Tensor) -> str:
+        channels = output.shape[0]
+        shown = min(channels, anatomy.MAX_CHANNELS)
+        alt = f"what {self.layer} returns for input {self.row}, shape {tuple(output.shape)}, signed"
+        return markup.image_html(anatomy.draw_channels(output), alt, f"returns: {shown} of {channels} channels")
+
+    def _filters_page(self) -> str:
+        filters = anatomy.draw_filters(self.subject.model, self.layer)
+        return "" if filters is None else markup.image_html(filters, f"weights of {self.layer}", "weights")
+
+    def _field_page(self, output: Tensor) -> str:
+        """What the strongest position sees, or why that is not known."""
         try:
-            rows, columns = anatomy.sees(self.subject, self.layer)
+            rows, columns = anatomy.receptive_field_size(self.subject, self.layer)
         except ValueError as refusal:
-            return markup.message(str(refusal))
-        rgb = anatomy.field(self.subject, self.row, values, (rows, columns))
+            return markup.message_html(str(refusal))
+        rgb = anatomy.draw_receptive_field(self.subject, self.row, output, (rows, columns))
         caption = f"the strongest place sees {rows} × {columns} pixels"
-        return markup.image(rgb, f"input {self.row}, outlined: {caption}", caption)
+        return markup.image_html(rgb, f"input {self.row}, outlined: {caption}", caption)
 
-    def says(self) -> str:
+    def _layer_cam_page(self) -> str:
         name = self.subject.classes[self.target]
-        rgb = anatomy.says(self.subject, self.row, self.layer, self.target)
-        return markup.image(rgb, f"layer_cam at {self.layer} for {name}", f"layer_cam here for {name}")
+        rgb = anatomy.draw_layer_cam(self.subject, self.row, self.layer, self.target)
+        return markup.image_html(rgb, f"layer_cam at {self.layer} for {name}", f"layer_cam here for {name}")
 
-    def words(self) -> str:
+    def describe(self) -> str:
         return f"layers: {self.layer}, input {self.row}. Run the cell to move it."
 
-    def still(self) -> Figure:
-        values = anatomy.output(self.subject, self.row, self.layer)
-        weights = anatomy.filters(self.subject.model, self.layer)
-        shown = [("weights", weights)] if weights is not None else []
-        shown += [("returns", anatomy.maps(values))]
-        fig, axes = static.figure(len(shown) + 1)
-        static.shown(original(self.subject, Question(self.row), Look(outline=False)), axes[0], f"input {self.row}")
-        for ax, (title, rgb) in zip(axes[1:], shown, strict=True):
-            static.shown(rgb, ax, f"{self.layer}: {title}")
+    def draw_static(self) -> Figure:
+        """Draw the input, the weights where the layer has a matrix of them, and what it returns."""
+        question = Question(self.row)
+        pictures = {f"input {self.row}": draw_input(self.subject, question, Look(outline=False))}
+        filters = anatomy.draw_filters(self.subject.model, self.layer)
+        if filters is not None:
+            pictures[f"{self.layer}: weights"] = filters
+        pictures[f"{self.layer}: returns"] = self.picture
+        fig, axes = static.new_figure(len(pictures))
+        for ax, (title, rgb) in zip(axes, pictures.items(), strict=True):
+            static.show_pixels(rgb, ax, title)
         return fig
 
 
-def line(row: pd.Series) -> str:
-    """A row of the table in one line."""
+def _layer_table(subject: Subject) -> pd.DataFrame:
+    """Parameter table for the first input, each layer once."""
+    table = summary.module_table(subject.model, subject.input(0))
+    repeated = table["name"].duplicated()
+    return table[~repeated & (table["name"] != "(model)")]
+
+
+def _layer_controls(subject: Subject, table: pd.DataFrame, first: str) -> dict[str, Any]:
+    """Make the controls in the order in which they stand; a slider and a list select the same row."""
+    names = list(table["name"])
+    options = [(_table_line(row), row["name"]) for _, row in table.iterrows()]
+    selector = W.Select(options=options, value=first, rows=16, description="layer")
+    selector.style.description_width = "36px"
+    selector.layout.width = "99%"
+    row_slider = make_slider(W.IntSlider, "row", names.index(first), 0, len(names) - 1)
+    W.link((row_slider, "value"), (selector, "index"))  # the list alone gets no arrow keys: notebooks take them
+    return {
+        "picture": make_slider(W.IntSlider, "picture", 0, 0, len(subject.x) - 1),
+        "target": make_class_dropdown("class", "what the model says", subject.classes, None),
+        "row": row_slider,
+        "layer": selector,
+    }
+
+
+def _table_line(row: pd.Series) -> str:
+    """Name, kind and number of parameters of a layer in one line."""
     count = f" · {row['parameters']:,}" if row["parameters"] else ""
     return f"{row['name']} · {row['kind']}{count}"
 
 
-def size(shape: tuple[int, ...]) -> str:
+def _format_shape(shape: tuple[int, ...]) -> str:
+    """Write a shape without the batch axis."""
     return " × ".join(map(str, shape[1:])) or "–"
