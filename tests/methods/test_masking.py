@@ -1,4 +1,4 @@
-"""Ablation, RISE and LIME against slow twins that see only what the model was shown, and other libraries."""
+"""Ablation, RISE and LIME against slow twins that look only at what the model was run on, and other libraries."""
 
 import pytest
 import torch
@@ -6,9 +6,9 @@ from sklearn.linear_model import Ridge
 from torch import nn
 from torch.nn import functional as F
 
-from xnb.access.ledger import counting
+from xnb.access.ledger import count_passes
 from xnb.access.regions import square_grid
-from xnb.methods.coalition_sampling import smooth_masks
+from xnb.methods.coalition_sampling import draw_smooth_masks
 from xnb.methods.masking import feature_ablation, lime, rise
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}
@@ -22,21 +22,17 @@ def table():
         return net, torch.randn(4, 6).double(), torch.tensor([0, 1, 1, 0])
 
 
-class Seen:
-    """A model that keeps what it was shown and what it said."""
+class Recorder:
+    """A model that keeps its inputs and its outputs."""
 
     def __init__(self, model):
-        self.model, self.shown, self.said = model, [], []
+        self.model, self.inputs, self.outputs = model, [], []
 
     def __call__(self, x):
         out = self.model(x)
-        self.shown.append(x)
-        self.said.append(out)
+        self.inputs.append(x)
+        self.outputs.append(out)
         return out
-
-    def of_one(self, row, target):
-        """What one input was turned into, and its scores."""
-        return torch.cat(self.shown)[row], torch.cat(self.said)[row, target].detach()
 
 
 def linear(weights, constant=0.0):
@@ -46,18 +42,18 @@ def linear(weights, constant=0.0):
 class TestFeatureAblation:
     def test_region_by_region(self, model, x, target):
         regions = torch.stack([square_grid(6, 6, 2), square_grid(6, 6, 2).flip(0) + 3]).clamp(max=6)
-        found = feature_ablation(model, x, target, regions=regions, baseline=0.5)
+        a = feature_ablation(model, x, target, regions=regions, baseline=0.5)
         for i, region in torch.cartesian_prod(torch.arange(5), torch.arange(7)).tolist():
             painted = torch.where(regions == region, 0.5, x[i])
             drop = (model(x[i][None]) - model(painted[None]))[0, target[i]]
-            torch.testing.assert_close(found[i][regions == region], drop.expand(int((regions == region).sum())))
+            torch.testing.assert_close(a[i][regions == region], drop.expand(int((regions == region).sum())))
 
     def test_exact_on_a_linear_table(self, table):
         weights = torch.arange(1.0, 7.0).double()
         _, x, target = table
         expected = weights * (x - 2)
-        found = feature_ablation(linear(weights, 5.0), x, target * 0, baseline=2.0)
-        torch.testing.assert_close(found, expected, **CLOSE)
+        a = feature_ablation(linear(weights, 5.0), x, target * 0, baseline=2.0)
+        torch.testing.assert_close(a, expected, **CLOSE)
 
     def test_captum(self, model, x, target):
         captum = pytest.importorskip("captum.attr")
@@ -70,16 +66,16 @@ class TestFeatureAblation:
 class TestRise:
     def test_masks_are_enlarged_and_cropped(self):
         """The paper's section 3.3 by torch's own bilinear enlargement: every mask is one crop of one of its grids."""
-        masks = smooth_masks(11, 8, 3, 20, torch.Generator().manual_seed(3))(slice(None))
+        masks = draw_smooth_masks(11, 8, 3, 20, torch.Generator().manual_seed(3))(slice(None))
         bits = torch.randint(2, (20, 1, 3, 3), generator=torch.Generator().manual_seed(3)).double()
         large = F.interpolate(bits, size=(16, 12), mode="bilinear")
         crops = torch.stack([large[..., r : r + 11, c : c + 8] for r in range(4) for c in range(3)])
-        apart = (crops - masks).abs().flatten(2).amax(2)
-        assert apart.min(0).values.max() < 1e-12
-        assert len(apart.argmin(0).unique()) > 4  # and not always the same
+        distances = (crops - masks).abs().flatten(2).amax(2)
+        assert distances.min(0).values.max() < 1e-12
+        assert len(distances.argmin(0).unique()) > 4  # and not always the same
 
     def test_each_place_is_seen_half_of_the_time(self):
-        masks = smooth_masks(32, 32, 7, 4000, torch.Generator().manual_seed(0))(slice(None))
+        masks = draw_smooth_masks(32, 32, 7, 4000, torch.Generator().manual_seed(0))(slice(None))
         assert (masks.mean(0) - 0.5).abs().max() < 0.04
         assert masks.min() >= 0
         assert masks.max() <= 1
@@ -87,11 +83,11 @@ class TestRise:
     @pytest.mark.parametrize("estimator", ["centred", "coverage", "raw"])
     def test_estimators_from_what_was_shown(self, estimator, model, target):
         """An input of ones on a baseline of zeros is turned into the masks themselves."""
-        seen = Seen(model)
-        with counting() as passes:
-            found = rise(seen, torch.ones(1, 2, 6, 6).double(), target[:1], cells=3, samples=150, estimator=estimator)
-        masks, scores = seen.of_one(slice(None), target[0])
-        masks = masks[:, 0]
+        recorder = Recorder(model)
+        with count_passes() as passes:
+            a = rise(recorder, torch.ones(1, 2, 6, 6).double(), target[:1], cells=3, samples=150, estimator=estimator)
+        masks = torch.cat(recorder.inputs)[:, 0]
+        scores = torch.cat(recorder.outputs)[:, target[0]].detach()
         expected = torch.empty(6, 6).double()
         for r in range(6):
             for c in range(6):
@@ -101,14 +97,14 @@ class TestRise:
                     "coverage": (m * scores).sum() / m.sum(),
                     "raw": (m * scores).mean() / 0.5,
                 }[estimator]
-        torch.testing.assert_close(found[0, 0], expected, **CLOSE)
+        torch.testing.assert_close(a[0, 0], expected, **CLOSE)
         assert passes.forward == 150
 
     def test_on_a_linear_table_each_value_gets_its_share(self, table):
         weights = torch.arange(1.0, 7.0).double()
         _, x, target = table
-        found = rise(linear(weights, 100.0), x, target * 0, samples=20_000, baseline=1.0)
-        torch.testing.assert_close(found, weights * (x - 1), rtol=0, atol=0.3)
+        a = rise(linear(weights, 100.0), x, target * 0, samples=20_000, baseline=1.0)
+        torch.testing.assert_close(a, weights * (x - 1), rtol=0, atol=0.3)
 
     def test_regions_take_the_place_of_smooth_masks(self, model, x, target):
         a = rise(model, x, target, regions=square_grid(6, 6, 2), samples=50)
@@ -131,14 +127,14 @@ class TestRise:
 class TestLime:
     def test_scikit_learn_on_the_same_coalitions(self, table):
         model, x, target = table
-        seen = Seen(model)
-        found = lime(seen, x, target, samples=80, baseline=0.25, distance="euclidean", width=0.7, ridge=0.3)
-        shown, said = (torch.cat(kept).unflatten(0, (-1, 4)) for kept in (seen.shown, seen.said))
+        recorder = Recorder(model)
+        a = lime(recorder, x, target, samples=80, baseline=0.25, distance="euclidean", width=0.7, ridge=0.3)
+        inputs, outputs = (torch.cat(passes).unflatten(0, (-1, 4)) for passes in (recorder.inputs, recorder.outputs))
         for i in range(4):
-            near = torch.exp(-(shown[:, i] - x[i]).square().sum(1) / (2 * 0.7**2))
-            members = (shown[:, i] == x[i]).double().numpy()
-            fit = Ridge(0.3).fit(members, said[:, i, target[i]].detach().numpy(), sample_weight=near.numpy())
-            torch.testing.assert_close(found[i], torch.from_numpy(fit.coef_), **CLOSE)
+            kernel = torch.exp(-(inputs[:, i] - x[i]).square().sum(1) / (2 * 0.7**2))
+            members = (inputs[:, i] == x[i]).double().numpy()
+            fit = Ridge(0.3).fit(members, outputs[:, i, target[i]].detach().numpy(), sample_weight=kernel.numpy())
+            torch.testing.assert_close(a[i], torch.from_numpy(fit.coef_), **CLOSE)
 
     @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
     @pytest.mark.parametrize("width", [0.25, 1.0])
@@ -147,9 +143,9 @@ class TestLime:
         lime_module = pytest.importorskip("captum.attr._core.lime")
         linear_model = pytest.importorskip("captum._utils.models.linear_model")
         model, x, target = table
-        seen = Seen(model)
-        ours = lime(seen, x[:1], target[:1], samples=60, baseline=0.5, distance=distance, width=width, ridge=0.2)
-        coalitions = iter((torch.cat(seen.shown) == x[0]).long()[:, None])
+        recorder = Recorder(model)
+        ours = lime(recorder, x[:1], target[:1], samples=60, baseline=0.5, distance=distance, width=width, ridge=0.2)
+        coalitions = iter((torch.cat(recorder.inputs) == x[0]).long()[:, None])
         theirs = lime_module.Lime(
             model,
             interpretable_model=linear_model.SkLearnRidge(alpha=0.2),
@@ -161,10 +157,10 @@ class TestLime:
     def test_recovers_a_linear_model(self, model, x, target):
         weights = torch.randn(2, 6, 6, generator=torch.Generator().manual_seed(5)).double()
         regions = square_grid(6, 6, 3)
-        found = lime(linear(weights, 3.0), x, target * 0, regions=regions, ridge=1e-9)
+        a = lime(linear(weights, 3.0), x, target * 0, regions=regions, ridge=1e-9)
         for region in range(9):
             share = (weights * x)[:, :, regions == region].sum((1, 2))
-            torch.testing.assert_close(found[:, 0][:, regions == region][:, 0], share, rtol=1e-6, atol=1e-8)
+            torch.testing.assert_close(a[:, 0][:, regions == region][:, 0], share, rtol=1e-6, atol=1e-8)
 
     def test_nothing_to_compare_with_is_no_division_by_zero(self, table):
         model, x, target = table
@@ -181,12 +177,12 @@ class TestError:
         model, x, target = table
         runs = {}
         for samples in (60, 960):
-            found, claimed = [], []
+            maps, claimed = [], []
             for seed in range(40):
-                with counting() as passes:
-                    found.append(self.call(estimator, model, x, target, samples=samples, seed=seed))
-                claimed.append(passes.notes["standard_error"] * found[-1].square().mean(1).sqrt())
-            real = torch.stack(found).var(0).mean(1).sqrt()
+                with count_passes() as passes:
+                    maps.append(self.call(estimator, model, x, target, samples=samples, seed=seed))
+                claimed.append(passes.notes["standard_error"] * maps[-1].square().mean(1).sqrt())
+            real = torch.stack(maps).var(0).mean(1).sqrt()
             runs[samples] = real
             ratio = real / torch.stack(claimed).square().mean(0).sqrt()
             assert ((ratio > 0.75) & (ratio < 1.3)).all(), ratio
@@ -194,10 +190,10 @@ class TestError:
 
     def test_goes_on_until_it_is_small_and_each_input_for_itself(self, estimator, table):
         model, x, target = table
-        with counting() as once:
+        with count_passes() as once:
             self.call(estimator, model, x, target, samples=100)
         wanted = float(once.notes["standard_error"].max() * 0.5)
-        with counting() as passes:
+        with count_passes() as passes:
             together = self.call(estimator, model, x, target, samples=100, standard_error=wanted)
         assert (passes.notes["standard_error"] <= wanted).all()
         assert once.forward < passes.forward < 64 * once.forward

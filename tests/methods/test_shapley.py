@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from xnb.access.ledger import counting
+from xnb.access.ledger import count_passes
 from xnb.access.regions import square_grid
 from xnb.access.score import score
 from xnb.methods.shapley import exact_shapley, kernel_shap, permutation_shapley
@@ -35,19 +35,19 @@ def table(features, rows=4, seed=0):
 
 
 def over_all_orders(model, x, target, players, regions):
-    """Shapley 1953 as it is told: the players come in one by one, in every order; one input at a time."""
-    worth = torch.zeros(len(x), players, dtype=torch.double)
+    """Shapley 1953 as the paper defines it: the players come in one by one, in every order; one input at a time."""
+    values = torch.zeros(len(x), players, dtype=torch.double)
     orders = list(permutations(range(players)))
     for i in range(len(x)):
         for order in orders:
-            seen = torch.zeros_like(x[i])
-            before = model(seen[None])[0, target[i]]
+            present = torch.zeros_like(x[i])
+            before = model(present[None])[0, target[i]]
             for player in order:
-                seen = torch.where(regions == player, x[i], seen)
-                after = model(seen[None])[0, target[i]]
-                worth[i, player] += (after - before) / len(orders)
+                present = torch.where(regions == player, x[i], present)
+                after = model(present[None])[0, target[i]]
+                values[i, player] += (after - before) / len(orders)
                 before = after
-    return worth
+    return values
 
 
 def least_squares(model, x, target):
@@ -57,12 +57,12 @@ def least_squares(model, x, target):
     Z = np.array([[player in coalition for player in range(D)] for coalition in coalitions], float)
     weights = np.array([(D - 1) / (comb(D, int(k)) * k * (D - k)) for k in Z.sum(1)])
     system = np.block([[Z.T @ (weights[:, None] * Z), np.ones((D, 1))], [np.ones((1, D)), np.zeros((1, 1))]])
-    worth = []
+    values = []
     for row, c in zip(x, target, strict=True):
         none, all_, *wins = model(torch.from_numpy(np.vstack([np.zeros(D), np.ones(D), Z])) * row)[:, c].tolist()
         right = [*(Z.T @ (weights * (np.array(wins) - none))), all_ - none]
-        worth.append(np.linalg.solve(system, np.array(right))[:D])
-    return torch.from_numpy(np.array(worth))
+        values.append(np.linalg.solve(system, np.array(right))[:D])
+    return torch.from_numpy(np.array(values))
 
 
 @every
@@ -93,8 +93,8 @@ def test_every_order_walked(model, x, target):
     """Four squares of a picture, five columns of a table."""
     regions = square_grid(6, 6, 2)
     expected = over_all_orders(model, x, target, 4, regions)
-    found = exact_shapley(model, x, target, regions=regions)
-    torch.testing.assert_close(found[:, 0, ::3, ::3].flatten(1), expected, **CLOSE)
+    a = exact_shapley(model, x, target, regions=regions)
+    torch.testing.assert_close(a[:, 0, ::3, ::3].flatten(1), expected, **CLOSE)
     net, rows, classes = table(5)
     expected = over_all_orders(net, rows, classes, 5, torch.arange(5))
     torch.testing.assert_close(exact_shapley(net, rows, classes), expected, **CLOSE)
@@ -105,8 +105,8 @@ def test_every_order_walked(model, x, target):
 def test_with_all_coalitions_kernel_shap_is_exact(features, sampling):
     net, x, target = table(features)
     exact = exact_shapley(net, x, target)
-    found = kernel_shap(net, x, target, samples=max(2, 2**features - 2), sampling=sampling)
-    torch.testing.assert_close(found, exact, **CLOSE)
+    a = kernel_shap(net, x, target, samples=max(2, 2**features - 2), sampling=sampling)
+    torch.testing.assert_close(a, exact, **CLOSE)
     if features > 1:
         torch.testing.assert_close(least_squares(net, x, target), exact, rtol=1e-9, atol=1e-11)
 
@@ -128,9 +128,9 @@ def test_a_region_counts_once_however_many_values_carry_it(shapley, model, x, ta
 
 def test_a_picture_is_cut_into_sixteen_when_all_coalitions_are_played():
     x = torch.randn(1, 1, 20, 20, generator=torch.Generator().manual_seed(0)).double()
-    found = exact_shapley(lambda z: z.sum((1, 2, 3))[:, None], x, torch.tensor([0]))
+    a = exact_shapley(lambda z: z.sum((1, 2, 3))[:, None], x, torch.tensor([0]))
     squares = x.unfold(2, 5, 5).unfold(3, 5, 5).sum((4, 5))
-    torch.testing.assert_close(found, squares.repeat_interleave(5, 2).repeat_interleave(5, 3), **CLOSE)
+    torch.testing.assert_close(a, squares.repeat_interleave(5, 2).repeat_interleave(5, 3), **CLOSE)
 
 
 def test_who_changes_nothing_gets_nothing():
@@ -174,7 +174,7 @@ def test_the_error_it_reports_is_the_error_it_has(method, features, samples):
     truth = exact_shapley(net, x, target)
     claimed, real = [], []
     for seed in range(40):
-        with counting() as passes:
+        with count_passes() as passes:
             a = method(net, x, target, samples=samples, seed=seed)
         claimed.append(passes.notes["standard_error"] * a.square().mean(1).sqrt())
         real.append((a - truth).square().mean(1).sqrt())
@@ -187,7 +187,7 @@ def test_the_error_it_reports_is_the_error_it_has(method, features, samples):
 def test_no_error_without_chance_and_none_known_without_freedom():
     net, x, target = table(6)
     for samples, expected in [(62, 0.0), (8, torch.inf)]:
-        with counting() as passes:
+        with count_passes() as passes:
             kernel_shap(net, x, target, samples=samples)
         assert (passes.notes["standard_error"] == expected).all()
 
@@ -197,9 +197,9 @@ def test_goes_on_until_the_error_is_small_and_each_input_for_itself(method):
     net, x, target = table(12)
     x[0] *= 0.05  # nearly linear there: done at once
     samples = 60 if method is kernel_shap else 4
-    with counting() as once:
+    with count_passes() as once:
         method(net, x, target, samples=samples)
-    with counting() as passes:
+    with count_passes() as passes:
         together = method(net, x, target, samples=samples, standard_error=0.05)
     assert (passes.notes["standard_error"] <= 0.05).all()
     assert once.notes["standard_error"].max() > 0.05
@@ -211,7 +211,7 @@ def test_goes_on_until_the_error_is_small_and_each_input_for_itself(method):
 
 def test_gives_up_after_64_rounds():
     net, x, target = table(12, rows=1)
-    with counting() as passes:
+    with count_passes() as passes:
         kernel_shap(net, x, target, samples=40, standard_error=1e-9)
     assert passes.forward == 64 * 42
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -12,43 +12,69 @@ from scipy.special import binom
 from torch import Tensor
 from torch.nn import functional as F
 
-from xnb.access.ledger import note
-from xnb.methods.monte_carlo import in_rounds
+from xnb.access.ledger import leave_note
+from xnb.methods.monte_carlo import repeat_rounds
 
-Estimate = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]  # rows -> values and squared standard errors
+MakeMasks = Callable[[slice], Tensor]  # which of the masks -> (n, *#shape), between 0 and 1
 
 
-def averaged(estimate: Estimate, inputs: int, standard_error: float | None, seed: int) -> Tensor:
-    """One round of `estimate`, or the mean of as many as each input needs to come down to its relative error.
+class Estimate(NamedTuple):
+    """What one round of draws gives for some inputs: a value for each region or pixel, and its squared error."""
+
+    values: Tensor
+    variance: Tensor
+
+
+PlayRound = Callable[[Tensor, torch.Generator], Estimate]  # numbers of the inputs that take part, random numbers
+
+
+def average_rounds(play_round: PlayRound, inputs: int, standard_error: float | None, seed: int) -> Tensor:
+    """Values of one round, or the mean of as many as each input needs to come down to its relative error.
 
     A round draws the same for every input that takes part, so no input's result depends on its neighbours.
     """
-    rng, sums = torch.Generator().manual_seed(seed), []
+    rng = torch.Generator().manual_seed(seed)
+    totals: list[Tensor] = []  # sums over rounds: of the values, of their variances, and the number of rounds
 
     def play(rows: Tensor) -> None:
-        values, squares = estimate(rows, rng)
-        found = values, squares, values.new_ones(len(rows), *[1] * (values.ndim - 1))
-        if not sums:  # the first round is everyone's
-            sums.extend(found)
+        estimate = play_round(rows, rng)
+        rounds = estimate.values.new_ones(len(rows), *[1] * (estimate.values.ndim - 1))
+        if not totals:  # all inputs take part in the first round
+            totals.extend([*estimate, rounds])
             return
-        for total, more in zip(sums, found, strict=True):
+        for total, more in zip(totals, [*estimate, rounds], strict=True):
             total[rows] += more
 
-    in_rounds(play, lambda: relative(*sums[:2]), torch.arange(inputs), standard_error)
-    total, squares, rounds = sums
-    note(standard_error=relative(total, squares))
-    return total / rounds
+    def error() -> Tensor:
+        return _relative_error(totals[0], totals[1])
+
+    repeat_rounds(play, error, torch.arange(inputs), standard_error)
+    leave_note(standard_error=error())
+    values, _, rounds = totals
+    return values / rounds
 
 
-def relative(total: Tensor, squares: Tensor) -> Float[Tensor, " B"]:
-    """Root mean square error of an input's map, relative to that of the map: the number of rounds cancels."""
-    return (squares.flatten(1).mean(1) / total.square().flatten(1).mean(1)).sqrt().cpu()
+def _relative_error(values: Tensor, variance: Tensor) -> Float[Tensor, " B"]:
+    """Root mean square error of an input's map, relative to that of the map.
+
+    Both are sums over rounds. A sum has the relative error of the mean, so the number of rounds is not needed.
+    """
+    squared_error = variance.flatten(1).mean(1)
+    squared_size = values.square().flatten(1).mean(1)
+    return (squared_error / squared_size).sqrt().cpu()
 
 
-def sandwich(solve: Float[Tensor, "... M N"], squares: Float[Tensor, "... N K"], unknowns: int) -> Tensor:
-    """Squared errors of a regression from its squared residuals; infinite without more draws than unknowns.
+def sandwich_variance(
+    solve: Float[Tensor, "... M N"], squares: Float[Tensor, "... N K"], unknowns: int
+) -> Float[Tensor, "... M K"]:
+    """Squared errors of a regression by the sandwich estimator; infinite without more draws than unknowns.
 
     With few more draws than unknowns it is too hopeful, by up to a half at twice as many.
+
+    Args:
+        solve: the matrix that turns scores into coefficients.
+        squares: squared residuals of the draws.
+        unknowns: how many coefficients the regression has, for the degrees of freedom.
     """
     draws = solve.shape[-1]
     errors = solve.square() @ squares
@@ -56,10 +82,13 @@ def sandwich(solve: Float[Tensor, "... M N"], squares: Float[Tensor, "... N K"],
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Coalitions that are played together with their complements; `weights` are those of the Shapley kernel.
+class CoalitionPairs:
+    """Coalitions that are played together with their complements.
 
-    `missing` is the share of the coalitions of that size that was not drawn: without any, there is no error.
+    Attributes:
+        members: who is in the first of each pair.
+        weights: of each pair, those of the Shapley kernel over the expected number of draws.
+        missing: share of the coalitions of that size that was not drawn; where it is 0, there is no error.
     """
 
     members: Bool[Tensor, "N M"]
@@ -67,7 +96,9 @@ class Pairs:
     missing: Float[Tensor, " N"]
 
 
-def pairs(players: int, number: int, sampling: Literal["paired", "leverage"], rng: torch.Generator) -> Pairs:
+def draw_pairs(
+    players: int, number: int, sampling: Literal["paired", "leverage"], rng: torch.Generator
+) -> CoalitionPairs:
     """Draw `number` pairs of a coalition and its complement without replacement, or take all there are.
 
     Each size gets its share: with `leverage` all the same, as the leverage scores of the regression are, with
@@ -75,80 +106,106 @@ def pairs(players: int, number: int, sampling: Literal["paired", "leverage"], rn
     whose share exceeds its coalitions is taken as a whole.
     """
     sizes = np.arange(1, players // 2 + 1)
-    halved = np.where(2 * sizes == players, 0.5, 1.0)  # a coalition of half the players has its own size's complement
-    there = np.round(binom(players, sizes) * halved)
+    # A coalition of half the players has a complement of its own size, so there are half as many pairs.
+    halved = np.where(2 * sizes == players, 0.5, 1.0)
+    available = np.round(binom(players, sizes) * halved)
     kernel = halved / (sizes * (players - sizes))
-    wanted = shares(there, halved if sampling == "leverage" else np.sqrt(kernel * halved), number)
-    # systematic sampling: each size gets its share, rounded up or down at random
-    ends = np.floor(np.round(np.cumsum(wanted), 6) + torch.rand(1, generator=rng).item())
-    drawn = np.diff(ends, prepend=0).clip(0, there).astype(int)
-    members = subsets(players, sizes, drawn, there, rng)
-    size = members.sum(1) - 1
-    return Pairs(*map(torch.from_numpy, (members, (kernel / wanted)[size], (1 - drawn / there)[size])))
+    preference = halved if sampling == "leverage" else np.sqrt(kernel * halved)
+    expected = _split_number(number, preference, available)
+    # Systematic sampling: each size gets its expected number, rounded up or down at random, and the sum is kept.
+    ends = np.floor(np.round(np.cumsum(expected), 6) + torch.rand(1, generator=rng).item())
+    counts = np.diff(ends, prepend=0).clip(0, available).astype(int)
+    members = _draw_coalitions(players, sizes, counts, available, rng)
+    size_index = members.sum(1) - 1
+    weights = (kernel / expected)[size_index]
+    missing = (1 - counts / available)[size_index]
+    return CoalitionPairs(*map(torch.from_numpy, (members, weights, missing)))
 
 
-def shares(there: np.ndarray, desire: np.ndarray, number: int) -> np.ndarray:
-    """Split `number` in proportion to `desire`, but nowhere more than there are."""
-    if number >= there.sum():
-        return there
-    full = np.zeros(len(there), bool)
+def _split_number(number: int, preference: np.ndarray, available: np.ndarray) -> np.ndarray:
+    """Split `number` over the sizes in proportion to the preference, but to none more than is available."""
+    if number >= available.sum():
+        return available
+    full = np.zeros(len(available), bool)
     while True:
-        split = np.where(full, there, desire * (number - there[full].sum()) / desire[~full].sum())
-        if (split <= there).all():
+        rest = number - available[full].sum()
+        split = np.where(full, available, preference * rest / preference[~full].sum())
+        if (split <= available).all():
             return split
-        full |= split > there
+        full |= split > available
 
 
-def subsets(
-    players: int, sizes: np.ndarray, drawn: np.ndarray, there: np.ndarray, rng: torch.Generator
+def _draw_coalitions(
+    players: int, sizes: np.ndarray, counts: np.ndarray, available: np.ndarray, rng: torch.Generator
 ) -> Bool[np.ndarray, "N M"]:
-    """For each size as many different coalitions as are `drawn`; of two complements only one is in."""
-    listed = drawn > there / 4  # drawing what is new from what is half used up would take long
-    parts = [different(players, np.repeat(sizes[~listed], drawn[~listed]), rng)]
-    for size, number in zip(sizes[listed], drawn[listed], strict=True):
-        every = all_of_size(players, int(size))
-        parts.append(every[torch.randperm(len(every), generator=rng)[:number].numpy()])
-    return np.concatenate(parts)
+    """As many different coalitions of each size as `counts` says; of two complements only one is in."""
+    many = counts > available / 4  # to draw what is new would take long there: all are listed and shuffled
+    few_sizes = np.repeat(sizes[~many], counts[~many])
+    drawn = [draw_distinct_coalitions(players, few_sizes, rng)]
+    for size, count in zip(sizes[many], counts[many], strict=True):
+        coalitions = _list_coalitions(players, int(size))
+        order = torch.randperm(len(coalitions), generator=rng).numpy()
+        drawn.append(coalitions[order[:count]])
+    return np.concatenate(drawn)
 
 
-def all_of_size(players: int, size: int) -> Bool[np.ndarray, "N M"]:
+def _list_coalitions(players: int, size: int) -> Bool[np.ndarray, "N M"]:
     """All coalitions of a size; of half the players, those that the first player is in."""
-    half = int(2 * size == players)
-    listed = np.array([(0,) * half + rest for rest in combinations(range(half, players), size - half)])
-    members = np.zeros((len(listed), players), bool)
-    np.put_along_axis(members, listed, True, 1)
+    always: tuple[int, ...] = (0,) if 2 * size == players else ()
+    others = combinations(range(len(always), players), size - len(always))
+    numbers = np.array([always + rest for rest in others])
+    members = np.zeros((len(numbers), players), bool)
+    np.put_along_axis(members, numbers, True, 1)
     return members
 
 
-def different(players: int, sizes: Int[np.ndarray, " N"], rng: torch.Generator) -> Bool[np.ndarray, "N M"]:
-    """Random coalitions of these sizes, no two the same or complements: what comes twice is drawn again."""
-    found = np.zeros((len(sizes), players), bool)
-    keys = torch.randint(2**62, (players,), generator=rng).numpy()  # should two sums agree, one is drawn again
-    again = np.arange(len(sizes))
-    while len(again):
-        tickets = torch.rand(len(again), players, generator=rng, dtype=torch.double).numpy()  # no ties
-        last = np.sort(tickets, 1)[np.arange(len(again)), sizes[again] - 1]
+def draw_distinct_coalitions(
+    players: int, sizes: Int[np.ndarray, " N"], rng: torch.Generator
+) -> Bool[np.ndarray, "N M"]:
+    """Draw a random coalition of each of these sizes, no two of them the same or complements.
+
+    Every player draws a ticket, a random number; a coalition of size k has the k smallest. What has come before is
+    drawn again, until all differ. To find it without comparing every two coalitions, each player has a random key of
+    62 bits and a coalition is known by the sum of its members' keys, modulo 2^64: the same coalition has the same
+    sum, and should two others ever agree, one of them is drawn again for nothing. Only coalitions of half the players
+    have a complement of their own size; of each such pair the one with the first player in it stands for both.
+    """
+    members = np.zeros((len(sizes), players), bool)
+    keys = torch.randint(2**62, (players,), generator=rng).numpy()
+    repeats = np.arange(len(sizes))
+    while len(repeats):
+        tickets = torch.rand(len(repeats), players, generator=rng, dtype=torch.double).numpy()  # no ties
+        last = np.sort(tickets, 1)[np.arange(len(repeats)), sizes[repeats] - 1]
         drawn = tickets <= last[:, None]
-        found[again] = drawn ^ ((2 * sizes[again] == players) & ~drawn[:, 0])[:, None]
-        first = np.unique(found @ keys, return_index=True)[1]
-        again = np.delete(np.arange(len(sizes)), first)
-    return found
+        flip = (2 * sizes[repeats] == players) & ~drawn[:, 0]
+        members[repeats] = drawn ^ flip[:, None]
+        _, firsts = np.unique(members @ keys, return_index=True)
+        repeats = np.delete(np.arange(len(sizes)), firsts)
+    return members
 
 
-def smooth_masks(
-    height: int, width: int, cells: int, number: int, rng: torch.Generator
-) -> Callable[[slice], Float[Tensor, "n 1 H W"]]:
-    """Masks of RISE: coarse random bits, enlarged bilinearly beyond the picture and cropped at a random place."""
+def draw_smooth_masks(height: int, width: int, cells: int, number: int, rng: torch.Generator) -> MakeMasks:
+    """Masks of RISE: coarse random bits, enlarged bilinearly beyond the picture and cropped at a random offset.
+
+    What is random is drawn now; the masks `(n, 1, height, width)` are made when they are asked for, by matrix
+    products: bilinear enlargement is linear along rows and along columns.
+    """
     bits = torch.randint(2, (number, cells, cells), generator=rng).double()
-    (down, tops), (right, lefts) = (
-        (ramps, torch.randint(len(ramps), (number,), generator=rng))
-        for ramps in (crops(height, cells), crops(width, cells))
-    )
-    return lambda some: (down[tops[some]] @ bits[some] @ right[lefts[some]].mT)[:, None]
+    row_weights = _cell_weights(height, cells)
+    column_weights = _cell_weights(width, cells)
+    tops = torch.randint(len(row_weights), (number,), generator=rng)
+    lefts = torch.randint(len(column_weights), (number,), generator=rng)
+
+    def make_masks(draws: slice) -> Float[Tensor, "n 1 H W"]:
+        rows = row_weights[tops[draws]]
+        columns = column_weights[lefts[draws]]
+        return (rows @ bits[draws] @ columns.mT)[:, None]
+
+    return make_masks
 
 
-def crops(length: int, cells: int) -> Float[Tensor, "places length cells"]:
-    """How much each pixel takes from each cell, for every place at which the enlarged cells can be cropped."""
+def _cell_weights(length: int, cells: int) -> Float[Tensor, "offsets length cells"]:
+    """How much each pixel takes from each cell, for every offset at which the enlarged cells can be cropped."""
     cell = -(-length // cells)
-    ramps = F.interpolate(torch.eye(cells).double()[None], size=(cells + 1) * cell, mode="linear")[0]
-    return ramps.unfold(1, length, 1)[:, :cell].permute(1, 2, 0)
+    enlarged = F.interpolate(torch.eye(cells).double()[None], size=(cells + 1) * cell, mode="linear")[0]
+    return enlarged.unfold(1, length, 1)[:, :cell].permute(1, 2, 0)

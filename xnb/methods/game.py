@@ -13,12 +13,13 @@ from xnb.types import Attribution, Batch, Model, Target
 
 @dataclass(frozen=True)
 class Game:
-    """One game an input of the batch; the value of a coalition is the score of what it leaves of the input.
+    """One game for each input of the batch; the value of a coalition is the score of what it leaves of the input.
 
     Attributes:
-        baseline: what stands where a region is not in the coalition, a tensor as `x`.
+        baseline: what stands where a region is not in the coalition, a tensor like `x`.
         regions: number of the region of every value, broadcast against one input.
         players: how many regions there are.
+        chunk: inputs run together.
     """
 
     model: Model
@@ -30,16 +31,24 @@ class Game:
     chunk: int | None
 
     def values(self, coalitions: Bool[Tensor, "N M"], inputs: Tensor | None = None) -> Float[Tensor, "N b"]:
-        """Value of each coalition for all `inputs`, or for those numbers; few, and so in double on the processor."""
-        whole = (self.x, self.baseline, self.target)
-        x, baseline, target = whole if inputs is None else (tensor[inputs] for tensor in whole)
+        """Value of each coalition for each input, in double precision on the processor.
+
+        Args:
+            coalitions: which regions are present.
+            inputs: numbers of the inputs that take part; None are all.
+        """
+        taking_part = slice(None) if inputs is None else inputs
+        x = self.x[taking_part]
+        baseline = self.baseline[taking_part]
         # as numbers: interpolation is exact at 0 and 1, and four times as fast as a choice by truth values
         present = coalitions.to(x)
 
-        def change(draws: slice, rows: slice) -> Tensor:
+        def remove_regions(draws: slice, rows: slice) -> Tensor:
             return torch.lerp(baseline[rows], x[rows], present[draws][:, None, self.regions])
 
-        scores = changed_scores(self.model, x, target, change, len(coalitions), chunk=self.chunk)
+        scores = changed_scores(
+            self.model, x, self.target[taking_part], remove_regions, len(coalitions), chunk=self.chunk
+        )
         return scores.cpu().double()
 
     def place_on_input(self, attributions: Float[Tensor, "B M"]) -> Attribution:

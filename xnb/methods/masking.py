@@ -1,6 +1,5 @@
 """Methods that remove regions of the input, one by one or many at random, and look at the score."""
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -8,9 +7,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from xnb.access.regions import number_regions
-from xnb.access.score import changed_scores, expand_baseline, per_input
+from xnb.access.score import align_to_inputs, changed_scores, expand_baseline
 from xnb.check import require
-from xnb.methods.coalition_sampling import averaged, sandwich, smooth_masks
+from xnb.methods.coalition_sampling import Estimate, MakeMasks, average_rounds, draw_smooth_masks, sandwich_variance
 from xnb.methods.game import Game, make_game
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
@@ -47,10 +46,11 @@ def feature_ablation(
     Raises:
         ValueError: `regions` or `baseline` do not fit.
     """
-    play = make_game(model, x, target, regions, baseline, chunk)
-    all_but_one = ~torch.eye(play.players, dtype=torch.bool)
-    wins = play.values(torch.cat([torch.ones_like(all_but_one[:1]), all_but_one]))
-    return play.place_on_input((wins[0] - wins[1:]).mT)
+    game = make_game(model, x, target, regions, baseline, chunk)
+    all_but_one = ~torch.eye(game.players, dtype=torch.bool)
+    everyone = torch.ones_like(all_but_one[:1])
+    values = game.values(torch.cat([everyone, all_but_one]))
+    return game.place_on_input((values[0] - values[1:]).mT)
 
 
 @method(
@@ -102,54 +102,70 @@ def rise(
     require(known, "rise: estimator must be centred, coverage or raw", estimator, "estimator='centred'")
     start = expand_baseline(baseline, x)
 
-    def estimate(rows: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        masks, seen, hidden = masking(x, regions, cells, samples, rng), x[rows], start[rows]
+    def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
+        make_masks = _draw_masks(x, regions, cells, samples, rng)  # the same for all inputs that take part
+        shown = x[rows]
+        hidden = start[rows]
 
-        def change(some: slice, part: slice) -> Tensor:
-            return torch.lerp(hidden[part], seen[part], masks(some).to(x)[:, None])
+        def mask_inputs(draws: slice, inputs: slice) -> Tensor:
+            return torch.lerp(hidden[inputs], shown[inputs], make_masks(draws).to(x)[:, None])
 
-        scores = changed_scores(model, seen, target[rows], change, samples, chunk=chunk)
-        return weighed(masks, scores.cpu().double(), estimator)
+        scores = changed_scores(model, shown, target[rows], mask_inputs, samples, chunk=chunk)
+        return _weigh_scores(make_masks, scores.cpu().double(), estimator)
 
-    return averaged(estimate, len(x), standard_error, seed).to(x)
-
-
-Masks = Callable[[slice], Tensor]  # which of the masks -> (n, *#shape), between 0 and 1
+    return average_rounds(play_round, len(x), standard_error, seed).to(x)
 
 
-def masking(x: Batch, regions: Tensor | None, cells: int, samples: int, rng: torch.Generator) -> Masks:
+def _draw_masks(x: Batch, regions: Tensor | None, cells: int, samples: int, rng: torch.Generator) -> MakeMasks:
     """Smooth masks for pictures, and for all else random bits, one for each region."""
     if x.ndim == 4 and regions is None:
         require(cells >= 1, "rise: cells must be at least 1", cells, "cells=7")
-        return smooth_masks(*x.shape[2:], cells, samples, rng)
-    parts = number_regions(regions, x).cpu()
-    bits = torch.randint(2, (samples, int(parts.max()) + 1), generator=rng).double()
-    return lambda some: bits[some][:, parts]
+        return draw_smooth_masks(*x.shape[2:], cells, samples, rng)
+    numbers = number_regions(regions, x).cpu()
+    bits = torch.randint(2, (samples, int(numbers.max()) + 1), generator=rng).double()
+    return lambda draws: bits[draws][:, numbers]
 
 
-def weighed(masks: Masks, scores: Float[Tensor, "N B"], estimator: str) -> tuple[Tensor, Tensor]:
-    r"""Scores in a sum with weights that depend on the masks alone, :math:`\sum_i a_i f_i`, and its squared error.
+def _weigh_scores(make_masks: MakeMasks, scores: Float[Tensor, "N B"], estimator: str) -> Estimate:
+    r"""Weighted sum of the scores for each value of the input, and its squared error.
 
-    The error is :math:`\sum_i a_i^2 f_i^2 - (\sum_i a_i f_i)^2 / N`, with `f` measured from its mean unless the
-    estimator is raw. Masks are made again, block by block, rather than held.
+    .. math:: v = \sum_i a_i f_i, \qquad a_i = (M_i - m) / s, \qquad \text{squared error} \sum_i a_i^2 f_i^2 - v^2 / N
+
+    The weights depend on the masks alone; `f` is measured from its mean, unless the estimator is raw. Masks are made
+    again, block by block, rather than held.
     """
     N = len(scores)
     blocks = [slice(start, start + BLOCK) for start in range(0, N, BLOCK)]
-    mean, centre = torch.zeros(()), torch.zeros(())
+    centre = torch.zeros(()) if estimator == "raw" else scores.mean(0)
+    mean, scale = _mask_moments(make_masks, blocks, N, estimator)
+    deviations = scores - centre
+    values = torch.zeros(())
+    squares = torch.zeros(())
+    for block in blocks:
+        weights = (make_masks(block) - mean) / scale
+        values = values + torch.tensordot(deviations[block], weights, ([0], [0]))
+        squares = squares + torch.tensordot(deviations[block].square(), weights.square(), ([0], [0]))
+    variance = (squares - values.square() / N).clamp(min=0)
+    if estimator == "coverage":  # its weights add up to one, so what was taken off the scores comes back as it was
+        values = values + align_to_inputs(centre, values)
+    return Estimate(values, variance)
+
+
+def _mask_moments(make_masks: MakeMasks, blocks: list[slice], samples: int, estimator: str) -> tuple[Tensor, Tensor]:
+    """What is subtracted from each mask, and what it is then divided by, as the estimator has it."""
+    nothing = torch.zeros(())
     if estimator == "raw":
-        scale = torch.tensor(N / 2)
-    else:
-        centre, scale = scores.mean(0), sum(masks(some).sum(0) for some in blocks)
-    if estimator == "centred":
-        mean = scale / N
-        scale = sum((masks(some) - mean).square().sum(0) for some in blocks)
-    apart, found, squares = scores - centre, 0, 0
-    for some in blocks:
-        weights = (masks(some) - mean) / scale
-        found = found + torch.tensordot(apart[some], weights, ([0], [0]))
-        squares = squares + torch.tensordot(apart[some].square(), weights.square(), ([0], [0]))
-    shared = per_input(centre, found) if estimator == "coverage" else 0
-    return found + shared, (squares - found.square() / N).clamp(min=0)
+        return nothing, torch.tensor(samples / 2)  # a mask shows a value with even odds
+    total = torch.zeros(())
+    for block in blocks:
+        total = total + make_masks(block).sum(0)
+    if estimator == "coverage":
+        return nothing, total
+    mean = total / samples
+    squares = torch.zeros(())
+    for block in blocks:
+        squares = squares + (make_masks(block) - mean).square().sum(0)
+    return mean, squares
 
 
 @method(
@@ -203,42 +219,56 @@ def lime(
     require(known, "lime: distance must be cosine or euclidean", distance, "distance='cosine'")
     require(width > 0, "lime: width must be positive", width, "width=1.0")
     require(ridge > 0, "lime: ridge must be positive, or regions that always go together have no answer", ridge)
-    play = make_game(model, x, target, regions, baseline, chunk)
+    game = make_game(model, x, target, regions, baseline, chunk)
 
-    def estimate(rows: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        members = torch.randint(2, (samples, play.players), generator=rng).bool()
-        near = torch.exp(-distances(play, members, distance)[:, rows].square() / (2 * width**2))
-        return local_fit(members.double(), near.mT, play.values(members, rows).mT, ridge)
+    def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
+        members = torch.randint(2, (samples, game.players), generator=rng).bool()
+        # Of all inputs, though only some take part in later rounds: next to a pass of the model it costs nothing.
+        distances = _distances_from_input(game, members, distance)[:, rows]
+        kernel = torch.exp(-distances.square() / (2 * width**2))
+        return _fit_ridge(members.double(), kernel.mT, game.values(members, rows).mT, ridge)
 
-    return play.place_on_input(averaged(estimate, len(x), standard_error, seed))
+    return game.place_on_input(average_rounds(play_round, len(x), standard_error, seed))
 
 
-def distances(play: Game, members: Tensor, kind: str) -> Float[Tensor, "N B"]:
-    """How far each coalition's input is from the input; sums over regions make it up, so none is built."""
-    flat, start = (values.cpu().double().flatten(1) for values in (play.x, play.baseline))
-    parts = play.regions.expand(play.x.shape[1:]).flatten().cpu()
+def _distances_from_input(game: Game, members: Tensor, kind: str) -> Float[Tensor, "N B"]:
+    """How far what each coalition leaves of an input is from the input.
 
-    def of_regions(values: Tensor) -> Tensor:
-        return values.new_zeros(len(values), play.players).index_add(1, parts, values).mT
+    Squares and products of values are sums over regions, so they are summed over each region once; no changed input
+    is built.
+    """
+    x = game.x.cpu().double().flatten(1)
+    baseline = game.baseline.cpu().double().flatten(1)
+    numbers = game.regions.expand(game.x.shape[1:]).flatten().cpu()
 
-    inside, outside = members.double(), (~members).double()
+    def sum_regions(values: Tensor) -> Tensor:
+        return values.new_zeros(len(values), game.players).index_add(1, numbers, values).mT
+
+    present = members.double()
+    absent = (~members).double()
     if kind == "euclidean":
-        return (outside @ of_regions((flat - start).square())).sqrt()
-    own = of_regions(flat.square())
-    product = inside @ own + outside @ of_regions(flat * start)
-    length = (inside @ own + outside @ of_regions(start.square())).sqrt()
-    return 1 - product / (own.sum(0).sqrt() * length).clamp(min=1e-12)
+        return (absent @ sum_regions((x - baseline).square())).sqrt()
+    # A changed input has the input's values in the regions that are present and the baseline's in the others.
+    x_squares = sum_regions(x.square())
+    product = present @ x_squares + absent @ sum_regions(x * baseline)
+    length = (present @ x_squares + absent @ sum_regions(baseline.square())).sqrt()
+    lengths = x_squares.sum(0).sqrt() * length
+    return 1 - product / lengths.clamp(min=1e-12)
 
 
-def local_fit(
-    members: Float[Tensor, "N M"], near: Float[Tensor, "B N"], scores: Float[Tensor, "B N"], ridge: float
-) -> tuple[Float[Tensor, "B M"], Float[Tensor, "B M"]]:
+def _fit_ridge(
+    members: Float[Tensor, "N M"], kernel: Float[Tensor, "B N"], scores: Float[Tensor, "B N"], ridge: float
+) -> Estimate:
     """Weighted ridge regression in closed form, one for each input; errors are those of the residuals (sandwich)."""
     M = members.shape[1]
-    share = (near / near.sum(1, keepdim=True))[:, None]
-    apart = members - share @ members
-    weighted = (apart * near[..., None]).mT
-    solve = torch.linalg.solve(weighted @ apart + ridge * torch.eye(M).to(members), weighted)
-    residual = scores[..., None] - share @ scores[..., None]
-    found = solve @ residual
-    return found[..., 0], sandwich(solve, (residual - apart @ found).square(), M + 1)[..., 0]
+    # Subtracting weighted means takes the constant out of the regression, and so out of the penalty.
+    share = (kernel / kernel.sum(1, keepdim=True))[:, None]
+    centred = members - share @ members
+    weighted = (centred * kernel[..., None]).mT
+    penalty = ridge * torch.eye(M).to(members)
+    solve = torch.linalg.solve(weighted @ centred + penalty, weighted)
+    centred_scores = scores[..., None] - share @ scores[..., None]
+    coefficients = solve @ centred_scores
+    residuals = centred_scores - centred @ coefficients
+    variance = sandwich_variance(solve, residuals.square(), M + 1)
+    return Estimate(coefficients[..., 0], variance[..., 0])

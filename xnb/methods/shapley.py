@@ -4,11 +4,11 @@ from math import comb
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from xnb.check import require
-from xnb.methods.coalition_sampling import Pairs, averaged, pairs, sandwich
+from xnb.methods.coalition_sampling import CoalitionPairs, Estimate, average_rounds, draw_pairs, sandwich_variance
 from xnb.methods.game import make_game
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
@@ -64,37 +64,45 @@ def kernel_shap(
     require(samples >= 2, "kernel_shap: samples must be at least 2, one pair", samples, "samples=512")
     known = sampling in {"paired", "leverage"}
     require(known, "kernel_shap: sampling must be paired or leverage", sampling, "sampling='paired'")
-    play = make_game(model, x, target, regions, baseline, chunk)
-    ends = torch.tensor([[False], [True]]).expand(2, play.players)
+    game = make_game(model, x, target, regions, baseline, chunk)
+    ends = torch.tensor([[False], [True]]).expand(2, game.players)  # the empty coalition, and that of all
 
-    def estimate(rows: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        drawn = pairs(play.players, samples // 2, sampling, rng)
-        wins = play.values(torch.cat([ends, drawn.members, ~drawn.members]), rows)
-        return regression(drawn, wins[1] - wins[0], (wins[2:] / 2).unflatten(0, (2, len(drawn.members))))
+    def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
+        pairs = draw_pairs(game.players, samples // 2, sampling, rng)
+        values = game.values(torch.cat([ends, pairs.members, ~pairs.members]), rows)
+        change = values[1] - values[0]
+        halves = (values[2:] / 2).unflatten(0, (2, len(pairs.members)))
+        return _fit_shapley_values(pairs, change, halves)
 
-    return play.place_on_input(averaged(estimate, len(x), standard_error, seed))
+    return game.place_on_input(average_rounds(play_round, len(x), standard_error, seed))
 
 
-def regression(
-    drawn: Pairs, change: Float[Tensor, " B"], halves: Float[Tensor, "2 N B"]
-) -> tuple[Float[Tensor, "B M"], Float[Tensor, "B M"]]:
-    """Solve for all inputs at once: half of what a coalition wins over its complement is linear in who is in.
+def _fit_shapley_values(pairs: CoalitionPairs, change: Float[Tensor, " B"], halves: Float[Tensor, "2 N B"]) -> Estimate:
+    """Shapley values by weighted least squares, for all inputs at once.
 
-    Subtracting the mean from each coalition eliminates the constraint. The errors are those of the residuals
-    (sandwich), except where all coalitions of a size were played.
+    Half of what a coalition's value exceeds its complement's is linear in who is in. The errors are those of the
+    residuals (sandwich), except where all coalitions of a size were played.
+
+    Args:
+        pairs: coalitions and their complements.
+        change: value of all players together, less that of none.
+        halves: half the value of each coalition, and of its complement.
     """
-    M = drawn.members.shape[1]
-    inside = drawn.members.double()
-    apart = inside - inside.mean(1, keepdim=True)
-    weighted = apart.mT * drawn.weights
-    solve = torch.linalg.pinv(weighted @ apart, hermitian=True, rtol=1e-10) @ weighted
-    residual = halves[0] - halves[1] - (inside.mean(1) - 0.5)[:, None] * change
-    found = solve @ residual
-    residual -= apart @ found
-    errors = torch.zeros_like(found)  # nothing was left to chance
-    if drawn.missing.any():
-        errors = sandwich(solve, drawn.missing[:, None] * residual.square(), M - 1)
-    return (found + change / M).mT, errors.mT
+    M = pairs.members.shape[1]
+    # The values of the players must add up to `change`. Each gets an equal part of it and the regression finds the
+    # rest, which adds up to nothing: subtracting from each row its mean takes that direction out of the equations.
+    inside = pairs.members.double()
+    centred = inside - inside.mean(1, keepdim=True)
+    weighted = centred.mT * pairs.weights
+    solve = torch.linalg.pinv(weighted @ centred, hermitian=True, rtol=1e-10) @ weighted
+    equal_parts = (inside.mean(1) - 0.5)[:, None] * change
+    residuals = halves[0] - halves[1] - equal_parts
+    rest = solve @ residuals
+    residuals -= centred @ rest
+    errors = torch.zeros_like(rest)  # nothing was left to chance
+    if pairs.missing.any():
+        errors = sandwich_variance(solve, pairs.missing[:, None] * residuals.square(), M - 1)
+    return Estimate((rest + change / M).mT, errors.mT)
 
 
 @method(
@@ -136,22 +144,28 @@ def permutation_shapley(
         ValueError: `regions` or `baseline` do not fit, or `samples < 2`.
     """
     require(samples >= 2, "permutation_shapley: samples must be at least 2, or there is no spread", samples)
-    play = make_game(model, x, target, regions, baseline, chunk)
-    M = play.players
-    ends = torch.tensor([[False], [True]]).expand(2, M)
+    game = make_game(model, x, target, regions, baseline, chunk)
+    M = game.players
+    ends = torch.tensor([[False], [True]]).expand(2, M)  # the empty coalition, and that of all
 
-    def estimate(rows: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        place = torch.rand(samples, M, generator=rng).argsort(1)
-        first = (place[:, None] < torch.arange(1, M)[:, None]).flatten(0, 1)  # the first 1, 2, ... M - 1 of each order
-        wins = play.values(torch.cat([ends, first, ~first]), rows)
-        none, every = wins[0].expand(samples, 1, -1), wins[1].expand(samples, 1, -1)
-        there, back = wins[2:].view(2, samples, M - 1, len(rows))
-        gains = torch.cat([none - every, there - back, every - none], 1).diff(dim=1) / 2
-        each = gains.gather(1, place[..., None].expand_as(gains))
-        mean = each.mean(0)
-        return mean.mT, ((each - mean).square().sum(0) / (samples * (samples - 1))).mT
+    def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
+        position = torch.rand(samples, M, generator=rng).argsort(1)  # of each player in each order
+        coalitions = position[:, None] < torch.arange(1, M)[:, None]  # the first 1, 2, ... M - 1 of each order
+        first = coalitions.flatten(0, 1)
+        values = game.values(torch.cat([ends, first, ~first]), rows)
+        empty = values[0].expand(samples, 1, -1)
+        everyone = values[1].expand(samples, 1, -1)
+        forward, backward = values[2:].view(2, samples, M - 1, len(rows))
+        # The complement of the first k is the first M - k of the reverse order. Along k the difference of both grows
+        # by what a player adds on joining in the order, and by what it adds in the reverse: twice the mean of them.
+        differences = torch.cat([empty - everyone, forward - backward, everyone - empty], 1)
+        gains = differences.diff(dim=1) / 2
+        by_player = gains.gather(1, position[..., None].expand_as(gains))
+        mean = by_player.mean(0)
+        variance = (by_player - mean).square().sum(0) / (samples * (samples - 1))
+        return Estimate(mean.mT, variance.mT)
 
-    return play.place_on_input(averaged(estimate, len(x), standard_error, seed))
+    return game.place_on_input(average_rounds(play_round, len(x), standard_error, seed))
 
 
 @method(
@@ -186,12 +200,24 @@ def exact_shapley(
     Raises:
         ValueError: more than 16 regions, or `regions` or `baseline` do not fit.
     """
-    play = make_game(model, x, target, regions, baseline, chunk, side=4)
-    M = play.players
+    game = make_game(model, x, target, regions, baseline, chunk, side=4)
+    M = game.players
     hint = "xnb.attribute(model, x, target, 'kernel_shap')"
     require(M <= EXACT, f"exact_shapley: at most {EXACT} regions, or there are too many coalitions", M, hint)
     members = (torch.arange(2**M)[:, None] >> torch.arange(M)) % 2 == 1
-    joining = torch.tensor([1 / (M * comb(M - 1, size)) for size in range(M)], dtype=torch.double)
+    weights = _coalition_weights(members)
+    return game.place_on_input((weights.mT @ game.values(members)).mT)
+
+
+def _coalition_weights(members: Bool[Tensor, "N M"]) -> Float[Tensor, "N M"]:
+    """Weight of each coalition's value in the Shapley value of each player.
+
+    A player's value is a sum of gains, value with the player less value without. So a coalition that a player is in
+    counts for it as what it joined to, one that it is not in counts as what it could join, with a minus.
+    """
+    M = members.shape[1]
+    joining = [1 / (M * comb(M - 1, size)) for size in range(M)]  # |S|! (M - |S| - 1)! / M!, by the size of S
+    weight = torch.tensor(joining, dtype=torch.double)
     size = members.sum(1, keepdim=True)
-    share = torch.where(members, joining[(size - 1).clamp(min=0)], -joining[size.clamp(max=M - 1)])
-    return play.place_on_input((share.mT @ play.values(members)).mT)
+    without_player = (size - 1).clamp(min=0)
+    return torch.where(members, weight[without_player], -weight[size.clamp(max=M - 1)])
