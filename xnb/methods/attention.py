@@ -1,84 +1,32 @@
 """Methods that read what attention did: which tokens were weighted, and what that did to the score."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xnb.access.attention_capture import CARRIED, Attention, AttentionCapture
-from xnb.access.score import check_explainable, chunk_gradient, chunks, join_chunks
+from xnb.access.attention_capture import CARRIED, Attention
 from xnb.check import require
+from xnb.methods.attention_pass import AttentionPass, explain_tokens
 from xnb.methods.registry import method
-from xnb.methods.tokens import placed, read_from
 from xnb.types import Attribution, Batch, Model, Target
 
-SEEN = "xnb.attribute(model, x, target, 'integrated_gradients')  # or write attention as softmax(...) @ values"
 # Functions that may follow the pooling: the linear head, and what only moves values or asks for a size.
 LINEAR = CARRIED | {"linear", "flatten", "__getitem__", "__get__", "size", "dim", "identity"}
 
 
-@dataclass(frozen=True)
-class Attended:
-    """One chunk: each layer's attention, the slope of the score at its weights, and how much each token is read."""
-
-    layers: list[Attention]
-    slopes: list[Float[Tensor, "B h N M"]]
-    read: Float[Tensor, "B N"]
-    after: list[str]
-
-    def means(self) -> list[Float[Tensor, "B N M"]]:
-        """Weights of each layer, the mean over heads."""
-        return [layer.weights.detach().mean(1) for layer in self.layers]
-
-
-def attended(model: Model, x: Batch, target: Target, chunk: int | None, who: str) -> Iterator[tuple[Batch, Attended]]:
-    """Run the model chunk by chunk and keep its attention.
-
-    A token is read if the score depends on its row of the last attention: the class token alone, or all that are
-    averaged. This is found from the slopes, so no convention about the first token is needed.
-    """
-    check_explainable(model, x, target)
-    for part in chunks(x, chunk):
-        mode = AttentionCapture(len(x[part]))
-        slopes = chunk_gradient(within(mode, model), x[part], target[part], mode.weights).at_captured
-        require(bool(mode.found), f"{who}: no attention was seen", "a forward pass without any", SEEN)
-        whole = all(len(layer.weights) == len(x[part]) for layer in mode.found)
-        require(whole, f"{who}: attention must be over whole inputs", "windows", SEEN)
-        filled = [torch.zeros_like(w) if s is None else s for w, s in zip(mode.weights.values(), slopes, strict=True)]
-        yield x[part], Attended(mode.found, filled, read_from(filled[-1]), mode.after)
-
-
-def read_out(
-    model: Model, x: Batch, target: Target, chunk: int | None, who: str, how: Callable[[Attended], Tensor]
-) -> Attribution:
-    """What `how` says of each token, put where the token is in the input."""
-    parts = [placed(how(seen), part, who) for part, seen in attended(model, x, target, chunk, who)]
-    return join_chunks(parts, x)
-
-
-def within(mode: AttentionCapture, model: Model) -> Model:
-    """The model, and nothing but the model, run in the mode."""
-
-    def run(x: Batch) -> Tensor:
-        with mode:
-            return model(x)
-
-    return run
-
-
-def traced_back(read: Float[Tensor, "B N"], steps: list[Float[Tensor, "B N M"]]) -> Float[Tensor, "B M"]:
-    """What is read at the end, handed back through a matrix for each layer, the last one first."""
+def _trace_back(shares: Float[Tensor, "B N"], steps: list[Float[Tensor, "B N M"]]) -> Float[Tensor, "B M"]:
+    """Shares of the tokens that are read in the end, handed back through a matrix for each layer, the last first."""
     for step in reversed(steps):
-        read = torch.einsum("bn,bnm->bm", read, step)
-    return read
+        shares = torch.einsum("bn,bnm->bm", shares, step)
+    return shares
 
 
-def with_residual(weights: Float[Tensor, "B N M"]) -> Float[Tensor, "B N M"]:
+def add_residual(weights: Float[Tensor, "B N M"]) -> Float[Tensor, "B N M"]:
     """Half attention, half the token itself; a pooling layer, with fewer queries than keys, has no shortcut."""
     N, M = weights.shape[1:]
-    return (weights + torch.eye(N, dtype=weights.dtype, device=weights.device)) / 2 if N == M else weights
+    if N != M:
+        return weights
+    return (weights + torch.eye(N, dtype=weights.dtype, device=weights.device)) / 2
 
 
 @method(
@@ -105,21 +53,24 @@ def raw_attention(
     Raises:
         ValueError: no attention was seen, or there is no such block or head.
     """
-    return read_out(
-        model, x, target, chunk, "raw_attention", lambda seen: traced_back(seen.read, [chosen(seen, block, head)])
-    )
+
+    def read_weights(attention: AttentionPass) -> Tensor:
+        return _trace_back(attention.shares, [_select_weights(attention.layers, block, head)])
+
+    return explain_tokens(model, x, target, chunk, "raw_attention", read_weights)
 
 
-def chosen(seen: Attended, block: int, head: int | None) -> Float[Tensor, "B N M"]:
+def _select_weights(layers: list[Attention], block: int, head: int | None) -> Float[Tensor, "B N M"]:
     """Weights of one block: of one head, or the mean over heads."""
-    layers = seen.layers
-    there = -len(layers) <= block < len(layers)
-    require(there, f"raw_attention: block must lie in [{-len(layers)}, {len(layers)})", block, "block=-1")
+    n = len(layers)
+    require(-n <= block < n, f"raw_attention: block must lie in [{-n}, {n})", block, "block=-1")
     weights = layers[block].weights.detach()
+    if head is None:
+        return weights.mean(1)
     heads = weights.shape[1]
-    there = head is None or 0 <= head < heads
-    require(there, f"raw_attention: head must lie in [0, {heads})", head, "head=None  # the mean over heads")
-    return weights.mean(1) if head is None else weights[:, head]
+    hint = "head=None  # the mean over heads"
+    require(0 <= head < heads, f"raw_attention: head must lie in [0, {heads})", head, hint)
+    return weights[:, head]
 
 
 @method(
@@ -142,12 +93,13 @@ def value_weighted_attention(model: Model, x: Batch, target: Target, *, chunk: i
         ValueError: no attention was seen.
     """
 
-    def lengths(seen: Attended) -> Tensor:
-        last = seen.layers[-1]
-        moved = last.weights.detach() * last.values.detach().norm(dim=3)[:, :, None]
-        return traced_back(seen.read, [moved.mean(1)])
+    def weigh_values(attention: AttentionPass) -> Tensor:
+        last = attention.layers[-1]
+        lengths = last.values.detach().norm(dim=3)
+        weighted = last.weights.detach() * lengths[:, :, None]
+        return _trace_back(attention.shares, [weighted.mean(1)])
 
-    return read_out(model, x, target, chunk, "value_weighted_attention", lengths)
+    return explain_tokens(model, x, target, chunk, "value_weighted_attention", weigh_values)
 
 
 @method(
@@ -170,14 +122,12 @@ def rollout(model: Model, x: Batch, target: Target, *, chunk: int | None = None)
     Raises:
         ValueError: no attention was seen.
     """
-    return read_out(
-        model,
-        x,
-        target,
-        chunk,
-        "rollout",
-        lambda seen: traced_back(seen.read, [with_residual(weights) for weights in seen.means()]),
-    )
+
+    def multiply_layers(attention: AttentionPass) -> Tensor:
+        steps = [add_residual(weights) for weights in attention.mean_weights()]
+        return _trace_back(attention.shares, steps)
+
+    return explain_tokens(model, x, target, chunk, "rollout", multiply_layers)
 
 
 @method(
@@ -200,14 +150,12 @@ def gradient_weighted_attention(model: Model, x: Batch, target: Target, *, chunk
     Raises:
         ValueError: no attention was seen.
     """
-    return read_out(
-        model,
-        x,
-        target,
-        chunk,
-        "gradient_weighted_attention",
-        lambda seen: (seen.layers[-1].weights.detach() * seen.slopes[-1]).sum((1, 2)),
-    )
+
+    def weigh_gradients(attention: AttentionPass) -> Tensor:
+        weights = attention.layers[-1].weights.detach()
+        return (weights * attention.gradients[-1]).sum((1, 2))
+
+    return explain_tokens(model, x, target, chunk, "gradient_weighted_attention", weigh_gradients)
 
 
 @method(
@@ -232,17 +180,19 @@ def chefer(model: Model, x: Batch, target: Target, *, chunk: int | None = None) 
         ValueError: no attention was seen.
     """
 
-    def relevance(seen: Attended) -> Tensor:
-        kept = [
-            (a.weights.detach() * slope).clamp(min=0).mean(1) for a, slope in zip(seen.layers, seen.slopes, strict=True)
-        ]
-        read = seen.read
-        for step in reversed(kept):  # read (I + A^L) ... (I + A^1), one row at a time
-            handed = torch.einsum("bn,bnm->bm", read, step)
-            read = read + handed if step.shape[1] == step.shape[2] else handed
-        return read - seen.read if read.shape == seen.read.shape else read
+    def collect_relevance(attention: AttentionPass) -> Tensor:
+        relevance = attention.shares
+        # shares (I + A^L) ... (I + A^1), one vector at a time: the matrix R itself is never needed
+        for layer, gradient in zip(reversed(attention.layers), reversed(attention.gradients), strict=True):
+            step = (layer.weights.detach() * gradient).clamp(min=0).mean(1)
+            passed_on = torch.einsum("bn,bnm->bm", relevance, step)
+            has_shortcut = step.shape[1] == step.shape[2]  # a pooling layer, with fewer queries than keys, has none
+            relevance = relevance + passed_on if has_shortcut else passed_on
+        if relevance.shape != attention.shares.shape:
+            return relevance
+        return relevance - attention.shares  # what came through all layers by the identity
 
-    return read_out(model, x, target, chunk, "chefer", relevance)
+    return explain_tokens(model, x, target, chunk, "chefer", collect_relevance)
 
 
 @method(
@@ -267,17 +217,20 @@ def leave_one_out(model: Model, x: Batch, target: Target, *, chunk: int | None =
         ValueError: the last attention is not a pooling with one head and one query, or the head is not linear.
     """
 
-    def drops(seen: Attended) -> Tensor:
-        weights, slopes = (values.flatten(1, 3) for values in (seen.layers[-1].weights.detach(), seen.slopes[-1]))
-        must_be_pooling(seen)
-        return weights / (1 - weights) * (slopes - (weights * slopes).sum(1, keepdim=True))
+    def leave_out(attention: AttentionPass) -> Tensor:
+        _require_linear_pooling(attention)
+        weights = attention.layers[-1].weights.detach().flatten(1, 3)
+        gradients = attention.gradients[-1].flatten(1, 3)  # of the score at each weight: w h_k
+        pooled = (weights * gradients).sum(1, keepdim=True)  # w z
+        return weights / (1 - weights) * (gradients - pooled)
 
-    return read_out(model, x, target, chunk, "leave_one_out", drops)
+    return explain_tokens(model, x, target, chunk, "leave_one_out", leave_out)
 
 
-def must_be_pooling(seen: Attended) -> None:
+def _require_linear_pooling(attention: AttentionPass) -> None:
     """One head and one query, and nothing but linear functions up to the logits."""
-    shape, hint = tuple(seen.layers[-1].weights.shape[1:3]), "xnb.attribute(model, x, target, 'token_occlusion')"
+    hint = "xnb.attribute(model, x, target, 'token_occlusion')"
+    shape = tuple(attention.layers[-1].weights.shape[1:3])
     require(shape == (1, 1), "leave_one_out: the last attention must have one head and one query", shape, hint)
-    bent = sorted(set(seen.after) - LINEAR)
-    require(not bent, "leave_one_out: the head must be linear", bent, hint)
+    nonlinear = sorted(set(attention.after) - LINEAR)
+    require(not nonlinear, "leave_one_out: the head must be linear", nonlinear, hint)

@@ -8,13 +8,14 @@ from scipy.sparse.csgraph import maximum_flow
 from torch import Tensor
 
 from xnb.check import require
-from xnb.methods.attention import Attended, read_out, with_residual
+from xnb.methods.attention import add_residual
+from xnb.methods.attention_pass import AttentionPass, explain_tokens
 from xnb.methods.registry import method
-from xnb.progress import watched
+from xnb.progress import show_progress
 from xnb.types import Attribution, Batch, Model, Target
 
 MOST_NODES = 1100  # of a flow network; beyond, one picture takes seconds
-UNIT = 2**30
+UNIT = 2**30  # whole numbers that stand for a capacity of 1
 
 
 @method(
@@ -37,27 +38,37 @@ def attention_flow(model: Model, x: Batch, target: Target, *, chunk: int | None 
     Raises:
         ValueError: no attention was seen, or tokens times layers exceed 1,100.
     """
-    return read_out(model, x, target, chunk, "attention_flow", flows)
+    return explain_tokens(model, x, target, chunk, "attention_flow", _attribute_flows)
 
 
-def flows(seen: Attended) -> Float[Tensor, "B M"]:
-    steps = [with_residual(weights) for weights in seen.means()]
-    size = sum(step.shape[2] for step in steps)
+def _attribute_flows(attention: AttentionPass) -> Float[Tensor, "B M"]:
+    """Largest flow to each token, one input after another."""
+    steps = [add_residual(weights) for weights in attention.mean_weights()]
+    nodes = sum(step.shape[2] for step in steps)
     rule = f"attention_flow: tokens times layers must be at most {MOST_NODES}"
-    require(size <= MOST_NODES, rule, size, "xnb.attribute(model, x, target, 'rollout')")
-    inputs = zip(seen.read, *steps, strict=True)
-    parts = [maximum_flows(read, matrices) for read, *matrices in watched(inputs, len(seen.read), "input")]
-    return torch.stack(parts).to(seen.read)
+    require(nodes <= MOST_NODES, rule, nodes, "xnb.attribute(model, x, target, 'rollout')")
+    inputs = zip(attention.shares, *steps, strict=True)
+    maps = []
+    for shares, *matrices in show_progress(inputs, len(attention.shares), "input"):
+        maps.append(_maximum_flows(shares, matrices))
+    return torch.stack(maps).to(attention.shares)
 
 
-def maximum_flows(read: Float[Tensor, " N"], steps: list[Float[Tensor, "N M"]]) -> Float[Tensor, " M"]:
-    """From one source to each token of the first layer; capacities in whole parts of 2^-30, as the solver needs."""
-    blocks = [read[None].double().cpu(), *(step.double().cpu() for step in reversed(steps))]
-    sizes = [1, *(block.shape[1] for block in blocks)]
-    starts = np.cumsum([0, *sizes])
-    wide = np.zeros((starts[-1], starts[-1]), dtype=np.int32)
-    for block, row, column in zip(blocks, starts, starts[1:], strict=False):
-        wide[row : row + block.shape[0], column : column + block.shape[1]] = np.floor(block.numpy() * UNIT)
-    graph = csr_matrix(wide)
+def _maximum_flows(shares: Float[Tensor, " N"], steps: list[Float[Tensor, "N M"]]) -> Float[Tensor, " M"]:
+    """From one source to each token that enters the first layer.
+
+    The network has a node for the source, then for the tokens behind each layer, the last layer first. Capacities
+    are whole numbers of 2^-30, as the solver needs.
+    """
+    edges = [shares[None], *reversed(steps)]  # from the source, then from layer to layer
+    sizes = [1, *(block.shape[1] for block in edges)]
+    starts = np.cumsum([0, *sizes])  # number of the first node of each layer
+    capacities = np.zeros((starts[-1], starts[-1]), dtype=np.int32)
+    for block, row, column in zip(edges, starts, starts[1:], strict=False):
+        rows, columns = block.shape
+        whole = np.floor(block.double().cpu().numpy() * UNIT)
+        capacities[row : row + rows, column : column + columns] = whole
+    graph = csr_matrix(capacities)
     sinks = range(starts[-2], starts[-1])
-    return torch.tensor([maximum_flow(graph, 0, sink).flow_value / UNIT for sink in sinks], dtype=torch.double)
+    flows = [maximum_flow(graph, 0, sink).flow_value / UNIT for sink in sinks]
+    return torch.tensor(flows, dtype=torch.double)

@@ -1,4 +1,10 @@
-"""Where the tokens of a Transformer lie in its input, and methods that run its parts: `tokens`, `blocks`, `readout`."""
+"""Methods that run the three stages of a Transformer one by one.
+
+The stages are `tokens`, `blocks` and `readout`, as the protocol `xnb.models.vit.Transformer` describes them. A model
+of another class will do if it has these members.
+"""
+
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -8,50 +14,20 @@ from xnb.access import hooks
 from xnb.access.attention_capture import AttentionCapture
 from xnb.access.score import changed_scores, check_explainable, chunk_gradient, chunks, join_chunks, score
 from xnb.check import require
+from xnb.methods.attention_pass import readout_shares
 from xnb.methods.registry import method
+from xnb.methods.token_layout import find_token_layout, place_tokens_on_input
 from xnb.types import Attribution, Batch, Model, Target
 
-PREFIX = 32  # tokens in front that are no piece of the input: a class token and registers
-PARTS = "xnb.models.from_torchvision(model)  # or a module with tokens(x), blocks and readout(tokens)"
+STAGES = ("tokens", "blocks", "readout")  # of the protocol `xnb.models.vit.Transformer`
+STAGES_HINT = "xnb.models.from_torchvision(model)  # or a module with tokens(x), blocks and readout(tokens)"
 
 
-def layout(tokens: int, x: Batch, who: str) -> tuple[int, tuple[int, int] | None]:
-    """How many tokens in front are no piece of the input, and rows and columns of those that are patches."""
-    if x.ndim != 4:
-        prefix = tokens - x.shape[1]
-        require(0 <= prefix <= PREFIX, f"{who}: tokens must be the {x.shape[1]} pieces of the input", tokens)
-        return prefix, None
-    H, W = x.shape[2:]
-    sides = [side for side in range(1, min(H, W) + 1) if H % side == 0 and W % side == 0]
-    fits = [(tokens - H * W // side**2, (H // side, W // side)) for side in sides]
-    fits = [(prefix, cells) for prefix, cells in fits if 0 <= prefix <= PREFIX and 2 * prefix < tokens]
-    require(bool(fits), f"{who}: tokens must be square patches of the picture {H} x {W}", f"{tokens} tokens")
-    return min(fits)
-
-
-def placed(worth: Float[Tensor, "B N"], x: Batch, who: str) -> Attribution:
-    """Each token's worth where its piece of the input lies; what the tokens in front are worth is left out."""
-    prefix, cells = layout(worth.shape[1], x, who)
-    worth = worth[:, prefix:].to(x)
-    if cells is None:
-        return worth.view(*worth.shape, *[1] * (x.ndim - 2))
-    side = x.shape[2] // cells[0]
-    return worth.unflatten(1, (1, *cells)).repeat_interleave(side, 2).repeat_interleave(side, 3)
-
-
-def transformer(model: Model, who: str) -> nn.Module:
-    """The model, if it has the three parts of a Transformer."""
-    there = isinstance(model, nn.Module) and all(hasattr(model, part) for part in ("tokens", "blocks", "readout"))
-    require(there, f"{who}: the model must have tokens, blocks and readout", type(model).__name__, PARTS)
+def _require_stages(model: Model, who: str) -> Any:
+    """The model, if it is a module with the stages of a Transformer."""
+    staged = isinstance(model, nn.Module) and all(hasattr(model, stage) for stage in STAGES)
+    require(staged, f"{who}: the model must have tokens, blocks and readout", type(model).__name__, STAGES_HINT)
     return model
-
-
-def states(model: nn.Module, x: Batch) -> list[Tensor]:
-    """Tokens that enter the first block, and what each block makes of them."""
-    found = [model.tokens(x)]
-    for block in model.blocks:
-        found.append(block(found[-1]))
-    return found
 
 
 @method(family="attention", needs="modules", cost="F + L B", paper="Bousselham et al. 2025, arXiv:2404.03214")
@@ -67,28 +43,35 @@ def legrad(model: Model, x: Batch, target: Target, *, chunk: int | None = None) 
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: the model does not have the parts `tokens`, `blocks` and `readout`, or no attention was seen.
+        ValueError: the model does not have `tokens`, `blocks` and `readout`, or no attention was seen.
     """
     check_explainable(model, x, target)
-    parts = []
-    for part in chunks(x, chunk):
-        with AttentionCapture(len(x[part])) as mode:
-            surrogate = layer_by_layer(transformer(model, "legrad"))
-            slopes = chunk_gradient(surrogate, x[part], target[part], mode.weights).at_captured
-        require(bool(mode.found), "legrad: no attention was seen", type(model).__name__)
-        worth = torch.stack([slope.clamp(min=0).mean((1, 2)) for slope in slopes]).mean(0)
-        parts.append(placed(worth, x[part], "legrad"))
-    return join_chunks(parts, x)
+    maps = []
+    for rows in chunks(x, chunk):
+        with AttentionCapture(len(x[rows])) as capture:
+            layerwise = _read_out_each_block(_require_stages(model, "legrad"))
+            gradients = chunk_gradient(layerwise, x[rows], target[rows], capture.weights).at_captured
+        require(bool(capture.found), "legrad: no attention was seen", type(model).__name__)
+        # cut at zero before the mean: heads and queries that disagree must not cancel
+        by_layer = [gradient.clamp(min=0).mean((1, 2)) for gradient in gradients]
+        attributions = torch.stack(by_layer).mean(0)
+        maps.append(place_tokens_on_input(attributions, x[rows], "legrad"))
+    return join_chunks(maps, x)
 
 
-def layer_by_layer(model: nn.Module) -> Model:
-    """Sum of the logits that the readout gives to each block's output, each block on a graph of its own."""
+def _read_out_each_block(model: Any) -> Model:
+    """A model whose logits are the sum of those that the readout gives to each block's output.
+
+    Each block is on a graph of its own: the gradient at a block's attention is that of its own readout alone.
+    """
 
     def run(x: Batch) -> Tensor:
-        state, total = model.tokens(x), 0
+        state = model.tokens(x)
+        total = 0
         for block in model.blocks:
-            state = block(state)
-            total, state = total + model.readout(state), state.detach()
+            output = block(state)
+            total = total + model.readout(output)
+            state = output.detach()
         return total
 
     return run
@@ -106,42 +89,41 @@ def attcat(model: Model, x: Batch, target: Target, *, chunk: int | None = None) 
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: the model does not have the parts `tokens`, `blocks` and `readout`, or no attention was seen.
+        ValueError: the model does not have `tokens`, `blocks` and `readout`, or no attention was seen.
     """
     check_explainable(model, x, target)
-    parts = []
-    for part in chunks(x, chunk):
-        held: dict[str, Tensor] = {}
-        with AttentionCapture(len(x[part])) as mode:
-            kept = keeping(transformer(model, "attcat"), held, mode)
-            slopes = chunk_gradient(kept, x[part], target[part], held).at_captured
-        layers = [weights.detach().mean(1) for weights in mode.weights.values()]
-        read = read_from(slopes[-1])
-        terms = [
-            torch.einsum("bn,bnm->bm", read, weights) * (state * slope).sum(2)
-            for weights, state, slope in zip(layers, held.values(), slopes, strict=False)
-        ]
-        parts.append(placed(torch.stack(terms).sum(0).detach(), x[part], "attcat"))
-    return join_chunks(parts, x)
+    maps = []
+    for rows in chunks(x, chunk):
+        captured: dict[str, Tensor] = {}
+        with AttentionCapture(len(x[rows])) as capture:
+            observed = _capture_blocks(_require_stages(model, "attcat"), captured, capture)
+            gradients = chunk_gradient(observed, x[rows], target[rows], captured).at_captured
+        shares = readout_shares(gradients[-1])
+        terms = []
+        # Outputs of the blocks come first in `captured`; the last attention's weights, behind them, have no term.
+        layers = zip(capture.weights.values(), captured.values(), gradients, strict=False)
+        for weights, state, gradient in layers:
+            attention = torch.einsum("bn,bnm->bm", shares, weights.detach().mean(1))
+            terms.append(attention * (state * gradient).sum(2))
+        attributions = torch.stack(terms).sum(0).detach()
+        maps.append(place_tokens_on_input(attributions, x[rows], "attcat"))
+    return join_chunks(maps, x)
 
 
-def keeping(model: nn.Module, held: dict[str, Tensor], mode: AttentionCapture) -> Model:
-    """The model, which holds the output of each block and, at the end, the last attention's weights."""
+def _capture_blocks(model: Any, captured: dict[str, Tensor], capture: AttentionCapture) -> Model:
+    """The model; each call leaves in `captured` the output of each block, then the last attention's weights."""
 
     def run(x: Batch) -> Tensor:
-        held.update({f"block {number}": state for number, state in enumerate(states(model, x)[1:])})
-        out = model.readout(list(held.values())[-1])
-        require(bool(mode.found), "attcat: no attention was seen", type(model).__name__)
-        held["weights"] = mode.found[-1].weights
+        state = model.tokens(x)
+        for number, block in enumerate(model.blocks):
+            state = block(state)
+            captured[f"block {number}"] = state
+        out = model.readout(state)
+        require(bool(capture.found), "attcat: no attention was seen", type(model).__name__)
+        captured["weights"] = capture.found[-1].weights
         return out
 
     return run
-
-
-def read_from(slopes: Float[Tensor, "B h N M"]) -> Float[Tensor, "B N"]:
-    """How much each token is read in the end: equal shares for those whose row of the last attention matters."""
-    rows = (slopes != 0).any(3).any(1).to(slopes)
-    return rows / rows.sum(1, keepdim=True).clamp(min=1)
 
 
 @method(
@@ -168,27 +150,32 @@ def token_cam(
         ValueError: no such layer, its output is not `(B, N, D)`, or it has no slope at the patches.
     """
     check_explainable(model, x, target)
-    parts, layer = [], layer or last_norm(transformer(model, "token_cam"))
-    for part in chunks(x, chunk):
-        with hooks.capture_outputs(model, layer) as seen:
-            (slopes,) = chunk_gradient(model, x[part], target[part], seen).at_captured
-        tokens = seen[layer].detach()
+    layer = layer or _find_last_norm(_require_stages(model, "token_cam"))
+    maps = []
+    for rows in chunks(x, chunk):
+        with hooks.capture_outputs(model, layer) as outputs:
+            (gradient,) = chunk_gradient(model, x[rows], target[rows], outputs).at_captured
+        tokens = outputs[layer].detach()
         require(tokens.ndim == 3, "token_cam: the layer's output must be tokens (B, N, D)", tokens, "layer=None")
-        prefix, _ = layout(tokens.shape[1], x[part], "token_cam")
-        slopes = torch.zeros_like(tokens) if slopes is None else slopes
-        reached = bool(slopes[:, prefix:].any())
+        prefix = find_token_layout(tokens.shape[1], x[rows], "token_cam").prefix
+        gradient = torch.zeros_like(tokens) if gradient is None else gradient
+        of_patches = gradient[:, prefix:]
+        # Behind the last attention a class token alone is read: a map of zeros would look like an answer.
+        reached = bool(of_patches.any())
         require(reached, "token_cam: the score must depend on the patches at the layer", layer, "layer=None")
-        weights = slopes[:, prefix:].mean(1, keepdim=True)
-        parts.append(placed((weights * tokens).sum(2).clamp(min=0), x[part], "token_cam"))
-    return join_chunks(parts, x)
+        weights = of_patches.mean(1, keepdim=True)
+        attributions = (weights * tokens).sum(2).clamp(min=0)
+        maps.append(place_tokens_on_input(attributions, x[rows], "token_cam"))
+    return join_chunks(maps, x)
 
 
-def last_norm(model: nn.Module) -> str:
+def _find_last_norm(model: Any) -> str:
     """Name of the first layer norm in the last block: what enters the last attention."""
     last = model.blocks[-1] if len(model.blocks) else model
-    inside = [name for name, module in hooks.modules_by_name(last).items() if isinstance(module, nn.LayerNorm)]
-    require(bool(inside), "token_cam: the last block must have a layer norm", type(last).__name__, "layer='blocks.3'")
-    return f"{next(name for name, module in hooks.modules_by_name(model).items() if module is last)}.{inside[0]}"
+    norms = [name for name, module in hooks.modules_by_name(last).items() if isinstance(module, nn.LayerNorm)]
+    require(bool(norms), "token_cam: the last block must have a layer norm", type(last).__name__, "layer='blocks.3'")
+    block = next(name for name, module in hooks.modules_by_name(model).items() if module is last)
+    return f"{block}.{norms[0]}"
 
 
 @method(
@@ -211,42 +198,46 @@ def token_occlusion(
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: the model does not have the parts `tokens`, `blocks` and `readout`, or `window` does not fit.
+        ValueError: the model does not have `tokens`, `blocks` and `readout`, or `window` does not fit.
     """
     check_explainable(model, x, target)
     whole = score(model, x, target, chunk=chunk)
-    parts = [_dropped(model, x[part], target[part], whole[part], window) for part in chunks(x, chunk, large=True)]
-    return join_chunks(parts, x)
+    maps = []
+    for rows in chunks(x, chunk, large=True):
+        maps.append(_occlude_tokens(model, x[rows], target[rows], whole[rows], window))
+    return join_chunks(maps, x)
 
 
-def _dropped(model: Model, x: Batch, target: Target, whole: Tensor, window: int) -> Attribution:
-    tokens = transformer(model, "token_occlusion").tokens(x)
+def _occlude_tokens(model: Model, x: Batch, target: Target, whole: Tensor, window: int) -> Attribution:
+    """Drop of one chunk's scores from `whole`, when each group of tokens is left out of the sequence."""
+    staged = _require_stages(model, "token_occlusion")
+    tokens = staged.tokens(x)
     N = tokens.shape[1]
-    prefix, cells = layout(N, x, "token_occlusion")
-    group = grouped(N - prefix, cells, window).to(x.device)
-    everything = torch.arange(N, device=x.device)
-    left = torch.stack([everything[~torch.isin(everything, prefix + members)] for members in group])
+    prefix, cells = find_token_layout(N, x, "token_occlusion")
+    groups = prefix + _group_pieces(N - prefix, cells, window).to(x.device)
+    numbers = torch.arange(N, device=x.device)
+    rest = torch.stack([numbers[~torch.isin(numbers, group)] for group in groups])
 
-    def change(some: slice, part: slice) -> Tensor:
-        return tokens[part][:, left[some]].transpose(0, 1)
+    def leave_out(draws: slice, rows: slice) -> Tensor:
+        return tokens[rows][:, rest[draws]].transpose(0, 1)
 
-    worth = tokens.new_zeros(len(x), N)
-    scores = changed_scores(lambda kept: tail(model, kept), tokens, target, change, len(group))
-    worth[:, prefix + group] = (whole - scores).T[:, :, None]
-    return placed(worth, x, "token_occlusion")
+    def run_blocks(state: Float[Tensor, "B N D"]) -> Tensor:
+        for block in staged.blocks:
+            state = block(state)
+        return staged.readout(state)
+
+    # The tokens stand in for the inputs: positions are in them already, so those that are left keep theirs.
+    scores = changed_scores(run_blocks, tokens, target, leave_out, len(groups))
+    attributions = tokens.new_zeros(len(x), N)
+    attributions[:, groups] = (whole - scores).T[:, :, None]
+    return place_tokens_on_input(attributions, x, "token_occlusion")
 
 
-def tail(model: nn.Module, tokens: Float[Tensor, "B N D"]) -> Tensor:
-    """Logits from the tokens that enter the first block."""
-    for block in model.blocks:
-        tokens = block(tokens)
-    return model.readout(tokens)
-
-
-def grouped(pieces: int, cells: tuple[int, int] | None, window: int) -> Int[Tensor, "G M"]:
-    """Numbers of the tokens that are left out together."""
+def _group_pieces(pieces: int, cells: tuple[int, int] | None, window: int) -> Int[Tensor, "G M"]:
+    """Numbers of the pieces that are left out together, a row for each group."""
     rows, columns = (1, pieces) if cells is None else cells
-    fits = window >= 1 and rows % window == 0 and columns % window == 0 and (window == 1 or cells is not None)
+    whole = window >= 1 and rows % window == 0 and columns % window == 0
+    fits = whole and (window == 1 or cells is not None)
     require(fits, f"token_occlusion: window must divide the {rows} x {columns} tokens", window, "window=1")
     numbers = torch.arange(pieces).view(rows // window, window, columns // window, window)
     return numbers.transpose(1, 2).reshape(-1, window * window)

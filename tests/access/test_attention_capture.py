@@ -1,0 +1,48 @@
+"""Attention is captured as it was used, in whatever way it is written."""
+
+import pytest
+import torch
+from attention_networks import KINDS, SEQUENCES, build_network
+from torch import nn
+
+from xnb.access.hooks import attention_proof, capture_attention
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_captured_weights_are_those_that_the_model_used(kind):
+    model, x = build_network(kind)
+    proof = attention_proof(model, x)
+    assert len(proof) >= 1
+    assert proof[["rows", "reproduced", "logits"]].to_numpy().max() < 1e-12
+    with capture_attention(model) as layers:
+        model(x)
+    assert [layer.layer for layer in layers] == proof["layer"].tolist()
+    assert all(layer.weights.shape[0] == len(x) for layer in layers)
+    torch.testing.assert_close(layers[0].out, layers[0].weights @ layers[0].values)
+
+
+@pytest.mark.parametrize("kind", ["masks", "grouped"])
+def test_hidden_keys_get_no_weight(kind):
+    model, x = build_network(kind)
+    with capture_attention(model) as layers:
+        model(x)
+    assert layers[0].weights.triu(1).abs().max() == 0
+    assert layers[0].weights.abs().max() > 0.2
+
+
+def test_nothing_is_left_behind():
+    model, x = build_network("torchvision")
+    before = model(x)
+    with pytest.raises(RuntimeError), capture_attention(model):
+        model(x[:, :1])
+    torch.testing.assert_close(model(x), before, rtol=0, atol=0)
+    with capture_attention(model) as layers:
+        model(x)
+        model(x[:1])
+    assert [len(layer.weights) for layer in layers] == [1, 1]  # of the last pass
+
+
+def test_extra_keys_are_refused():
+    mix = nn.MultiheadAttention(6, 2, batch_first=True, add_bias_kv=True).double().eval()
+    with capture_attention(mix), pytest.raises(ValueError, match="bias_k"):
+        mix(SEQUENCES, SEQUENCES, SEQUENCES)
