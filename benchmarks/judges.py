@@ -16,7 +16,7 @@ from quantus.functions.perturb_func import noisy_linear_imputation
 from torch import Tensor, nn
 
 from benchmarks.workloads import Workload
-from xnb.metrics.imputers import mean
+from xnb.metrics.imputers import mean_colour
 
 QUIET = {"disable_warnings": True, "display_progressbar": False}
 Method = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -49,7 +49,7 @@ def judged(w: Workload, metric: Callable, a: Tensor | None = None, **knobs: obje
 
 def captum_infidelity(w: Workload, a: Tensor, removed: Tensor, **knobs: object) -> Tensor:
     """Of sets of pixels `(N, H W)` that get their picture's mean colour; Captum asks for them a few at a time."""
-    paint, done = mean(w.x), 0
+    paint, done = mean_colour(w.x), 0
 
     def perturb(x: Tensor) -> tuple[Tensor, Tensor]:
         nonlocal done

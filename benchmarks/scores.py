@@ -11,10 +11,10 @@ from benchmarks.peers import sizes
 from benchmarks.workloads import Workload
 from xnb import metrics
 from xnb.methods.gradient import gradient
-from xnb.metrics.imputers import NOISE, noisy_linear
-from xnb.metrics.map_values import ranks, spread
-from xnb.metrics.neighbours import noise
-from xnb.metrics.subsets import squares
+from xnb.metrics.imputers import NOISE, noisy_linear_imputation
+from xnb.metrics.map_values import rank_units, broadcast_units
+from xnb.metrics.neighbours import shared_noise
+from xnb.metrics.subsets import draw_squares
 
 SETS, MOVES, RADIUS = 128, 10, 0.02
 HALF = {"prepared/default": 0.60, "memory": 0.2}
@@ -22,7 +22,7 @@ HALF = {"prepared/default": 0.60, "memory": 0.2}
 
 @row("infidelity", cnn32=4)
 def infidelity(w: Workload) -> Case:
-    a, gone = gradient(w.model, w.x, w.target) * w.x, squares(w.x, SETS, 0)
+    a, gone = gradient(w.model, w.x, w.target) * w.x, draw_squares(w.x, SETS, 0)
     settings = sizes("max_examples_per_batch", (len(w.x), 16, 32, 64, 128))
     peer = Peer("captum", partial(judges.captum_infidelity, w, a, gone), HALF, settings)
 
@@ -34,7 +34,7 @@ def infidelity(w: Workload) -> Case:
 
 @row("max_sensitivity", cnn32=8, vit32=4)
 def max_sensitivity(w: Workload) -> Case:
-    moves = RADIUS * noise(w.x, MOVES, 0, uniform=True)
+    moves = RADIUS * shared_noise(w.x, MOVES, 0, uniform=True)
     settings = sizes("max_examples_per_batch", (len(w.x), 16, 32, 64))
     captum = Peer("captum", partial(judges.captum_sensitivity, w, moves, judges.slope), HALF, settings)
     quantus = Peer("quantus", partial(judges.quantus_sensitivity, w, moves), HALF, judges.batches(1, 4, 16))
@@ -50,7 +50,7 @@ def max_sensitivity(w: Workload) -> Case:
 def mprt(w: Workload) -> Case:
     """Both draw the same parameters: a layer's are a function of its shape. Preparing every copy would cost more."""
     w = judges.repeatable(w)
-    layers = len(metrics.randomised_models.own_layers(w.model))
+    layers = len(metrics.randomised_models.parameter_layers(w.model))
 
     def ours(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
         found = metrics.mprt_curve(w.model, x, target, gradient(w.model, x, target), method=gradient)
@@ -63,12 +63,12 @@ def mprt(w: Workload) -> Case:
 @row("noisy linear imputation", cnn32=16)
 def imputation(w: Workload) -> Case:
     """A tenth to nine tenths of the pixels, the largest first."""
-    place = ranks(w.x.sum(1).flatten(1), 0)
-    removed = torch.stack([spread((place < share * place.shape[1]).to(w.x), w.x) for share in torch.arange(1, 10) / 10])
+    place = rank_units(w.x.sum(1).flatten(1), 0)
+    removed = torch.stack([broadcast_units((place < share * place.shape[1]).to(w.x), w.x) for share in torch.arange(1, 10) / 10])
     added = torch.randn(w.x.shape[1:], generator=torch.Generator().manual_seed(0)).to(w.x) * NOISE * removed
 
     def ours(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
-        return noisy_linear(x, removed)
+        return noisy_linear_imputation(x, removed)
 
     def without_noise(found: Tensor) -> Tensor:
         return found - added

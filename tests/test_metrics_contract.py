@@ -1,7 +1,12 @@
-"""What every metric owes, checked for every metric: registering one is enough to be tested."""
+"""What every metric owes, checked for every metric: registering one is enough to be tested.
+
+Tests: xnb.metrics.registry
+"""
 
 import copy
 import inspect
+import pkgutil
+import sys
 
 import pytest
 import torch
@@ -30,16 +35,16 @@ def of(categories):
     )
 
 
-def owed(name, rows=slice(None)):
+def arguments(name, rows=slice(None)):
     """What a metric asks for beside the attribution."""
     masks = torch.zeros(5, 1, 6, 6, dtype=torch.bool)
     masks[:, :, 1:4, 2:4] = True
-    given = {"masks": masks[rows], "method": METHODS["gradient"], "other": network(1)}
-    return {asked: given[asked] for asked in METRICS.cards[name].asks}
+    every_argument = {"masks": masks[rows], "method": METHODS["gradient"], "other": network(1)}
+    return {argument: every_argument[argument] for argument in METRICS.cards[name].asks}
 
 
-def ask(name, model, x, target, a, **knobs):
-    return METRICS[name](model, x, target, a, **{**owed(name), **knobs})
+def apply(name, model, x, target, a, **knobs):
+    return METRICS[name](model, x, target, a, **{**arguments(name), **knobs})
 
 
 def network(seed):
@@ -68,7 +73,7 @@ def a(model, x, target):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_one_number_an_input_in_its_dtype(name, dtype, model, x, target, a):
     knobs = {"other": network(1).to(dtype)} if "other" in METRICS.cards[name].asks else {}
-    found = ask(name, model.to(dtype), x.to(dtype), target, a.to(dtype), **knobs)
+    found = apply(name, model.to(dtype), x.to(dtype), target, a.to(dtype), **knobs)
     assert found.shape == (5,)
     assert found.dtype == dtype
     assert not found.requires_grad
@@ -78,26 +83,26 @@ def test_one_number_an_input_in_its_dtype(name, dtype, model, x, target, a):
 @every
 def test_same_call_same_answer_and_no_global_randomness(name, model, x, target, a):
     rng = torch.get_rng_state()
-    first = ask(name, model, x, target, a)
+    first = apply(name, model, x, target, a)
     torch.rand(3)  # moves the global generator
-    assert torch.equal(ask(name, model, x, target, a).nan_to_num(9), first.nan_to_num(9))
+    assert torch.equal(apply(name, model, x, target, a).nan_to_num(9), first.nan_to_num(9))
     torch.set_rng_state(rng)
-    ask(name, model, x, target, a)
+    apply(name, model, x, target, a)
     assert torch.equal(torch.get_rng_state(), rng)
 
 
 @pytest.mark.parametrize("name", sorted(METRICS.keys() - COMPOSED))
 def test_batch_does_not_leak(name, model, x, target, a):
     each = [slice(i, i + 1) for i in range(5)]
-    alone = torch.cat([METRICS[name](model, x[i], target[i], a[i], **owed(name, i)) for i in each])
-    torch.testing.assert_close(ask(name, model, x, target, a), alone, rtol=1e-9, atol=1e-9, equal_nan=True)
+    alone = torch.cat([METRICS[name](model, x[i], target[i], a[i], **arguments(name, i)) for i in each])
+    torch.testing.assert_close(apply(name, model, x, target, a), alone, rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
 @pytest.mark.parametrize("name", sorted(n for n in METRICS if "chunk" in inspect.signature(METRICS[n]).parameters))
 @pytest.mark.parametrize("chunk", [3, 100])
 def test_chunk_does_not_matter(name, chunk, model, x, target, a):
-    expected = ask(name, model, x, target, a)
-    found = ask(name, model, x, target, a, chunk=chunk)
+    expected = apply(name, model, x, target, a)
+    found = apply(name, model, x, target, a, chunk=chunk)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
@@ -106,7 +111,7 @@ def test_whoever_runs_the_model_refuses_training_mode(name, model, x, target, a)
     assert "chunk" in inspect.signature(METRICS[name]).parameters or "method" in METRICS.cards[name].asks
     model[1].train()
     with pytest.raises(ValueError, match="evaluation mode"):
-        ask(name, model, x, target, a)
+        apply(name, model, x, target, a)
 
 
 @every
@@ -121,9 +126,9 @@ def test_leaves_no_trace(name, spoil, model, x, target, a):
     weights, before = copy.deepcopy(model.state_dict()), [v.clone() for v in (x, target, a)]
     if spoil and name not in BLIND:
         with pytest.raises(KeyboardInterrupt):
-            ask(name, model, x, target, a)
+            apply(name, model, x, target, a)
     else:
-        ask(name, model, x, target, a)
+        apply(name, model, x, target, a)
     assert all(torch.equal(*pair) for pair in zip(before, (x, target, a), strict=True))
     assert all(torch.equal(*pair) for pair in zip(weights.values(), model.state_dict().values(), strict=True))
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
@@ -133,10 +138,10 @@ def test_leaves_no_trace(name, spoil, model, x, target, a):
 
 @every
 def test_works_under_no_grad_and_on_tensors_with_grad(name, model, x, target, a):
-    expected = ask(name, model, x, target, a).nan_to_num(9)
+    expected = apply(name, model, x, target, a).nan_to_num(9)
     with torch.no_grad():
-        assert torch.equal(ask(name, model, x, target, a).nan_to_num(9), expected)
-    found = ask(name, model, x.clone().requires_grad_(), target, a.clone().requires_grad_())
+        assert torch.equal(apply(name, model, x, target, a).nan_to_num(9), expected)
+    found = apply(name, model, x.clone().requires_grad_(), target, a.clone().requires_grad_())
     assert torch.equal(found.nan_to_num(9), expected)
     assert not found.requires_grad
 
@@ -144,14 +149,14 @@ def test_works_under_no_grad_and_on_tensors_with_grad(name, model, x, target, a)
 @pytest.mark.parametrize("name", sorted(METRICS.keys() - AFRESH))
 def test_refuses_maps_that_are_not_of_the_input(name, model, x, target, a, as_users_run):
     with pytest.raises(ValueError, match="finite"):
-        METRICS[name](model, x, target, a.index_fill(0, torch.tensor(2), torch.nan), **owed(name))
+        METRICS[name](model, x, target, a.index_fill(0, torch.tensor(2), torch.nan), **arguments(name))
     with pytest.raises(ValueError, match="must broadcast"):
-        METRICS[name](model, x, target, a[:, :, :3, :3], **owed(name))
+        METRICS[name](model, x, target, a[:, :, :3, :3], **arguments(name))
 
 
 @of(OWN)
 def test_constant_maps(name, model, x, target):
-    found = ask(name, model, x, target, torch.full_like(x[:, :1], 0.3))
+    found = apply(name, model, x, target, torch.full_like(x[:, :1], 0.3))
     assert found.isnan().all() if name in CONSTANT_IS_NAN else found.isfinite().all()
 
 
@@ -203,13 +208,13 @@ def test_oracle_beats_random_beats_reversed(name):
 def test_passes_are_paid_once_for_all_methods(name, model, x, target, a):
     with memo.remember_answers():
         with ledger.count_passes() as first:
-            once = ask(name, model, x, target, a)
+            once = apply(name, model, x, target, a)
         with ledger.count_passes() as second:
-            again = ask(name, model, x, target, x)
+            again = apply(name, model, x, target, x)
     assert first.forward > 0
     assert second.forward == 0
-    assert torch.equal(once, ask(name, model, x, target, a))
-    assert torch.equal(again, ask(name, model, x, target, x))
+    assert torch.equal(once, apply(name, model, x, target, a))
+    assert torch.equal(again, apply(name, model, x, target, x))
 
 
 def test_curves_are_shared(model, x, target, a):
@@ -219,6 +224,23 @@ def test_curves_are_shared(model, x, target, a):
             METRICS["morf"](model, x, target, a)
             METRICS["lerf"](model, x, target, a)
     assert more.forward == 0
+
+
+def test_every_file_of_the_folder_is_loaded():
+    """A new metric needs no mention: its file is found, and its name with it."""
+    files = {module.name for module in pkgutil.iter_modules(metrics.__path__)}
+    assert {f"xnb.metrics.{name}" for name in files} <= sys.modules.keys()
+    assert all(getattr(metrics, name) is METRICS[name] for name in METRICS)
+    assert not hasattr(metrics, "no_metric")
+
+
+def test_the_catalog_goes_from_what_is_removed_to_what_is_moved():
+    categories = dict.fromkeys(card.category for card in METRICS.cards.values())
+    assert list(categories) == [
+        "faithfulness", "axioms", "complexity", "localisation", "randomisation", "robustness"
+    ]  # fmt: skip
+    first, *_, last = METRICS
+    assert (first, last) == ("single_deletion", "local_lipschitz")
 
 
 def test_catalog_has_a_full_row_a_metric():

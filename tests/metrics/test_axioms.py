@@ -7,7 +7,7 @@ from torch import nn
 from xnb import METHODS
 from xnb.access import ledger
 from xnb.metrics import completeness_gap, symmetry
-from xnb.metrics.axioms import exchanges
+from xnb.metrics.axioms import exchange_effects
 
 
 def test_the_gap_is_what_is_missing(model, x, target):
@@ -68,7 +68,7 @@ def test_exchanges_are_over_sets_without_both():
     fell = torch.tensor([[0.0, 3, 5], [9, 2, 6]])[:, :, None].double()
     gone = torch.tensor([[False, False, False], [True, False, False]])
     expected = torch.tensor([3.0, 5, (0.5 * (4 + 16)) ** 0.5]).double()[:, None]
-    torch.testing.assert_close(exchanges(fell, gone), expected)
+    torch.testing.assert_close(exchange_effects(fell, gone), expected)
 
 
 def test_one_part_has_no_pair(model, x, target):
@@ -81,6 +81,6 @@ def test_share_is_checked(model, x, target):
 
 
 def test_symmetry_costs_a_pass_for_every_part_and_set(model, x, target):
-    with ledger.counting() as passes:
+    with ledger.count_passes() as passes:
         symmetry(model, x, target, x, side=3, samples=4)
     assert passes.forward == 5 * (4 * 9 + 1)

@@ -11,7 +11,7 @@ from xnb.metrics import effective_support, entropy, sparseness
 METRICS = [sparseness, entropy, effective_support]
 
 
-def asked(metric, a):
+def apply(metric, a):
     return metric(lambda x: x, torch.zeros_like(a), torch.zeros(len(a), dtype=torch.long), a)
 
 
@@ -30,17 +30,17 @@ def single(*values):
 )
 def test_closed_forms(values, gini, nats, support):
     for metric, expected in zip(METRICS, (gini, nats, support), strict=True):
-        assert asked(metric, single(*values)).item() == pytest.approx(expected)
+        assert apply(metric, single(*values)).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_size_counts_and_neither_sign_nor_scale(metric, x):
-    torch.testing.assert_close(asked(metric, x), asked(metric, -7 * x))
+    torch.testing.assert_close(apply(metric, x), apply(metric, -7 * x))
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_zero_map_names_nothing(metric):
-    assert asked(metric, torch.zeros(2, 1, 3, 3)).isnan().all()
+    assert apply(metric, torch.zeros(2, 1, 3, 3)).isnan().all()
 
 
 @pytest.mark.parametrize(("name", "metric"), [("Sparseness", sparseness), ("Complexity", entropy)])
@@ -51,7 +51,7 @@ def test_quantus_finds_the_same(name, metric):
         theirs = getattr(pytest.importorskip("quantus"), name)(abs=True, normalise=False, disable_warnings=True)
         inputs = {"x_batch": a.numpy(), "y_batch": torch.zeros(6).long().numpy(), "a_batch": a.numpy().copy()}
         found = theirs(model=torch.nn.Flatten(), **inputs)
-    torch.testing.assert_close(asked(metric, a), torch.tensor(found).float(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(apply(metric, a), torch.tensor(found).float(), rtol=1e-4, atol=1e-4)
 
 
 def test_effective_support_needs_no_threshold():
@@ -59,4 +59,4 @@ def test_effective_support_needs_no_threshold():
     a = torch.logspace(-8, 0, 64, dtype=torch.double)[None]
     counts = [(scale * a > 1e-5).sum() for scale in (1, 100)]
     assert counts[0] != counts[1]
-    torch.testing.assert_close(asked(effective_support, a), asked(effective_support, 100 * a))
+    torch.testing.assert_close(apply(effective_support, a), apply(effective_support, 100 * a))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from xnb.metrics.imputers import NOISE, PAINTS, filling, noisy_linear
+from xnb.metrics.imputers import NOISE, PAINTS, make_fill, noisy_linear_imputation
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def dense(picture, gone):
 
 
 def test_noisy_linear_solves_its_equations(x, removed):
-    found = noisy_linear(x, removed)
+    found = noisy_linear_imputation(x, removed)
     for mask, row in zip(removed, found, strict=True):
         for picture, gone, filled in zip(x, mask[:, 0], row, strict=True):
             expected = torch.from_numpy(dense(picture.numpy(), gone.bool().numpy()))
@@ -50,7 +50,7 @@ def test_noisy_linear_is_what_quantus_finds(x, removed, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = pytest.importorskip("quantus.functions.perturb_func").noisy_linear_imputation
-        for picture, gone, filled in zip(x, removed[1, :, 0], noisy_linear(x, removed)[1], strict=True):
+        for picture, gone, filled in zip(x, removed[1, :, 0], noisy_linear_imputation(x, removed)[1], strict=True):
             indices = np.flatnonzero(gone.numpy())
             expected = theirs(picture.numpy(), indices, noise=0.0)
             np.testing.assert_allclose(filled, expected.reshape(picture.shape), atol=1e-9)
@@ -58,7 +58,8 @@ def test_noisy_linear_is_what_quantus_finds(x, removed, monkeypatch):
 
 def test_one_mask_for_all_pictures_is_solved_together(x, removed):
     one = removed[:, :1]
-    torch.testing.assert_close(noisy_linear(x, one), noisy_linear(x, one.expand(-1, 5, -1, -1, -1)))
+    each_alone = noisy_linear_imputation(x, one.expand(-1, 5, -1, -1, -1))
+    torch.testing.assert_close(noisy_linear_imputation(x, one), each_alone)
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (5, 1), (2, 2), (3, 4)])
@@ -66,12 +67,13 @@ def test_noisy_linear_keeps_a_flat_picture_flat(shape, monkeypatch):
     monkeypatch.setattr("xnb.metrics.imputers.NOISE", 0)
     gone = torch.ones(2, 1, 1, *shape)
     gone[0, ..., 0, 0] = 0  # all but one pixel, and all
-    torch.testing.assert_close(noisy_linear(torch.full((1, 3, *shape), 0.7), gone), torch.full((2, 1, 3, *shape), 0.7))
+    filled = noisy_linear_imputation(torch.full((1, 3, *shape), 0.7), gone)
+    torch.testing.assert_close(filled, torch.full((2, 1, 3, *shape), 0.7))
 
 
 @pytest.mark.parametrize("name", [*PAINTS, "noisy_linear"])
 def test_only_what_is_removed_changes(name, x, removed):
-    found = filling(name, x)(slice(1, 4), removed[:, 1:4])
+    found = make_fill(name, x)(slice(1, 4), removed[:, 1:4])
     gone = removed[:, 1:4].bool().expand_as(found)
     assert torch.equal(found[~gone], x[1:4].expand_as(found)[~gone])
     assert (found[gone] != x[1:4].expand_as(found)[gone]).all()
@@ -79,7 +81,7 @@ def test_only_what_is_removed_changes(name, x, removed):
 
 def test_paints(x):
     everything = torch.ones(1, 1, 1, 6, 6, dtype=x.dtype)
-    fill = {name: filling(name, x)(slice(None), everything)[0] for name in PAINTS}
+    fill = {name: make_fill(name, x)(slice(None), everything)[0] for name in PAINTS}
     assert fill["zero"].abs().max() == 0
     torch.testing.assert_close(fill["mean"], x.mean((2, 3), keepdim=True).expand_as(x))
     flat = torch.full((1, 3, 32, 32), 0.3)
@@ -89,17 +91,17 @@ def test_paints(x):
 
 
 def test_a_function_of_your_own(x):
-    fill = filling(lambda pictures, removed: pictures + 9 * removed, x)
+    fill = make_fill(lambda pictures, removed: pictures + 9 * removed, x)
     assert torch.equal(fill(slice(0, 2), torch.ones(1, 1, 1, 6, 6))[0], x[:2] + 9)
 
 
 @pytest.mark.parametrize("name", ["median", "noisy-linear"])
 def test_unknown_names_are_refused(name, x):
     with pytest.raises(ValueError, match="noisy_linear"):
-        filling(name, x)
+        make_fill(name, x)
 
 
 @pytest.mark.parametrize("name", ["blur", "noisy_linear"])
 def test_tables_have_no_neighbours(name):
     with pytest.raises(ValueError, match="needs pictures"):
-        filling(name, torch.zeros(3, 4))
+        make_fill(name, torch.zeros(3, 4))

@@ -8,13 +8,13 @@ from torch import nn
 
 from xnb.access.score import logits
 from xnb.data.split import Part
-from xnb.metrics.in_domain import fine_tuned, with_holes
+from xnb.metrics.in_domain import fine_tune, remove_random_parts
 from xnb.training.loop import evaluate
 
 
 def test_half_of_the_inputs_lose_one_part_each():
     x = torch.ones(2000, 3, 8, 8)
-    found = with_holes(x, 4, "zero", torch.Generator().manual_seed(0))
+    found = remove_random_parts(x, 4, "zero", torch.Generator().manual_seed(0))
     gone = (found == 0).flatten(1).sum(1) / 3
     assert set(gone.tolist()) == {0, 4}
     assert abs(float((gone == 4).double().mean()) - 0.5) < 0.05
@@ -25,7 +25,7 @@ def test_half_of_the_inputs_lose_one_part_each():
 
 @pytest.mark.parametrize("shape", [(6,), (6, 1, 4, 4)])
 def test_tables_and_bags_lose_a_feature_or_an_instance(shape):
-    found = with_holes(torch.ones(200, *shape), 4, "zero", torch.Generator().manual_seed(0))
+    found = remove_random_parts(torch.ones(200, *shape), 4, "zero", torch.Generator().manual_seed(0))
     gone = (found == 0).flatten(2).all(2) if len(shape) > 1 else found == 0
     assert set(gone.sum(1).tolist()) == {0, 1}
 
@@ -55,7 +55,7 @@ def without_first(part):
 def test_it_gets_used_to_missing_parts_and_leaves_the_model_alone(trained):
     model, part = trained
     before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
-    tuned = fine_tuned(model, part, part, count=20, rate=3e-2)
+    tuned = fine_tune(model, part, part, epochs=20, rate=3e-2)
     assert all(torch.equal(*pair) for pair in zip(before.values(), model.state_dict().values(), strict=True))
     assert torch.equal(torch.get_rng_state(), state)
     assert not tuned.training
@@ -66,12 +66,12 @@ def test_it_gets_used_to_missing_parts_and_leaves_the_model_alone(trained):
 
 def test_the_seed_decides(trained):
     model, part = trained
-    found = [logits(fine_tuned(model, part, part, count=2, seed=seed), part.x) for seed in (0, 0, 1)]
+    found = [logits(fine_tune(model, part, part, epochs=2, seed=seed), part.x) for seed in (0, 0, 1)]
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])
 
 
-def test_no_pass_is_refused(trained):
+def test_no_epoch_is_refused(trained):
     model, part = trained
-    with pytest.raises(ValueError, match="count"):
-        fine_tuned(model, part, part, count=0)
+    with pytest.raises(ValueError, match="epochs"):
+        fine_tune(model, part, part, epochs=0)

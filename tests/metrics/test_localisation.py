@@ -11,10 +11,10 @@ from xnb import METHODS
 from xnb.metrics import METRICS
 from xnb.metrics.localisation import (
     auc,
-    chance,
+    chance_level,
     energy_pointing,
     grid_pointing,
-    grids,
+    make_grids,
     pointing_game,
     relevance_mass,
     relevance_rank,
@@ -86,7 +86,7 @@ def test_channels_are_summed():
 def test_a_constant_map_scores_as_chance_does(name, level, pictures):
     x, y, masks = pictures
     scores = METRICS[name](nothing, x, y, torch.full_like(x, level), masks=masks)
-    torch.testing.assert_close(scores, chance(name, masks))
+    torch.testing.assert_close(scores, chance_level(name, masks))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,7 +98,7 @@ def test_oracle_beats_random_beats_reversed_and_random_is_chance(name, pictures)
     best, middle, worst = (METRICS[name](nothing, x, y, a, masks=masks).mean() for a in maps.values())
     assert best > middle + 0.3
     assert middle > worst + 0.1
-    assert (middle - chance(name, masks).mean()).abs() < 0.07  # 200 hits or misses: a standard error of 0.03
+    assert (middle - chance_level(name, masks).mean()).abs() < 0.07  # 200 hits or misses: a standard error of 0.03
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -194,7 +194,7 @@ def coloured():
 @pytest.mark.parametrize("side", [1, 2])
 def test_grids_hold_different_classes_and_the_cell_holds_the_input(coloured, side):
     x, y = coloured
-    grid = grids(x, y, side=side, seed=1)
+    grid = make_grids(x, y, side=side, seed=1)
     assert grid.x.shape == (24, 4, 6 * side, 5 * side)
     assert grid.masks.shape == (24, 1, 6 * side, 5 * side)
     for one, mask, original in zip(grid.x, grid.masks[:, 0], x, strict=True):
@@ -211,7 +211,7 @@ def test_grid_pointing_of_a_true_map_is_one_and_of_controls_chance(coloured):
     truth = grid_pointing(colours, x, y, given, method=METHODS["gradient_times_input"])
     torch.testing.assert_close(truth, torch.ones(24))
     constant = grid_pointing(colours, x, y, given, method=METHODS["constant"])
-    torch.testing.assert_close(constant, chance("grid_pointing", torch.ones(24, 1, 6, 5) > 0))
+    torch.testing.assert_close(constant, chance_level("grid_pointing", torch.ones(24, 1, 6, 5) > 0))
     noise = grid_pointing(colours, x, y, given, method=METHODS["random"])
     assert (noise.mean() - 0.25).abs() < 0.05
 
@@ -219,4 +219,4 @@ def test_grid_pointing_of_a_true_map_is_one_and_of_controls_chance(coloured):
 def test_grids_refuse_too_few_classes(coloured):
     x, y = coloured
     with pytest.raises(ValueError, match=r"at least 9 classes\n  got: 4\n  try: side=2"):
-        grids(x, y, side=3)
+        make_grids(x, y, side=3)

@@ -1,19 +1,17 @@
-"""Randomisation: copies that leave the model alone, closed forms, SciPy, scikit-image, and Quantus on our copies."""
+"""Randomisation: what does not see the model fails, closed forms, and Quantus on our copies."""
 
 import math
 import warnings
 from itertools import count
 
-import networks
 import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
-from skimage.metrics import structural_similarity
 from torch import nn
 
 from xnb import METHODS
-from xnb.access.ledger import remembering
+from xnb.access.memo import remember_answers
 from xnb.metrics import METRICS
 from xnb.metrics.randomisation import (
     data_randomisation,
@@ -23,15 +21,15 @@ from xnb.metrics.randomisation import (
     random_logit,
     smooth_mprt,
 )
-from xnb.metrics.randomised_models import cascade, own_layers, randomised
-from xnb.metrics.similarity import alike
+from xnb.metrics.randomised_models import cascade_randomisation, randomised_copy
+from xnb.metrics.similarity import map_similarity
 from xnb.models import SmallCNN
 
 gradient, times_input = METHODS["gradient"], METHODS["gradient_times_input"]
 NAMES = ["mprt", "smooth_mprt", "efficient_mprt", "random_logit"]
 
 
-def asked(name, model, x, target, method, **knobs):
+def apply(name, model, x, target, method, **knobs):
     knobs |= {"samples": 3} if name == "smooth_mprt" else {}
     return METRICS[name](model, x, target, method(model, x, target), method=method, **knobs)
 
@@ -42,117 +40,16 @@ def fresh():
     return lambda model, x, target: METHODS["random"](model, x, target, seed=next(seeds))
 
 
-def weights(model):
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
-def differ(one, other):
-    return {name.rpartition(".")[0] for name in one if not torch.equal(one[name], other[name])}
-
-
-# ------------------------------------------------------------------------------------------------ copies
-
-
-@pytest.mark.parametrize("order", ["top_down", "bottom_up"])
-def test_layers_become_random_one_after_the_other(order, model):
-    before, seen = weights(model), []
-    for name, copy in cascade(model, order=order):
-        seen.append(name)
-        assert differ(before, copy.state_dict()) == set(seen)
-        assert not copy.training
-    assert seen == (["5", "2", "0"] if order == "top_down" else ["0", "2", "5"])
-    assert not differ(before, model.state_dict())
-
-
-def test_both_orders_end_at_the_same_model(model):
-    ends = [list(cascade(model, order=order, seed=4))[-1][1].state_dict() for order in ("top_down", "bottom_up")]
-    assert not differ(*ends)
-    assert not differ(ends[0], randomised(model, seed=4).state_dict())
-    assert differ(ends[0], randomised(model, seed=5).state_dict()) == {"0", "2", "5"}
-
-
-def test_the_global_generator_is_left_alone(model):
-    state = torch.get_rng_state()
-    randomised(model)
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_batch_norms_forget_what_they_saw():
-    net = SmallCNN(3, 4, (4, 4, 4)).eval()
-    net.stage1[0][1].running_mean.fill_(7.0)
-    copy = randomised(net)
-    assert (copy.stage1[0][1].running_mean == 0).all()
-    assert (net.stage1[0][1].running_mean == 7).all()
-
-
-def test_a_layer_stands_for_all_below_it():
-    net = SmallCNN(3, 4, (4, 4, 4)).eval()
-    steps = dict(cascade(net, layers=["stage1", "stage2", "stage3", "head"]))
-    assert list(steps) == ["head", "stage3", "stage2", "stage1"]
-    assert {name.split(".")[0] for name in differ(net.state_dict(), steps["stage3"].state_dict())} == {"head", "stage3"}
-
-
-def test_what_has_no_rule_is_shuffled():
-    """Weights of attention, norms and a token that belongs to the model itself: none keeps its place."""
-
-    class Token(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.token, self.body = nn.Parameter(torch.arange(50.0)), networks.patches()
-
-    net = Token().eval()
-    copy = randomised(net)
-    same = [name for name, values in net.named_parameters() if torch.equal(values, copy.get_parameter(name))]
-    assert not same
-    torch.testing.assert_close(copy.token.sort().values, net.token.detach())
-    assert own_layers(net)[0] == ""
-    last = list(cascade(net))[-1]
-    assert last[0] == ""
-    assert not differ(last[1].state_dict(), copy.state_dict())
-
-
 @pytest.mark.parametrize("wrong", [{"layers": ["nowhere"]}, {"layers": ["1"]}, {"order": "sideways"}])
 def test_refusals_of_the_cascade(wrong, model, x, target, as_users_run):
     with pytest.raises(ValueError, match="cascade: "):
-        asked("mprt", model, x, target, gradient, **wrong)
+        apply("mprt", model, x, target, gradient, **wrong)
 
 
 @pytest.mark.parametrize("name", ["mprt", "smooth_mprt", "efficient_mprt"])
 def test_a_function_has_no_parameters(name, x, target, as_users_run):
     with pytest.raises(ValueError, match=r"only an nn.Module has parameters"):
-        asked(name, lambda x: x.mean(3)[:, 0, :3], x, target, gradient)
-
-
-# ------------------------------------------------------------------------------------------------ likeness
-
-
-def test_rank_correlation_is_that_of_scipy_also_with_ties(x):
-    a, b = x.round(), (x + x.flip(0)).round()
-    for kind, change in (("spearman", np.asarray), ("spearman_abs", np.abs)):
-        pairs = zip(a.sum(1).flatten(1).numpy(), b.sum(1).flatten(1).numpy(), strict=True)
-        expected = [spearmanr(change(one), change(other))[0] for one, other in pairs]
-        np.testing.assert_allclose(alike(a, b, x, kind), expected, rtol=1e-9)
-
-
-def test_ssim_is_that_of_scikit_image():
-    x, y = torch.randn(2, 3, 2, 9, 8, generator=torch.Generator().manual_seed(0))
-    found = alike(x, 5 * y, x, "ssim")
-    for one, other, ours in zip(x.sum(1).numpy(), y.sum(1).numpy(), found, strict=True):
-        pair = (one / np.abs(one).max(), other / np.abs(other).max())
-        assert structural_similarity(*pair, data_range=2) == pytest.approx(ours.item(), abs=1e-6)
-
-
-def test_constant_maps_are_alike_only_if_equal(x):
-    one = torch.ones_like(x)
-    assert (alike(one, one, x) == 1).all()
-    assert alike(one, x, x).isnan().all()
-    assert (alike(torch.zeros(3, 1, 8, 8), torch.zeros(3, 1, 8, 8), torch.zeros(3, 1, 8, 8), "ssim") == 1).all()
-
-
-@pytest.mark.parametrize(("kind", "rule"), [("ssim", "at least 7 pixels"), ("hog", "similarity must be")])
-def test_refusals_of_likeness(kind, rule, x, as_users_run):
-    with pytest.raises(ValueError, match=rule):
-        alike(x, x, x, kind)
+        apply(name, lambda x: x.mean(3)[:, 0, :3], x, target, gradient)
 
 
 # ------------------------------------------------------------------------------------------------ the metrics
@@ -162,20 +59,20 @@ def test_refusals_of_likeness(kind, rule, x, as_users_run):
 @pytest.mark.parametrize("control", ["edges", "input", "random"])
 def test_what_does_not_see_the_model_fails(name, control, model, x, target):
     """The control `random` is the same noise at each call: it sees no model, and fails as well."""
-    scores = asked(name, model, x, target, METHODS[control])
+    scores = apply(name, model, x, target, METHODS[control])
     torch.testing.assert_close(scores, torch.full_like(scores, 0 if name == "efficient_mprt" else 1))
 
 
 def test_a_constant_map_fails_too_and_has_no_complexity_to_rise(model, x, target):
-    assert (asked("mprt", model, x, target, METHODS["constant"]) == 1).all()
-    assert asked("efficient_mprt", model, x, target, METHODS["constant"]).isnan().all()
+    assert (apply("mprt", model, x, target, METHODS["constant"]) == 1).all()
+    assert apply("efficient_mprt", model, x, target, METHODS["constant"]).isnan().all()
 
 
 def test_fresh_noise_passes_though_it_explains_nothing(target):
     """The trap: a perfect score for a map without a model. The efficient form is not taken in."""
     net, x = SmallCNN(3, 4, (4, 4, 4)).eval(), torch.rand(5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    assert asked("mprt", net, x, target, fresh(), layers=["stage1", "stage2", "head"]).abs().max() < 0.15
-    assert asked("efficient_mprt", net, x, target, fresh()).abs().max() < 0.15
+    assert apply("mprt", net, x, target, fresh(), layers=["stage1", "stage2", "head"]).abs().max() < 0.15
+    assert apply("efficient_mprt", net, x, target, fresh()).abs().max() < 0.15
 
 
 def test_closed_form_of_a_linear_model():
@@ -183,10 +80,10 @@ def test_closed_form_of_a_linear_model():
     net = nn.Sequential(nn.Flatten(), nn.Linear(32, 3)).double().eval()
     x = torch.randn(4, 2, 4, 4, dtype=torch.double, generator=torch.Generator().manual_seed(0))
     target = torch.tensor([0, 1, 2, 0])
-    before, after = (m[1].weight.detach().view(3, 2, 16).sum(1) for m in (net, randomised(net)))
+    before, after = (m[1].weight.detach().view(3, 2, 16).sum(1) for m in (net, randomised_copy(net)))
     expected = torch.tensor([spearmanr(before[k], after[k])[0] for k in target])
-    torch.testing.assert_close(asked("mprt", net, x, target, gradient), expected)
-    torch.testing.assert_close(asked("smooth_mprt", net, x, target, gradient), expected)
+    torch.testing.assert_close(apply("mprt", net, x, target, gradient), expected)
+    torch.testing.assert_close(apply("smooth_mprt", net, x, target, gradient), expected)
 
 
 def test_the_mean_of_the_steps(model, x, target):
@@ -222,7 +119,7 @@ def test_complexity_doubles():
     def method(model, x, target):
         return torch.tensor([0.0, 1, 0, 1] if model is net else [0.0, 1, 2, 3]).view(1, 1, 2, 2)
 
-    assert asked("efficient_mprt", net, x, target, method).item() == pytest.approx(math.log(4) / math.log(2) - 1)
+    assert apply("efficient_mprt", net, x, target, method).item() == pytest.approx(math.log(4) / math.log(2) - 1)
 
 
 def test_opposite_logits_have_opposite_slopes(x):
@@ -230,34 +127,34 @@ def test_opposite_logits_have_opposite_slopes(x):
         s = x.flatten(1).square().sum(1)
         return torch.stack([s, -s], 1)
 
-    scores = asked("random_logit", total, x, torch.tensor([0, 1, 0, 1, 0]), gradient)
+    scores = apply("random_logit", total, x, torch.tensor([0, 1, 0, 1, 0]), gradient)
     torch.testing.assert_close(scores, -torch.ones_like(scores))
 
 
 def test_random_logit_needs_another_class(x):
     with pytest.raises(ValueError, match="at least 2 classes"):
-        asked("random_logit", lambda x: x.flatten(1).sum(1, keepdim=True), x, torch.zeros(5).long(), gradient)
+        apply("random_logit", lambda x: x.flatten(1).sum(1, keepdim=True), x, torch.zeros(5).long(), gradient)
 
 
 def test_data_randomisation_compares_with_the_other_model(model, x, target):
     a = gradient(model, x, target)
-    other = randomised(model, seed=1)
+    other = randomised_copy(model, seed=1)
     found = data_randomisation(model, x, target, a, method=gradient, other=other)
-    torch.testing.assert_close(found, alike(a, gradient(other, x, target), x))
+    torch.testing.assert_close(found, map_similarity(a, gradient(other, x, target), x))
     assert (data_randomisation(model, x, target, a, method=gradient, other=model) == 1).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_input_sees_its_neighbours(name, model, x, target):
-    whole = asked(name, model, x, target, times_input)
-    alone = asked(name, model, x[3:4], target[3:4], times_input)
+    whole = apply(name, model, x, target, times_input)
+    alone = apply(name, model, x[3:4], target[3:4], times_input)
     torch.testing.assert_close(alone, whole[3:4])
 
 
 def test_copies_are_not_mistaken_for_the_model_in_shared_memory(model, x, target):
-    alone = asked("mprt", model, x, target, gradient)
-    with remembering():
-        torch.testing.assert_close(asked("mprt", model, x, target, gradient), alone)
+    alone = apply("mprt", model, x, target, gradient)
+    with remember_answers():
+        torch.testing.assert_close(apply("mprt", model, x, target, gradient), alone)
 
 
 # ------------------------------------------------------------------------------------------------ Quantus
@@ -275,7 +172,7 @@ def explain(model, inputs, targets, **ignored):
     return gradient(model, x, torch.as_tensor(targets)).sum(1, keepdim=True).numpy()
 
 
-def told(metric, model, x, target):
+def apply_quantus(metric, model, x, target):
     a = gradient(model, x, target).sum(1, keepdim=True).numpy()
     return metric(model=model, x_batch=x.numpy(), y_batch=target.numpy(), a_batch=a, explain_func=explain, device="cpu")
 
@@ -286,8 +183,10 @@ PLAIN = {"abs": False, "normalise": False, "disable_warnings": True}
 @pytest.mark.parametrize("order", ["top_down", "bottom_up"])
 def test_quantus_finds_the_same_on_the_same_copies(order, model, x, target, quantus, monkeypatch):
     wrapper = quantus.helpers.model.pytorch_model.PyTorchModel
-    monkeypatch.setattr(wrapper, "get_random_layer_generator", lambda self, **ignored: cascade(model, order=order))
-    theirs = told(quantus.MPRT(layer_order=order, **PLAIN), model, x, target)
+    monkeypatch.setattr(
+        wrapper, "get_random_layer_generator", lambda self, **ignored: cascade_randomisation(model, order=order)
+    )
+    theirs = apply_quantus(quantus.MPRT(layer_order=order, **PLAIN), model, x, target)
     ours = mprt_curve(model, x, target, gradient(model, x, target), method=gradient, order=order)
     assert list(ours) == [name for name in theirs if name != "original"]
     for name, scores in ours.items():
@@ -297,10 +196,10 @@ def test_quantus_finds_the_same_on_the_same_copies(order, model, x, target, quan
 def test_quantus_finds_the_same_rise_of_complexity(model, x, target, quantus, monkeypatch):
     model, x = model.float(), x.float()
     wrapper = quantus.helpers.model.pytorch_model.PyTorchModel
-    monkeypatch.setattr(wrapper, "get_random_layer_generator", lambda self, **ignored: cascade(model))
+    monkeypatch.setattr(wrapper, "get_random_layer_generator", lambda self, **ignored: cascade_randomisation(model))
     metric = quantus.EfficientMPRT(complexity_func_kwargs={"n_bins": 100}, compute_extra_scores=False, **PLAIN)
     ours = efficient_mprt(model, x, target, gradient(model, x, target), method=gradient)
-    np.testing.assert_allclose(told(metric, model, x, target), ours, rtol=1e-5)
+    np.testing.assert_allclose(apply_quantus(metric, model, x, target), ours, rtol=1e-5)
 
 
 def test_quantus_finds_the_same_for_the_other_of_two_classes(x, quantus):
@@ -310,7 +209,7 @@ def test_quantus_finds_the_same_for_the_other_of_two_classes(x, quantus):
     target = torch.tensor([0, 1, 1, 0, 0])
     metric = quantus.RandomLogit(num_classes=2, similarity_func=quantus.similarity_func.correlation_spearman, **PLAIN)
     ours = random_logit(net, x, target, gradient(net, x, target), method=gradient)
-    np.testing.assert_allclose(told(metric, net, x, target), ours, rtol=1e-6)
+    np.testing.assert_allclose(apply_quantus(metric, net, x, target), ours, rtol=1e-6)
 
 
 def test_layers_of_one_shape_get_the_same_weights_in_quantus(quantus):
@@ -319,6 +218,6 @@ def test_layers_of_one_shape_get_the_same_weights_in_quantus(quantus):
     wrapped = quantus.helpers.model.pytorch_model.PyTorchModel(net, channel_first=True, softmax=False, device="cpu")
     with torch.random.fork_rng():
         *_, (_, theirs) = wrapped.get_random_layer_generator()
-    for copy, repeats in ((theirs, True), (randomised(net), False)):
+    for copy, repeats in ((theirs, True), (randomised_copy(net), False)):
         block = copy.stage1[1]
         assert torch.equal(block.conv1.weight, block.conv2.weight) == repeats

@@ -1,4 +1,7 @@
-"""Robustness: closed forms on linear models, the filter of predictions, Captum and Quantus with the same noise."""
+"""Robustness: closed forms on linear models, the filter of predictions, Captum and Quantus with the same noise.
+
+Tests: xnb.metrics.robustness, xnb.metrics.neighbours
+"""
 
 import warnings
 
@@ -7,9 +10,10 @@ import pytest
 import torch
 
 from xnb import METHODS
-from xnb.access.ledger import counting, remembering
+from xnb.access.ledger import count_passes
+from xnb.access.memo import remember_answers
 from xnb.metrics import METRICS
-from xnb.metrics.neighbours import noise
+from xnb.metrics.neighbours import shared_noise
 from xnb.metrics.robustness import average_sensitivity, local_lipschitz, max_sensitivity
 
 NAMES = ["max_sensitivity", "average_sensitivity", "local_lipschitz"]
@@ -24,7 +28,7 @@ def total(x):
 
 @pytest.fixture
 def moved(x):
-    return 0.02 * noise(x, 10, 0, uniform=True)
+    return 0.02 * shared_noise(x, 10, 0, uniform=True)
 
 
 def test_closed_forms_of_a_linear_model(x, moved):
@@ -104,7 +108,7 @@ def test_neither_chunk_nor_neighbours_in_the_batch_matter(name, model, x, target
 
 def test_the_three_share_their_neighbours(model, x, target):
     a = gradient(model, x, target)
-    with remembering(), counting() as passes:
+    with remember_answers(), count_passes() as passes:
         max_sensitivity(model, x, target, a, method=gradient)
         once = passes.backward
         average_sensitivity(model, x, target, a, method=gradient)

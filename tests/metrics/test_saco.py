@@ -16,7 +16,7 @@ def additive(*weights):
     return model
 
 
-def asked(model, values, **knobs):
+def apply(model, values, **knobs):
     a = torch.tensor(values, dtype=torch.double).view(1, 1, 2, 2)
     return saco(model, X, Y, a, groups=4, impute="zero", unit="score", **knobs).item()
 
@@ -32,13 +32,13 @@ def asked(model, values, **knobs):
     ],
 )
 def test_closed_forms(values, expected):
-    assert asked(additive(4.0, 3, 2, 1), values) == pytest.approx(expected)
+    assert apply(additive(4.0, 3, 2, 1), values) == pytest.approx(expected)
 
 
 def test_groups_that_matter_equally_add_nothing():
     """The authors' `>=` calls these pairs concordant, and a model that ignores its input perfectly explained."""
-    assert asked(additive(0.0, 0, 0, 0), [8, 4, 2, 1]) == 0
-    assert asked(additive(2.0, 2, 1, 1), [8, 4, 2, 1]) == pytest.approx(1 - (4 + 1) / 23)
+    assert apply(additive(0.0, 0, 0, 0), [8, 4, 2, 1]) == 0
+    assert apply(additive(2.0, 2, 1, 1), [8, 4, 2, 1]) == pytest.approx(1 - (4 + 1) / 23)
 
 
 def test_a_constant_map_says_nothing_whatever_the_group_sizes(model, x, target):

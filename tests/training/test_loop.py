@@ -1,3 +1,5 @@
+"""The loop: learning, seeds, interruptions, and runs that are resumed."""
+
 import signal
 import subprocess
 import sys
@@ -11,8 +13,8 @@ from torch.optim import SGD, AdamW
 
 from xnb import attribute
 from xnb.data.split import Part
-from xnb.storage import read
-from xnb.training.loop import cosine, epochs, evaluate, fit, warmed
+from xnb.storage import read_tensors
+from xnb.training.loop import cosine, evaluate, fit, train_epochs, warmup_cosine
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def weights(model):
 def test_learns_and_can_be_explained_at_every_yield(parts):
     model, (train, valid) = fresh(), parts
     share, accuracy, x, target = [], [], valid.x[:8], torch.ones(8, dtype=torch.long)
-    for epoch in epochs(model, train, valid, count=8, optimizer=AdamW(model.parameters(), lr=1e-2), batch=32):
+    for epoch in train_epochs(model, train, valid, epochs=8, optimizer=AdamW(model.parameters(), lr=1e-2), batch=32):
         a = attribute(model, x, target, "gradient")
         accuracy.append(epoch.valid_accuracy)
         share.append(float(a[:, 0, 0, 0].abs().mean() / a.abs().mean()))
@@ -51,7 +53,7 @@ def test_same_seed_same_run_and_global_random_state_is_left_alone(parts):
     before, ends = torch.get_rng_state(), []
     for seed in (0, 0, 1):
         model = fresh()
-        list(epochs(model, *parts, count=2, seed=seed))
+        list(train_epochs(model, *parts, epochs=2, seed=seed))
         ends.append(weights(model))
     assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(ends[0], ends[1])
@@ -72,7 +74,7 @@ def test_diverged_run_names_epoch_and_batch(parts):
     poisoned = Part(train.x.clone(), train.y)
     poisoned.x[100] = torch.inf
     with pytest.raises(FloatingPointError, match=r"in epoch 1, batch [1-6]\n  got: nan\n  try: a lower learning rate"):
-        list(epochs(fresh(), poisoned, valid, count=3, batch=32))
+        list(train_epochs(fresh(), poisoned, valid, epochs=3, batch=32))
 
 
 def test_interrupted_run_leaves_a_usable_model(parts):
@@ -96,7 +98,7 @@ def test_interrupted_run_leaves_a_usable_model(parts):
 @pytest.mark.parametrize("make", [AdamW, partial(SGD, lr=0.1, momentum=0.9), partial(SGD, lr=0.1)])
 def test_resumed_run_is_bit_identical(make, parts, tmp_path):
     once = fresh()
-    whole = fit(once, *parts, count=5, optimizer=make(once.parameters()), schedule=cosine, progress=False, batch=32)
+    whole = fit(once, *parts, epochs=5, optimizer=make(once.parameters()), schedule=cosine, progress=False, batch=32)
 
     def stop(progress):
         if progress > 0.5:
@@ -105,7 +107,7 @@ def test_resumed_run_is_bit_identical(make, parts, tmp_path):
 
     stop.__name__ = "cosine"
     twice = fresh()
-    knobs = {"count": 5, "progress": False, "batch": 32, "folder": tmp_path}
+    knobs = {"epochs": 5, "progress": False, "batch": 32, "folder": tmp_path}
     with pytest.raises(KeyboardInterrupt):
         fit(twice, *parts, optimizer=make(twice.parameters()), schedule=stop, **knobs)
     again = fresh()
@@ -128,7 +130,7 @@ KILLED = """
             os.kill(os.getpid(), 9)
         return t.cosine(progress)
     model = t.fresh()
-    t.fit(model, Part(x[:192], y[:192]), Part(x[192:], y[192:]), count=5, batch=32, schedule=cosine,
+    t.fit(model, Part(x[:192], y[:192]), Part(x[192:], y[192:]), epochs=5, batch=32, schedule=cosine,
           progress=False, folder=Path({folder!r}))
 """
 
@@ -139,11 +141,11 @@ def test_kill_9_then_resume_ends_with_identical_files(tmp_path, request):
         return subprocess.run([sys.executable, "-c", code], check=False).returncode
 
     assert go(tmp_path / "killed", die=True) == -signal.SIGKILL
-    assert len(read(tmp_path / "killed" / "last.safetensors")[1]["epochs"]) == 2
+    assert len(read_tensors(tmp_path / "killed" / "last.safetensors")[1]["epochs"]) == 2
     assert go(tmp_path / "killed", die=False) == 0
     assert go(tmp_path / "whole", die=False) == 0
     for name in ("last.safetensors", "best.safetensors"):
-        (a, facts_a), (b, facts_b) = read(tmp_path / "killed" / name), read(tmp_path / "whole" / name)
+        (a, facts_a), (b, facts_b) = read_tensors(tmp_path / "killed" / name), read_tensors(tmp_path / "whole" / name)
         assert a.keys() == b.keys()
         assert all(torch.equal(a[key], b[key]) for key in a)
         assert len(facts_a["epochs"]) == len(facts_b["epochs"])
@@ -151,8 +153,8 @@ def test_kill_9_then_resume_ends_with_identical_files(tmp_path, request):
 
 def test_best_file_holds_the_epoch_with_the_highest_accuracy(parts, tmp_path):
     model = fresh()
-    history = fit(model, *parts, count=6, folder=tmp_path, progress=False)
-    tensors, facts = read(tmp_path / "best.safetensors")
+    history = fit(model, *parts, epochs=6, folder=tmp_path, progress=False)
+    tensors, facts = read_tensors(tmp_path / "best.safetensors")
     model.load_state_dict(tensors)
     assert facts["epochs"][-1]["number"] == history["number"][history["valid_accuracy"].idxmax()]
     assert evaluate(model, parts[1])[1] == history["valid_accuracy"].max()
@@ -160,20 +162,22 @@ def test_best_file_holds_the_epoch_with_the_highest_accuracy(parts, tmp_path):
 
 def test_other_settings_in_the_folder_are_refused(parts, tmp_path):
     model = fresh()
-    fit(model, *parts, count=1, folder=tmp_path, progress=False)
+    fit(model, *parts, epochs=1, folder=tmp_path, progress=False)
     with pytest.raises(ValueError, match="holds a run with other settings"):
-        fit(model, *parts, count=1, folder=tmp_path, progress=False, seed=1)
+        fit(model, *parts, epochs=1, folder=tmp_path, progress=False, seed=1)
 
 
 def test_cosine():
     assert [cosine(p) for p in (0.0, 0.5, 1.0)] == pytest.approx([1, 0.5, 0])
 
 
-def test_warmed_rises_for_a_tenth_and_is_cosine_then():
-    assert [warmed(p) for p in (0.0, 0.05, 0.1, 0.5, 1.0)] == pytest.approx([0, cosine(0.05) / 2, cosine(0.1), 0.5, 0])
+def test_warmup_rises_for_a_tenth_and_is_cosine_then():
+    assert [warmup_cosine(p) for p in (0.0, 0.05, 0.1, 0.5, 1.0)] == pytest.approx(
+        [0, cosine(0.05) / 2, cosine(0.1), 0.5, 0]
+    )
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_follows_the_model_to_its_device(parts):
     model = fresh().cuda()
-    assert list(epochs(model, *parts, count=8, batch=32))[-1].valid_accuracy > 0.8
+    assert list(train_epochs(model, *parts, epochs=8, batch=32))[-1].valid_accuracy > 0.8

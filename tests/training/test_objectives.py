@@ -1,3 +1,5 @@
+"""Objectives: formulas by hand, and what they do to a model."""
+
 import math
 
 import pytest
@@ -10,7 +12,7 @@ from xnb.data import Part
 from xnb.models import picture_classifier, plain_cnn
 from xnb.training import loop, objectives
 
-KNOBS = {"count": 1, "batch": 32, "progress": False}
+KNOBS = {"epochs": 1, "batch": 32, "progress": False}
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def part():
 
 
 class Linear(nn.Module):
-    """Logits linear in the pixels: the slope is the weights, whatever the picture."""
+    """Logits linear in the pixels: the gradient is the weights, whatever the picture."""
 
     def __init__(self):
         super().__init__()
@@ -35,18 +37,18 @@ def test_cross_entropy_is_the_mean_of_minus_log_p(part):
     torch.testing.assert_close(loss, by_hand)
 
 
-def test_the_fine_by_hand(part):
-    """For linear logits the slope of the sum of log p is w_0 + w_1 - 2 (p_0 w_0 + p_1 w_1)."""
+def test_the_penalty_by_hand(part):
+    """For linear logits the gradient of the sum of log p is w_0 + w_1 - 2 (p_0 w_0 + p_1 w_1)."""
     model = Linear()
     loss, out = objectives.right_reasons(3.0, 2)(model, part)
-    slope = model.weight.sum(0) - 2 * out.softmax(1) @ model.weight
-    fine = (slope.view(-1, 3, 32, 32).square() * (part.parts == 2)).sum((1, 2, 3)).mean()
-    torch.testing.assert_close(loss, loop.cross_entropy(model, part)[0] + 3 * fine)
+    gradient = model.weight.sum(0) - 2 * out.softmax(1) @ model.weight
+    penalty = (gradient.view(-1, 3, 32, 32).square() * (part.parts == 2)).sum((1, 2, 3)).mean()
+    torch.testing.assert_close(loss, loop.cross_entropy(model, part)[0] + 3 * penalty)
     loss.backward()
     assert model.weight.grad.abs().sum() > 0
 
 
-def test_the_fine_reaches_the_weights(part):
+def test_the_penalty_reaches_the_weights(part):
     """Trained with it, weights at the mark shrink beside those elsewhere."""
     model = Linear()
     objective, mark = objectives.right_reasons(100.0, 2), (part.parts == 2).any(0).expand(3, -1, -1).flatten()
@@ -58,6 +60,11 @@ def test_the_fine_reaches_the_weights(part):
         optimizer.step()
     size = [(w[0] - w[1])[mark].norm() / (w[0] - w[1])[~mark].norm() for w in (before, model.weight.detach())]
     assert size[1] < 0.6 * size[0]
+
+
+def test_data_without_parts_is_refused(part):
+    with pytest.raises(ValueError, match="where their parts are"):
+        objectives.right_reasons(1.0, 2)(Linear(), Part(part.x, part.y))
 
 
 def test_the_control_moves_the_mark_and_keeps_its_form(part):
@@ -72,41 +79,45 @@ def test_the_control_moves_the_mark_and_keeps_its_form(part):
 
 def test_masking_loses_whole_squares_at_most_the_share_and_in_half_of_the_pictures():
     part = Part(torch.zeros(400, 3, 32, 32), torch.zeros(400, dtype=torch.long))
-    seen = []
+    inputs = []
 
     class Spy(nn.Module):
         def forward(self, x):
-            seen.append(x)
+            inputs.append(x)
             return x.flatten(1)[:, :2]
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
         objectives.random_masking(4, 0.5, 0.5)(Spy(), part)
-    squares = torch.stack([seen[0][:, :, square_grid(32, 32, 4) == s].flatten(1).mean(1) for s in range(16)], 1) / 0.5
+    grid = square_grid(32, 32, 4)
+    squares = torch.stack([inputs[0][:, :, grid == number].flatten(1).mean(1) for number in range(16)], 1) / 0.5
     assert set(squares.unique().tolist()) == {0, 1}
     lost = squares.mean(1)
     assert float((lost > 0).float().mean()) == pytest.approx(0.45, abs=0.08)
     assert float(lost[lost > 0].mean()) == pytest.approx(0.28, abs=0.05)
 
 
-def test_spread_of_attention():
+def test_normalised_entropy():
     assert objectives.normalised_entropy(torch.full((2, 8), 1 / 8)).tolist() == pytest.approx([1, 1])
     assert objectives.normalised_entropy(torch.eye(4)[:1]).tolist() == [0]
     two = torch.tensor([[0.5, 0.5, 0, 0]])
     assert objectives.normalised_entropy(two).tolist() == pytest.approx([math.log(2) / math.log(4)])
 
 
-def test_focused_adds_the_entropy(part):
+def test_attention_entropy_is_added(part):
     model = picture_classifier(classes=2, width=8, depth=1, reach=0).eval()
     plain_loss, _ = loop.cross_entropy(model, part)
-    with objectives.captured(model, "pool.softmax") as seen:
+    with objectives.capture_outputs(model, "pool.softmax") as outputs:
         model(part.x)
-    entropy = objectives.normalised_entropy(seen["pool.softmax"]).mean()
+    entropy = objectives.normalised_entropy(outputs["pool.softmax"]).mean()
     for strength in (2.0, -1.0):
-        torch.testing.assert_close(objectives.attention_entropy(strength)(model, part)[0], plain_loss + strength * entropy)
+        loss, _ = objectives.attention_entropy(strength)(model, part)
+        torch.testing.assert_close(loss, plain_loss + strength * entropy)
 
 
-@pytest.mark.parametrize("objective", [objectives.random_masking(), objectives.right_reasons(1.0, 2), loop.cross_entropy])
+@pytest.mark.parametrize(
+    "objective", [objectives.random_masking(), objectives.right_reasons(1.0, 2), loop.cross_entropy]
+)
 def test_training_is_a_function_of_its_seed_and_leaves_the_random_state(objective, part):
     nets = []
     for _ in range(2):

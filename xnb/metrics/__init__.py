@@ -3,52 +3,31 @@
     metric(model, x, target, attribution, *, knobs) -> (B,)
 
 `METRICS` holds them by name, `catalog()` says which way is better and what each asks for beside the attribution.
+A metric is entered by its decorator: a new file in this folder needs no mention here.
 """
 
-from xnb.metrics.axioms import completeness_gap as completeness_gap, symmetry as symmetry
-from xnb.metrics.complexity import (
-    effective_support as effective_support,
-    entropy as entropy,
-    sparseness as sparseness,
-)
-from xnb.metrics.saco import saco as saco
-from xnb.metrics.in_domain import fine_tuned as fine_tuned
-from xnb.metrics.localisation import (
-    auc as auc,
-    chance as chance,
-    energy_pointing as energy_pointing,
-    grid_pointing as grid_pointing,
-    grids as grids,
-    pointing_game as pointing_game,
-    relevance_mass as relevance_mass,
-    relevance_rank as relevance_rank,
-)
-from xnb.metrics.randomisation import (
-    data_randomisation as data_randomisation,
-    efficient_mprt as efficient_mprt,
-    mprt as mprt,
-    mprt_curve as mprt_curve,
-    random_logit as random_logit,
-    smooth_mprt as smooth_mprt,
-)
+from collections.abc import Callable
+from importlib import import_module
+from pkgutil import iter_modules
+
+from xnb.check import refuse
 from xnb.metrics.registry import METRICS as METRICS, catalog as catalog
-from xnb.metrics.removal import (
-    curve as curve,
-    deletion as deletion,
-    insertion as insertion,
-    lerf as lerf,
-    morf as morf,
-    road as road,
-    srg as srg,
-)
-from xnb.metrics.robustness import (
-    average_sensitivity as average_sensitivity,
-    local_lipschitz as local_lipschitz,
-    max_sensitivity as max_sensitivity,
-)
-from xnb.metrics.subsets import (
-    faithfulness_correlation as faithfulness_correlation,
-    infidelity as infidelity,
-    sensitivity_n as sensitivity_n,
-    single_deletion as single_deletion,
-)
+
+# The order of the catalog; files that are not named here come after these, by name.
+_FIRST = ("subsets", "axioms", "complexity", "saco", "localisation", "randomisation", "removal", "robustness")
+_FOUND = tuple(module.name for module in iter_modules(__path__))
+for _name in dict.fromkeys(_FIRST + _FOUND):
+    import_module(f"{__name__}.{_name}")
+
+# After the modules: the metric `saco` takes the place of the module of the same name.
+globals().update(METRICS)
+
+from xnb.metrics.in_domain import fine_tune as fine_tune  # noqa: E402
+from xnb.metrics.localisation import chance_level as chance_level, make_grids as make_grids  # noqa: E402
+from xnb.metrics.randomisation import mprt_curve as mprt_curve  # noqa: E402
+from xnb.metrics.removal import removal_curve as removal_curve  # noqa: E402
+
+
+def __getattr__(name: str) -> Callable:
+    """Refuse a name that is none; to a type checker this says that there are metrics which it does not see."""
+    refuse("metrics: no metric of that name", name, "xnb.metrics.catalog()", error=AttributeError)

@@ -1,6 +1,6 @@
 """Is a weighting of tokens an explanation? What the debate on attention measures (arXiv:1902.10186, 1908.04626)."""
 
-import copy
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -8,72 +8,110 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam, AdamW
 
-from xnb.access.hooks import captured_attention
+from xnb.access.hooks import capture_attention
+from xnb.metrics.randomised_models import randomised_copy
 from xnb.types import Target
 
-Weights = Float[Tensor, "B N"]  # of the tokens of each input, not negative, with sum 1
+TokenWeights = Float[Tensor, "B N"]  # of the tokens of each input, not negative, with sum 1
 
 
-def seen(model: nn.Module, x: Tensor) -> tuple[Weights, Float[Tensor, "B N D"]]:
-    """Weights and tokens of the last attention, a pooling with one head and one query; on the graph."""
-    with captured_attention(model) as found:
+class _PooledTokens(NamedTuple):
+    """What a pooling by attention works on: one weight a token, and the tokens."""
+
+    weights: TokenWeights
+    tokens: Float[Tensor, "B N D"]
+
+
+def read_attention(model: nn.Module, x: Tensor) -> _PooledTokens:
+    """Run the model, and return weights and tokens of its last attention; they keep their graph.
+
+    That attention must be a pooling with one head and one query.
+    """
+    with capture_attention(model) as calls:
         model(x)
-    return found[-1].weights[:, 0, 0], found[-1].values[:, 0]
+    pooling = calls[-1]
+    return _PooledTokens(pooling.weights[:, 0, 0], pooling.values[:, 0])
 
 
-def divergence(a: Weights, b: Weights) -> Float[Tensor, " B"]:
+def jensen_shannon_divergence(a: TokenWeights, b: TokenWeights) -> Float[Tensor, " B"]:
     r"""Jensen-Shannon divergence in nats: 0 for equal weights, :math:`\log 2 = 0.69` if no token has weight in both."""
     middle = (a + b) / 2
-    return (relative(a, middle) + relative(b, middle)) / 2
+    return (_relative_entropy(a, middle) + _relative_entropy(b, middle)) / 2
 
 
-def relative(a: Weights, b: Weights) -> Float[Tensor, " B"]:
-    a, b = a.clamp(min=1e-12), b.clamp(min=1e-12)  # a weight of 0 adds nothing, and its logarithm has no slope
+def _relative_entropy(a: TokenWeights, b: TokenWeights) -> Float[Tensor, " B"]:
+    """Kullback-Leibler divergence of `a` from `b`, in nats."""
+    # A weight of 0 adds nothing, and its logarithm has no gradient.
+    a = a.clamp(min=1e-12)
+    b = b.clamp(min=1e-12)
     return (a * (a / b).log()).sum(1)
 
 
-def moved(a: Weights, b: Weights, values: Float[Tensor, "B N K"]) -> Float[Tensor, " B"]:
-    r"""How far `b` in place of `a` moves the probabilities: total variation, :math:`\frac12 \sum_c |p_c - q_c|`.
+def total_variation(a: TokenWeights, b: TokenWeights, values: Float[Tensor, "B N K"]) -> Float[Tensor, " B"]:
+    r"""How far `b` in place of `a` moves the predicted probabilities, :math:`\frac12 \sum_c |p_c - q_c|`.
 
-    `values` are the logits of each token alone: what a linear head makes of it.
+    Args:
+        a: weights of the tokens.
+        b: other weights of the same tokens.
+        values: the logits of each token alone, which is what a linear head makes of it.
     """
-    p, q = (torch.softmax(torch.einsum("bn,bnk->bk", each, values), 1) for each in (a, b))
+    p = _predict_probabilities(a, values)
+    q = _predict_probabilities(b, values)
     return (p - q).abs().sum(1) / 2
 
 
-def farthest(
-    a: Weights, values: Float[Tensor, "B N K"], budget: float, *, starts: int = 4, steps: int = 150, seed: int = 0
+def _predict_probabilities(weights: TokenWeights, values: Float[Tensor, "B N K"]) -> Float[Tensor, "B K"]:
+    return torch.softmax(torch.einsum("bn,bnk->bk", weights, values), 1)
+
+
+def adversarial_divergence(
+    a: TokenWeights,
+    values: Float[Tensor, "B N K"],
+    budget: float,
+    *,
+    starts: int = 4,
+    steps: int = 150,
+    seed: int = 0,
 ) -> Float[Tensor, " B"]:
-    """Divergence from `a` of the most distant weights found, for each input anew, that keep its decision.
+    """Search each input for the weights most different from `a` that keep its decision; return their divergence.
 
     Where it is large, other weights explain the decision as well. A search finds a lower bound, and weights made up
-    for one input need not be those of any network: see `rival`.
+    for one input need not be those of any network: see `train_adversary`.
 
     Args:
-        budget: largest `moved` that counts as the same decision.
+        a: weights of the tokens.
+        values: the logits of each token alone, as in `total_variation`.
+        budget: largest `total_variation` that counts as the same decision.
         starts: half of them near `a`, half anywhere, as near to `a` the ascent ends on the top of a small hill.
         steps: of gradient ascent (Adam) from each start.
         seed: of the starts.
 
     Source: Jain & Wallace 2019, arXiv:1902.10186.
     """
-    B, rng = len(a), torch.Generator().manual_seed(seed)
-    a, values = a.detach().repeat(starts, 1), values.detach().repeat(starts, 1, 1)
+    B = len(a)
+    a = a.detach().repeat(starts, 1)
+    values = values.detach().repeat(starts, 1, 1)
+    rng = torch.Generator().manual_seed(seed)
     noise = 2 * torch.randn(a.shape, generator=rng, dtype=a.dtype).to(a)
-    near = (torch.arange(len(a), device=a.device) < B * (starts // 2))[:, None]
-    ratings = (noise + near * (a + 1e-6).log()).requires_grad_()
-    optimizer, best = Adam([ratings], lr=0.1), a.new_zeros(len(a))
+    number = torch.arange(len(a), device=a.device)[:, None]
+    starts_near_a = number < B * (starts // 2)
+    ratings = noise + starts_near_a * (a + 1e-6).log()  # the weights are their softmax
+    ratings.requires_grad_()
+    optimizer = Adam([ratings], lr=0.1)
+    largest = a.new_zeros(len(a))
     for _ in range(steps):
         b = torch.softmax(ratings, 1)
-        far, shift = divergence(a, b), moved(a, b, values)
-        best = torch.where((shift <= budget) & (far > best), far.detach(), best)
-        loss = 20 * F.relu(shift - 0.8 * budget) - far  # a margin, as a step may overshoot
-        (ratings.grad,) = torch.autograd.grad(loss.sum(), ratings)
+        divergence = jensen_shannon_divergence(a, b)
+        variation = total_variation(a, b, values)
+        is_better = (variation <= budget) & (divergence > largest)
+        largest = torch.where(is_better, divergence.detach(), largest)
+        penalty = 20 * F.relu(variation - 0.8 * budget)  # from four fifths on, as a step may overshoot
+        (ratings.grad,) = torch.autograd.grad((penalty - divergence).sum(), ratings)
         optimizer.step()
-    return best.view(starts, B).amax(0)
+    return largest.view(starts, B).amax(0)
 
 
-def rival(
+def train_adversary(
     pool: nn.Module,
     head: nn.Module,
     tokens: Float[Tensor, "B N D"],
@@ -82,72 +120,77 @@ def rival(
     price: float = 2.0,
     seed: int = 0,
 ) -> nn.Module:
-    """A pooling like the given one, trained from new to weigh the tokens otherwise and yet to decide the same.
+    """Train a pooling of the same form to weigh the tokens otherwise and yet to decide the same, and return it.
 
     Args:
+        pool: the pooling by attention that is questioned; it stays as it is.
+        head: makes logits of a token, and of their mean.
+        tokens: what it is trained on.
         steps: of Adam, all inputs at once.
         price: of moving a probability by 1, in nats of divergence.
         seed: of its first weights.
 
     Source: Wiegreffe & Pinter 2019, arXiv:1908.04626.
     """
-    a, tokens, other = seen(pool, tokens)[0].detach(), tokens.detach(), renewed(pool, seed)
-    values, optimizer = head(tokens).detach(), Adam(other.parameters(), lr=1e-2)
+    a = read_attention(pool, tokens).weights.detach()
+    tokens = tokens.detach()
+    values = head(tokens).detach()
+    adversary = randomised_copy(pool, seed=seed)
+    optimizer = Adam(adversary.parameters(), lr=1e-2)
     for _ in range(steps):
-        b = seen(other, tokens)[0]
-        loss = (price * moved(a, b, values) - divergence(a, b)).mean()
+        b = read_attention(adversary, tokens).weights
+        variation = total_variation(a, b, values)
+        loss = (price * variation - jensen_shannon_divergence(a, b)).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return other
-
-
-def renewed(model: nn.Module, seed: int = 0) -> nn.Module:
-    """A copy that has forgotten all: random first weights, as a control."""
-    other = copy.deepcopy(model)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        for module in other.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
-    return other
+    return adversary
 
 
 class Readers(nn.Module):
-    r"""Simple readers side by side, each of the same pieces under a weighting of its own that it cannot change.
+    r"""Simple readers side by side, each of the same pieces under weights of its own that it cannot change.
 
     .. math:: f_m = W_m \sum_n a_{nm}\, \tanh(V_m x_n)
 
-    No piece knows of another, so a weighting is worth as much to a reader as it says about which pieces matter.
+    No piece knows of another, so weights help a reader only by what they say about which pieces matter.
     """
 
     def __init__(self, inputs: int, classes: int, readers: int, hidden: int = 32) -> None:
         super().__init__()
-        self.first, self.readers = nn.Linear(inputs, hidden * readers), readers
+        self.readers = readers
+        self.first = nn.Linear(inputs, hidden * readers)
         self.last = nn.Parameter(torch.randn(readers, hidden, classes) / hidden**0.5)
 
     def forward(self, x: Float[Tensor, "B N F"], weights: Float[Tensor, "B N M"]) -> Float[Tensor, "B M K"]:
-        found = torch.tanh(self.first(x)).unflatten(2, (self.readers, -1))
-        return torch.einsum("bmd,mdk->bmk", torch.einsum("bnm,bnmd->bmd", weights, found), self.last)
+        hidden = torch.tanh(self.first(x))
+        hidden = hidden.unflatten(2, (self.readers, -1))
+        pooled = torch.einsum("bnm,bnmd->bmd", weights, hidden)
+        return torch.einsum("bmd,mdk->bmk", pooled, self.last)
 
 
-def taught(
+def train_readers(
     x: Float[Tensor, "B N F"], weights: Float[Tensor, "B N M"], y: Target, *, steps: int = 300, seed: int = 0
 ) -> Readers:
-    """Readers trained on these pieces, weightings and classes; frozen attention as in arXiv:1908.04626.
+    """Train readers on these pieces, weights and classes; the weights stay as they are (arXiv:1908.04626).
 
     Args:
+        x: pieces of each input.
+        weights: of the pieces, for each of M readers.
+        y: classes.
         steps: of AdamW, 100 inputs each.
         seed: of the first weights and the order of the inputs.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        net = Readers(x.shape[2], int(y.max()) + 1, weights.shape[2])
+        classes = int(y.max()) + 1
+        net = Readers(x.shape[2], classes, weights.shape[2])
         optimizer = AdamW(net.parameters(), lr=1e-2)
         for _ in range(steps):
-            some = torch.randint(len(x), (100,))
-            out = net(x[some], weights[some])
-            loss = F.cross_entropy(out.flatten(0, 1), y[some].repeat_interleave(out.shape[1]))
+            rows = torch.randint(len(x), (100,))
+            logits = net(x[rows], weights[rows])
+            # All readers at once: none shares a parameter with another, so each learns as it would alone.
+            classes_of_readers = y[rows].repeat_interleave(logits.shape[1])
+            loss = F.cross_entropy(logits.flatten(0, 1), classes_of_readers)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

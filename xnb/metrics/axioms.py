@@ -4,14 +4,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from xnb.access.ledger import remembered
-from xnb.access.regions import expanded
-from xnb.access.score import score
+from xnb.access.memo import answer_once
+from xnb.access.score import expand_baseline, score
 from xnb.check import require
 from xnb.metrics.imputers import Imputer
-from xnb.metrics.map_values import parts, subsets, summed, values
+from xnb.metrics.map_values import draw_part_sets, part_numbers, sum_over_parts, unit_values
 from xnb.metrics.registry import metric
-from xnb.metrics.subsets import drops
+from xnb.metrics.subsets import score_drops
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
 
@@ -27,9 +26,9 @@ def completeness_gap(
 ) -> Scores:
     r"""How far the map's sum is from the change of score it should explain, :math:`|\sum_i a_i - (f(x) - f(x'))|`.
 
-    Unit: score. Only maps in units of score are asked: a slope or a heat map never promised to add up, and neither did
-    a map that gives each pixel the worth of its whole region. Adding up is no proof of being right: a map that puts
-    everything on one pixel can.
+    Unit: score. Only maps in units of score are asked: a gradient or a heat map never promised to add up, and neither
+    did a map that gives each pixel the attribution of its whole region. Adding up is no proof of being right: a map
+    that puts everything on one pixel can.
 
     Args:
         baseline: what the score is compared with, one number or a tensor that broadcasts against `x`.
@@ -38,11 +37,16 @@ def completeness_gap(
     Raises:
         ValueError: a baseline that does not fit, as `access.score.score`, or an attribution that is not that of `x`.
     """
-    values(attribution, x)
-    start = expanded(baseline, x)
-    asked = ("change", model, x, target, baseline)
-    change = remembered(asked, lambda: score(model, x, target, chunk=chunk) - score(model, start, target, chunk=chunk))
-    return (attribution.detach().flatten(1).double().sum(1) - change.double()).abs().to(x)
+    unit_values(attribution, x)  # refuses what is no map of x
+    start = expand_baseline(baseline, x)
+
+    def measure_change() -> Scores:
+        at_input = score(model, x, target, chunk=chunk)
+        return at_input - score(model, start, target, chunk=chunk)
+
+    change = answer_once(("change", model, x, target, baseline), measure_change)
+    total = attribution.detach().flatten(1).double().sum(1)
+    return (total - change.double()).abs().to(x)
 
 
 @metric(category="axioms", better="lower", paper="Shapley 1953; as an axiom of attribution: arXiv:1703.01365")
@@ -65,7 +69,7 @@ def symmetry(
         r_{ij}^2 = \mathbb{E}_S \bigl( f(x_{\setminus S \cup i}) - f(x_{\setminus S \cup j}) \bigr)^2
 
     :math:`E` are the pairs of smallest :math:`r`. Unit: none; 0 if equal parts get equal shares, about 1 for a map that
-    knows nothing, NaN for a constant one and where there is but one part. How alike those pairs are depends on the
+    knows nothing, NaN for a constant one and where there is but one part. How similar those pairs are depends on the
     input: it compares methods, not inputs.
 
     Args:
@@ -80,24 +84,41 @@ def symmetry(
         ValueError: `share` is not in (0, 1], or as `xnb.metrics.single_deletion`.
     """
     require(0 < share <= 1, "symmetry: share must lie in (0, 1]", share, "share=0.1")
-    where = parts(x, side)
-    worth = summed(values(attribution, x), where).T
-    gone = subsets(len(worth), torch.linspace(0, max(0, len(worth) - 2), samples).long(), seed).to(x.device)
-    asked = ("symmetry", model, x, target, side, samples, impute, seed)
-    also = gone[:, None] | torch.eye(len(worth), dtype=torch.bool, device=x.device)
-    fell = remembered(asked, lambda: drops(model, x, target, also.flatten(0, 1), where, impute, chunk))
-    swap = exchanges(fell.unflatten(0, also.shape[:2]), gone)
-    first, second = torch.triu_indices(len(worth), len(worth), 1)
+    part_of_unit = part_numbers(x, side)
+    attributions = sum_over_parts(unit_values(attribution, x), part_of_unit).T
+    parts = len(attributions)
+    sizes = torch.linspace(0, max(0, parts - 2), samples).long()
+    removed = draw_part_sets(parts, sizes, seed).to(x.device)
+    each_part = torch.eye(parts, dtype=torch.bool, device=x.device)
+    # One run serves all pairs: f without S and i, for every part i (a part of S adds nothing to it).
+    with_one_more = removed[:, None] | each_part
+
+    def measure_drops() -> Float[Tensor, "N B"]:
+        return score_drops(model, x, target, with_one_more.flatten(0, 1), part_of_unit, impute, chunk)
+
+    request = ("symmetry", model, x, target, side, samples, impute, seed)
+    drops = answer_once(request, measure_drops).unflatten(0, with_one_more.shape[:2])
+    effects = exchange_effects(drops, removed)
+    first, second = torch.triu_indices(parts, parts, 1)
     if len(first) == 0:
         return torch.full_like(x.flatten(1)[:, 0], torch.nan)
-    apart = (worth[first] - worth[second]).abs()
-    alike = (swap <= swap.quantile(share, dim=0)).double()
-    return ((apart * alike).sum(0) / alike.sum(0) / apart.mean(0)).to(x)
+    gaps = (attributions[first] - attributions[second]).abs()
+    exchangeable = (effects <= effects.quantile(share, dim=0)).double()
+    gap_of_exchangeable = (gaps * exchangeable).sum(0) / exchangeable.sum(0)
+    return (gap_of_exchangeable / gaps.mean(0)).to(x)
 
 
-def exchanges(fell: Float[Tensor, "S M B"], gone: Bool[Tensor, "S M"]) -> Float[Tensor, "P B"]:
-    """For each pair of parts, the root mean square of what taking one for the other changes, over sets without both."""
-    first, second = torch.triu_indices(gone.shape[1], gone.shape[1], 1)
-    free = (~gone[:, first] & ~gone[:, second]).double()
-    changes = (fell[:, first] - fell[:, second]).square()
-    return (torch.einsum("sp,spb->pb", free, changes) / free.sum(0)[:, None]).sqrt()
+def exchange_effects(drops: Float[Tensor, "S M B"], removed: Bool[Tensor, "S M"]) -> Float[Tensor, "P B"]:
+    """For each pair of parts, the root mean square of what taking one for the other changes, over sets without both.
+
+    Args:
+        drops: of the score, with a set and one more part removed.
+        removed: which parts are in each set.
+    """
+    parts = removed.shape[1]
+    first, second = torch.triu_indices(parts, parts, 1)
+    with_either = removed[:, first] | removed[:, second]
+    without_both = (~with_either).double()
+    squares = (drops[:, first] - drops[:, second]).square()
+    sums = torch.einsum("sp,spb->pb", without_both, squares)
+    return (sums / without_both.sum(0)[:, None]).sqrt()

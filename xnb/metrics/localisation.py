@@ -1,4 +1,6 @@
-"""Does an explanation lie where the evidence is known to lie? Unit: shares between 0 and 1, by `chance` otherwise.
+"""Does an explanation lie where the evidence is known to lie? Unit: shares, from 0 to 1.
+
+How large the share is where a map knows nothing, `chance_level` says.
 
 A mask is the truth only of a model that uses nothing else: show that new backgrounds leave its accuracy and deleted
 objects leave chance before you believe one of these numbers. A map that is constant scores as chance does, an empty
@@ -12,17 +14,23 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from xnb.check import require
-from xnb.metrics.map_values import mean_ranks, values
+from xnb.metrics.map_values import mean_ranks, unit_values
 from xnb.metrics.neighbours import Method
 from xnb.metrics.registry import metric
 from xnb.types import Attribution, Batch, Masks, Model, Scores, Target
 
-Flat = Bool[Tensor, "B D"]
-ARRAS = "Arras, Osman & Samek 2022, arXiv:2003.07258"
+_FlatMasks = Bool[Tensor, "B D"]
+_ARRAS = "Arras, Osman & Samek 2022, arXiv:2003.07258"
 
 
-def chance(name: str, masks: Masks, *, side: int = 2) -> Scores:
-    """What a metric of this file gives a map that knows nothing, in expectation: for most, the mask's share."""
+def chance_level(name: str, masks: Masks, *, side: int = 2) -> Scores:
+    """Return what the named metric gives a map that knows nothing, in expectation: for most, the mask's share.
+
+    Args:
+        name: of a metric of localisation.
+        masks: where the evidence is.
+        side: of `grid_pointing`: cells on a side.
+    """
     known = {"auc": 0.5, "grid_pointing": 1 / side**2}
     share = masks.flatten(1).float().mean(1)
     return torch.full_like(share, known[name]) if name in known else share
@@ -44,9 +52,10 @@ def pointing_game(
     Raises:
         ValueError: masks or attribution are not those of the pictures `x`, or the attribution is not finite.
     """
-    worth, inside = flat(attribution, masks, x, absolute)
-    best = worth == worth.amax(1, keepdim=True)
-    return found((best & inside).sum(1) / best.sum(1), inside, x)
+    values, inside = _flatten_maps(attribution, masks, x, absolute)
+    best = values == values.amax(1, keepdim=True)
+    hits = (best & inside).sum(1) / best.sum(1)
+    return _nan_if_empty(hits, inside, x)
 
 
 @metric(category="localisation", better="higher", paper="Wang et al. 2020, arXiv:1910.01279", asks=("masks",))
@@ -62,11 +71,11 @@ def energy_pointing(model: Model, x: Batch, target: Target, attribution: Attribu
     Raises:
         ValueError: as `pointing_game`.
     """
-    worth, inside = flat(attribution, masks, x)
-    return mass(worth.clamp(min=0), inside, x)
+    values, inside = _flatten_maps(attribution, masks, x)
+    return _share_inside(values.clamp(min=0), inside, x)
 
 
-@metric(category="localisation", better="higher", paper=ARRAS, asks=("masks",))
+@metric(category="localisation", better="higher", paper=_ARRAS, asks=("masks",))
 def relevance_mass(model: Model, x: Batch, target: Target, attribution: Attribution, *, masks: Masks) -> Scores:
     r"""Share of all magnitudes that lies in the mask, :math:`\sum_{p \in g} |a_p| / \sum_p |a_p|`.
 
@@ -79,18 +88,18 @@ def relevance_mass(model: Model, x: Batch, target: Target, attribution: Attribut
     Raises:
         ValueError: as `pointing_game`.
     """
-    worth, inside = flat(attribution, masks, x, absolute=True)
-    return mass(worth, inside, x)
+    magnitudes, inside = _flatten_maps(attribution, masks, x, absolute=True)
+    return _share_inside(magnitudes, inside, x)
 
 
-@metric(category="localisation", better="higher", paper=ARRAS, asks=("masks",))
+@metric(category="localisation", better="higher", paper=_ARRAS, asks=("masks",))
 def relevance_rank(
     model: Model, x: Batch, target: Target, attribution: Attribution, *, masks: Masks, absolute: bool = False
 ) -> Scores:
     r"""Share of the mask that the K largest values cover, K the mask's size, :math:`|\mathrm{top}_K \cap g| / K`.
 
-    Only the order counts. Values tied at the K-th place are shared out, so that a constant map scores as chance
-    does, which is the mask's share of the picture.
+    Only the order counts. Where several values are the K-th largest, each counts as a fraction, so that a constant map
+    scores as chance does, which is the mask's share of the picture.
 
     Args:
         masks: where the evidence is.
@@ -99,13 +108,17 @@ def relevance_rank(
     Raises:
         ValueError: as `pointing_game`.
     """
-    worth, inside = flat(attribution, masks, x, absolute)
-    size = inside.sum(1, keepdim=True)
-    last = worth.sort(1, descending=True).values.gather(1, (size - 1).clamp(min=0))
-    above, tied = worth > last, worth == last
-    left = size.squeeze(1) - above.sum(1)
-    hits = (above & inside).sum(1) + left * (tied & inside).sum(1) / tied.sum(1)
-    return found(hits / size.squeeze(1), inside, x)
+    values, inside = _flatten_maps(attribution, masks, x, absolute)
+    mask_size = inside.sum(1)
+    last_rank = (mask_size[:, None] - 1).clamp(min=0)  # an empty mask has no such rank, and gives NaN in the end
+    last = values.sort(1, descending=True).values.gather(1, last_rank)
+    above = values > last
+    tied = values == last
+    # What is above the K-th value is in the top K; the ties share the ranks that are left.
+    ranks_left = mask_size - above.sum(1)
+    tied_hits = ranks_left * (tied & inside).sum(1) / tied.sum(1)
+    hits = (above & inside).sum(1) + tied_hits
+    return _nan_if_empty(hits / mask_size, inside, x)
 
 
 @metric(
@@ -117,7 +130,7 @@ def auc(
     """Probability that a pixel of the mask has a larger value than one outside, ties counted half.
 
     Chance, and a constant map, is 0.5 whatever the mask's size. Most of it is decided among pixels that nobody
-    looks at: beside a small mask it is high for any map with a few right pixels in front. A full mask gives NaN.
+    looks at: with a small mask it is high for any map with a few right pixels in front. A full mask gives NaN.
 
     Args:
         masks: where the evidence is.
@@ -126,11 +139,14 @@ def auc(
     Raises:
         ValueError: as `pointing_game`.
     """
-    worth, inside = flat(attribution, masks, x, absolute)
-    ranks = mean_ranks(worth.T).T
-    size = inside.sum(1)
-    wins = torch.where(inside, ranks, 0).sum(1) - size.double().square() / 2
-    return (wins / (size * (~inside).sum(1))).to(x.dtype)
+    values, inside = _flatten_maps(attribution, masks, x, absolute)
+    ranks = mean_ranks(values.T).T
+    mask_size = inside.sum(1)
+    # A rank counts the pixels that are smaller; n**2 / 2 of these pairs are within the mask (Mann and Whitney's U).
+    rank_sum = torch.where(inside, ranks, 0).sum(1)
+    wins = rank_sum - mask_size.double().square() / 2
+    pairs = mask_size * (~inside).sum(1)
+    return (wins / pairs).to(x.dtype)
 
 
 @metric(
@@ -148,9 +164,9 @@ def grid_pointing(
 ) -> Scores:
     """Share of what speaks for the class that lies in its own cell of a grid of pictures of different classes.
 
-    Each input is put among others of the batch, and the grid is explained anew; the given attribution is not used.
-    Chance is 1 / side**2. Nothing keeps the network from using the other cells, so a low score may be the truth;
-    and it must take larger pictures, as a network with global pooling does.
+    Each input is put among others of the batch, and the grid is explained anew; the attribution is not used. Chance
+    is 1 / side**2. Nothing keeps the network from using the other cells, so a low score may be the truth; and it must
+    take larger pictures, as a network with global pooling does.
 
     Args:
         method: what explains, `(model, x, target) -> attribution`.
@@ -160,65 +176,84 @@ def grid_pointing(
     Raises:
         ValueError: `x` are no pictures, or the batch has fewer classes than a grid has cells.
     """
-    grid = grids(x, target, side=side, seed=seed)
+    grid = make_grids(x, target, side=side, seed=seed)
     return energy_pointing(model, grid.x, target, method(model, grid.x, target), masks=grid.masks)
 
 
-class Grids(NamedTuple):
+class _Grids(NamedTuple):
     """Pictures of `side` x `side` inputs, and for each the cell that shows its target."""
 
     x: Float[Tensor, "B C *grid"]
     masks: Masks
 
 
-def grids(x: Batch, target: Target, *, side: int = 2, seed: int = 0) -> Grids:
-    """For each input a grid in which it stands at a random place among inputs of other classes, all different.
+class _GridCells(NamedTuple):
+    """Which inputs stand in the cells of one grid, in reading order, and in which cell the explained one stands."""
+
+    inputs: list[int]
+    own: int
+
+
+def make_grids(x: Batch, target: Target, *, side: int = 2, seed: int = 0) -> _Grids:
+    """Put each input at a random position of a grid, among inputs of other classes, all different.
 
     Raises:
         ValueError: `x` are no pictures, or the batch has fewer classes than a grid has cells.
     """
     require(x.ndim == 4, "grids: x must be pictures (B, C, H, W)", x, "x = x.view(B, C, H, W)")
-    classes, cells = len(target.unique()), side**2
+    classes = len(target.unique())
+    cells = side**2
     require(1 <= cells <= classes, f"grids: the batch must have at least {cells} classes", classes, "side=2")
     rng = torch.Generator().manual_seed(seed)
-    rows = [row(target.tolist(), i, cells, rng) for i in range(len(x))]
-    tiles = x[torch.tensor([members for members, _ in rows], device=x.device)]
-    here = torch.tensor([place for _, place in rows], device=x.device)
-    mine = torch.nn.functional.one_hot(here, cells).bool().view(-1, cells, 1, 1, 1).expand(-1, -1, 1, *x.shape[2:])
-    return Grids(joined(tiles, side), joined(mine, side))
+    labels = target.tolist()
+    drawn = [_draw_cells(labels, i, cells, rng) for i in range(len(x))]
+    tiles = x[torch.tensor([grid.inputs for grid in drawn], device=x.device)]
+    own = torch.tensor([grid.own for grid in drawn], device=x.device)
+    in_own_cell = torch.nn.functional.one_hot(own, cells).bool()
+    # A cell's mask is a tile of its own, (B, cells, 1, H, W), and is put together like the pictures.
+    mask_tiles = in_own_cell[:, :, None, None, None].expand(-1, -1, 1, *x.shape[2:])
+    return _Grids(_join_tiles(tiles, side), _join_tiles(mask_tiles, side))
 
 
-def row(target: list[int], i: int, cells: int, rng: torch.Generator) -> tuple[list[int], int]:
-    """Inputs of one grid, in reading order, with input `i` at a random place; and that place."""
-    seen, members = {target[i]}, []
-    for j in torch.randperm(len(target), generator=rng).tolist():
-        if len(members) < cells - 1 and target[j] not in seen:
-            seen.add(target[j])
-            members.append(j)
-    place = int(torch.randint(cells, (), generator=rng))
-    return [*members[:place], i, *members[place:]], place
+def _draw_cells(labels: list[int], i: int, cells: int, rng: torch.Generator) -> _GridCells:
+    """Draw inputs of other classes than that of input `i`, no class twice, and a random position for `i` itself."""
+    classes = {labels[i]}
+    others: list[int] = []
+    for j in torch.randperm(len(labels), generator=rng).tolist():
+        if len(others) < cells - 1 and labels[j] not in classes:
+            classes.add(labels[j])
+            others.append(j)
+    own = int(torch.randint(cells, (), generator=rng))
+    return _GridCells([*others[:own], i, *others[own:]], own)
 
 
-def joined(tiles: Tensor, side: int) -> Tensor:
-    """Tiles `(B, side * side, C, H, W)` in reading order as pictures `(B, C, side * H, side * W)`."""
+def _join_tiles(tiles: Tensor, side: int) -> Tensor:
+    """Return tiles `(B, side * side, C, H, W)` in reading order as pictures `(B, C, side * H, side * W)`."""
     B, _, C, H, W = tiles.shape
-    return tiles.view(B, side, side, C, H, W).permute(0, 3, 1, 4, 2, 5).reshape(B, C, side * H, side * W)
+    grid = tiles.view(B, side, side, C, H, W)
+    lines_of_pixels = grid.permute(0, 3, 1, 4, 2, 5)  # row of the grid, row of the tile, column of the grid, ...
+    return lines_of_pixels.reshape(B, C, side * H, side * W)
 
 
-def flat(attribution: Attribution, masks: Masks, x: Batch, absolute: bool = False) -> tuple[Float[Tensor, "B D"], Flat]:
-    """Values and masks, a row an input."""
-    fits = x.ndim == 4 and masks.dtype == torch.bool and masks.shape == (len(x), 1, *x.shape[2:])
+def _flatten_maps(
+    attribution: Attribution, masks: Masks, x: Batch, absolute: bool = False
+) -> tuple[Float[Tensor, "B D"], _FlatMasks]:
+    """Return the values of each map and of its mask, one row an input."""
+    shape = (len(x), 1, *x.shape[2:])
+    fits = x.ndim == 4 and masks.dtype == torch.bool and masks.shape == shape
     require(fits, f"metrics: masks must be bool (B, 1, H, W), those of pictures {tuple(x.shape)}", masks, "part.masks")
-    worth = values(attribution, x)
-    return worth.abs() if absolute else worth, masks.flatten(1)
+    values = unit_values(attribution, x)
+    return values.abs() if absolute else values, masks.flatten(1)
 
 
-def mass(worth: Float[Tensor, "B D"], inside: Flat, x: Batch) -> Scores:
-    """Share of the mass inside; no mass at all counts as evenly spread."""
-    worth = torch.where(worth.sum(1, keepdim=True) > 0, worth, 1)
-    return found((worth * inside).sum(1) / worth.sum(1), inside, x)
+def _share_inside(values: Float[Tensor, "B D"], inside: _FlatMasks, x: Batch) -> Scores:
+    """Share of the sum of `values` that lies inside; where the sum is zero, that of a constant map."""
+    has_sum = values.sum(1, keepdim=True) > 0
+    values = torch.where(has_sum, values, 1)
+    share = (values * inside).sum(1) / values.sum(1)
+    return _nan_if_empty(share, inside, x)
 
 
-def found(score: Scores, inside: Flat, x: Batch) -> Scores:
-    """The score, NaN where there was nothing to find."""
-    return torch.where(inside.any(1), score, torch.nan).to(x.dtype)
+def _nan_if_empty(scores: Scores, inside: _FlatMasks, x: Batch) -> Scores:
+    """Return the scores, NaN where the mask is empty."""
+    return torch.where(inside.any(1), scores, torch.nan).to(x.dtype)

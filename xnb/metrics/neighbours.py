@@ -1,41 +1,63 @@
 """Explanations of inputs that were changed a little, made in batches of moderate size."""
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from xnb.access.score import Change, blocks, chunk_size
+from xnb.access.score import Change, chunk_size, plan_passes
 from xnb.check import require
-from xnb.progress import watched
+from xnb.progress import show_progress
 from xnb.types import Attribution, Batch, Model, Target
 
 Method = Callable[[Model, Batch, Target], Attribution]
-# Chunks of a method that are asked for in one call: what a call costs beside its passes is spread over them.
-CALLS = 4
+# Chunks of a method that are explained in one call: what a call costs beside its passes is spread over them.
+_CHUNKS_PER_CALL = 4
 
 
-def nearby(
-    method: Method, model: Model, x: Batch, target: Target, change: Change, changes: int, *, chunk: int | None = None
-) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
-    """Explain every input under each of `changes` changes.
+class _ExplainedBlock(NamedTuple):
+    """Changed inputs and their attributions.
 
-    Yields (which changes, which inputs, changed inputs `(n, b, *shape)`, their explanations `(n, b, *#shape)`).
+    Attributes:
+        draws: which of the changes, n of them.
+        rows: which inputs of the batch, b of them.
+        inputs: what was explained.
+        attributions: of `inputs`.
     """
-    plan = blocks(x, changes, chunk or CALLS * chunk_size(x, None))
-    for some, part in watched(plan, len(plan), "block"):
-        inputs = change(some, part)
+
+    draws: slice
+    rows: slice
+    inputs: Float[Tensor, "n b *shape"]
+    attributions: Float[Tensor, "n b *#shape"]
+
+
+def explain_changes(
+    method: Method, model: Model, x: Batch, target: Target, change: Change, changes: int, *, chunk: int | None = None
+) -> Iterator[_ExplainedBlock]:
+    """Explain every input under each of `changes` changes, and yield block after block.
+
+    Raises:
+        ValueError: the method does not return one attribution an input.
+    """
+    plan = plan_passes(x, changes, chunk or _CHUNKS_PER_CALL * chunk_size(x, None))
+    for draws, rows in show_progress(plan, len(plan), "block"):
+        inputs = change(draws, rows)
         n, b = inputs.shape[:2]
-        found = method(model, inputs.flatten(0, 1), target[part].repeat(n)).detach()
-        require(
-            len(found) == n * b, "metrics: a method must explain each of its inputs", found, "method(model, x, target)"
-        )
-        yield some, part, inputs, found.unflatten(0, (n, b))
+        attributions = method(model, inputs.flatten(0, 1), target[rows].repeat(n)).detach()
+        rule = "metrics: a method must explain each of its inputs"
+        require(len(attributions) == n * b, rule, attributions, "method(model, x, target)")
+        yield _ExplainedBlock(draws, rows, inputs, attributions.unflatten(0, (n, b)))
 
 
-def noise(x: Batch, samples: int, seed: int, *, uniform: bool = False) -> Tensor:
-    """Noise `(samples, 1, *shape)`, the same for every input: no result depends on an input's neighbours."""
+def shared_noise(x: Batch, samples: int, seed: int, *, uniform: bool = False) -> Tensor:
+    """Noise `(samples, 1, *shape)`, the same for every input: no result depends on an input's neighbours.
+
+    Args:
+        uniform: in [-1, 1) instead of normal with deviation 1.
+    """
     rng = torch.Generator(x.device).manual_seed(seed)
     draw = torch.rand if uniform else torch.randn
-    found = draw(samples, 1, *x.shape[1:], generator=rng, dtype=x.dtype, device=x.device)
-    return 2 * found - 1 if uniform else found
+    noise = draw(samples, 1, *x.shape[1:], generator=rng, dtype=x.dtype, device=x.device)
+    return 2 * noise - 1 if uniform else noise

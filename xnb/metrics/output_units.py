@@ -1,48 +1,55 @@
-"""What is read of the model: the score itself, its probability, or how far it is ahead of the other classes."""
+"""In what unit a metric reads the model's output: the logit itself, its probability, or its margin over the others."""
 
 from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor
 
-from xnb.access.score import ready
+from xnb.access.score import check_explainable
 from xnb.check import require
 from xnb.types import Batch, Model, Target
 
 Unit = Literal["score", "probability", "margin"]
 
 
-def probability(model: Model) -> Model:
-    """The model with the softmax of its logits: in [0, 1], and flat where it is sure."""
+def _logit_model(model: Model) -> Model:
+    """Return the model itself."""
+    return model
+
+
+def _probability_model(model: Model) -> Model:
+    """Return the model with the softmax of its logits: in [0, 1], and flat where it is sure."""
     return lambda x: model(x).softmax(1)
 
 
-def margin(model: Model) -> Model:
-    """Each logit less the best other one: positive for the class that is predicted, and for no other."""
+def _margin_model(model: Model) -> Model:
+    """Return the model with each logit less the best other one: positive for the predicted class, and for no other."""
 
-    def ahead(x: Batch) -> Tensor:
-        out = model(x)
-        several = out.ndim == 2 and out.shape[1] >= 2
-        require(several, "metrics: the model must return logits (B, K) of at least two classes", out)
-        first, second = out.topk(2).values.split(1, dim=1)
-        return out - first.where(out < first, second)
+    def margins(x: Batch) -> Tensor:
+        logits = model(x)
+        several = logits.ndim == 2 and logits.shape[1] >= 2
+        require(several, "metrics: the model must return logits (B, K) of at least two classes", logits)
+        first, second = logits.topk(2).values.split(1, dim=1)
+        return logits - first.where(logits < first, second)
 
-    return ahead
+    return margins
 
 
-READINGS: dict[Unit, Callable[[Model], Model]] = {
-    "score": lambda model: model,
-    "probability": probability,
-    "margin": margin,
+_OUTPUT_UNITS: dict[Unit, Callable[[Model], Model]] = {
+    "score": _logit_model,
+    "probability": _probability_model,
+    "margin": _margin_model,
 }
 
 
-def reading(unit: Unit, model: Model, x: Batch, target: Target) -> Model:
-    """The model whose logits are in that unit; what `access.score` refuses is refused here, where the module is seen.
+def convert_output(unit: Unit, model: Model, x: Batch, target: Target) -> Model:
+    """Return a model whose output is in that unit.
+
+    What `access.score` refuses is refused here, as a converted model is a function and no longer a module.
 
     Raises:
         ValueError: an unknown unit, or as `xnb.access.score.score`.
     """
-    require(unit in READINGS, f"metrics: unit must be one of {list(READINGS)}", unit, "unit='score'")
-    ready(model, x, target)
-    return READINGS[unit](model)
+    require(unit in _OUTPUT_UNITS, f"metrics: unit must be one of {list(_OUTPUT_UNITS)}", unit, "unit='score'")
+    check_explainable(model, x, target)
+    return _OUTPUT_UNITS[unit](model)

@@ -9,22 +9,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from xnb.access.ledger import remembering
-from xnb.access.score import logits, per_input
+from xnb.access.memo import remember_answers
+from xnb.access.score import align_to_inputs, logits
 from xnb.check import require
-from xnb.metrics.map_values import values
-from xnb.metrics.neighbours import Method, nearby, noise
-from xnb.metrics.randomised_models import Order, dissolving, own_layers, randomised
+from xnb.metrics.map_values import unit_values
+from xnb.metrics.neighbours import Method, explain_changes, shared_noise
+from xnb.metrics.randomised_models import Order, parameter_layers, randomise_stepwise, randomised_copy
 from xnb.metrics.registry import metric
-from xnb.metrics.similarity import Similarity, alike
-from xnb.progress import watched
+from xnb.metrics.similarity import Similarity, map_similarity
+from xnb.progress import show_progress
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
-ADEBAYO = "Adebayo et al. 2018, arXiv:1810.03292"
-HEDSTROEM = "Hedstroem et al. 2024, arXiv:2401.06465"
+_ADEBAYO = "Adebayo et al. 2018, arXiv:1810.03292"
+_HEDSTROEM = "Hedstroem et al. 2024, arXiv:2401.06465"
 
 
-@metric(category="randomisation", better="lower", paper=ADEBAYO, asks=("method",))
+@metric(category="randomisation", better="lower", paper=_ADEBAYO, asks=("method",))
 def mprt(
     model: nn.Module,
     x: Batch,
@@ -37,7 +37,7 @@ def mprt(
     similarity: Similarity = "spearman",
     seed: int = 0,
 ) -> Scores:
-    """Mean likeness of the map to those of the model while its layers become random, one after the other.
+    """Mean similarity of the map to those of the model while its layers become random, one after the other.
 
     Unit: correlation; 1 for a map that does not see the parameters. From the top, the features below stay and keep
     maps alike for good reason, and noise scores the perfect 0: it cannot rank methods (arXiv:2211.12486).
@@ -47,14 +47,16 @@ def mprt(
         order: from the logits down, or from the input up.
         layers: names of modules in the order of the network, each randomised with all below it; every module with
             parameters of its own if omitted.
-        similarity: of ranks with signs, of ranks of magnitudes, or SSIM; NaN steps (see `alike`) are left out.
+        similarity: of ranks with signs, of ranks of magnitudes, or SSIM; NaN steps (see `map_similarity`) are left out.
         seed: of the random parameters; the same in both orders.
 
     Raises:
         ValueError: `model` is no module, or `order`, `layers` or `similarity` is unknown.
     """
-    knobs = {"order": order, "layers": layers, "similarity": similarity, "seed": seed}
-    return torch.stack(list(mprt_curve(model, x, target, attribution, method=method, **knobs).values())).nanmean(0)
+    curve = mprt_curve(
+        model, x, target, attribution, method=method, order=order, layers=layers, similarity=similarity, seed=seed
+    )
+    return torch.stack(list(curve.values())).nanmean(0)
 
 
 def mprt_curve(
@@ -69,13 +71,16 @@ def mprt_curve(
     similarity: Similarity = "spearman",
     seed: int = 0,
 ) -> dict[str, Scores]:
-    """Likeness of the map after each step of `mprt`, by the layer that became random last; knobs as there."""
-    copies = dissolving(model, order=order, layers=layers, seed=seed)
-    steps = watched(copies, len(layers or own_layers(model)), "layer")
-    return {name: alike(attribution, afresh(method, copy, x, target), x, similarity) for name, copy in steps}
+    """Similarity of the map after each step of `mprt`, by the layer that became random last; arguments as there."""
+    copies = randomise_stepwise(model, order=order, layers=layers, seed=seed)
+    similarities = {}
+    for name, copy in show_progress(copies, len(layers or parameter_layers(model)), "layer"):
+        map_of_copy = _explain_other(method, copy, x, target)
+        similarities[name] = map_similarity(attribution, map_of_copy, x, similarity)
+    return similarities
 
 
-@metric(category="randomisation", better="lower", paper=HEDSTROEM, asks=("method",))
+@metric(category="randomisation", better="lower", paper=_HEDSTROEM, asks=("method",))
 def smooth_mprt(
     model: nn.Module,
     x: Batch,
@@ -93,7 +98,7 @@ def smooth_mprt(
 ) -> Scores:
     """`mprt` of maps averaged over noise on the input (sMPRT), so that noisy maps are not called sane for their noise.
 
-    Unit: correlation. The given attribution is not used, as it is not an average. It costs `samples` times as much.
+    Unit: correlation. The attribution itself is not used, as it is not an average. It costs `samples` times as much.
 
     Args:
         method: what explains, `(model, x, target) -> attribution`.
@@ -110,13 +115,15 @@ def smooth_mprt(
     """
 
     def smooth(model: Model, x: Batch, target: Target) -> Attribution:
-        return smoothed(method, model, x, target, sigma, samples, seed, chunk)
+        return _smooth_map(method, model, x, target, sigma, samples, seed, chunk)
 
-    knobs = {"order": order, "layers": layers, "similarity": similarity, "seed": seed}
-    return mprt(model, x, target, smooth(model, x, target), method=smooth, **knobs)
+    smooth_map = smooth(model, x, target)
+    return mprt(
+        model, x, target, smooth_map, method=smooth, order=order, layers=layers, similarity=similarity, seed=seed
+    )
 
 
-@metric(category="randomisation", better="higher", paper=HEDSTROEM, asks=("method",))
+@metric(category="randomisation", better="higher", paper=_HEDSTROEM, asks=("method",))
 def efficient_mprt(
     model: nn.Module,
     x: Batch,
@@ -142,9 +149,11 @@ def efficient_mprt(
         ValueError: `model` is no module, or `bins < 2`.
     """
     require(bins >= 2, "efficient_mprt: bins must be at least 2", bins, "bins=100")
-    random = afresh(method, randomised(model, seed=seed), x, target)
-    before, after = (complexity(a, x, bins) for a in (attribution, random))
-    return torch.where(before > 0, (after - before) / before, torch.nan).to(x.dtype)
+    random_map = _explain_other(method, randomised_copy(model, seed=seed), x, target)
+    before = _histogram_entropy(attribution, x, bins)
+    after = _histogram_entropy(random_map, x, bins)
+    rise = (after - before) / before
+    return torch.where(before > 0, rise, torch.nan).to(x.dtype)
 
 
 @metric(
@@ -160,10 +169,10 @@ def random_logit(
     similarity: Similarity = "spearman",
     seed: int = 0,
 ) -> Scores:
-    """Likeness of the map to that of another class. Unit: correlation; 1 for a map that does not see the class.
+    """Similarity of the map to that of another class. Unit: correlation; 1 for a map that does not see the class.
 
     The other class is the target moved on by the same random number for every input. Two classes that share their
-    evidence have alike maps for good reason; with two logits of opposite sign -1 is to be expected.
+    evidence have similar maps for good reason; with two logits of opposite sign -1 is to be expected.
 
     Args:
         method: what explains, `(model, x, target) -> attribution`.
@@ -175,11 +184,13 @@ def random_logit(
     """
     classes = logits(model, x[:1]).shape[1]
     require(classes > 1, "random_logit: the model must have at least 2 classes", classes)
-    move = int(torch.randint(1, classes, (), generator=torch.Generator().manual_seed(seed)))
-    return alike(attribution, method(model, x, (target + move) % classes), x, similarity)
+    rng = torch.Generator().manual_seed(seed)
+    offset = int(torch.randint(1, classes, (), generator=rng))
+    other_target = (target + offset) % classes
+    return map_similarity(attribution, method(model, x, other_target), x, similarity)
 
 
-@metric(category="randomisation", better="lower", paper=ADEBAYO, asks=("method", "other"))
+@metric(category="randomisation", better="lower", paper=_ADEBAYO, asks=("method", "other"))
 def data_randomisation(
     model: Model,
     x: Batch,
@@ -190,7 +201,7 @@ def data_randomisation(
     other: Model,
     similarity: Similarity = "spearman",
 ) -> Scores:
-    """Likeness of the map to that of the same network trained on random labels. Unit: correlation.
+    """Similarity of the map to that of the same network trained on random labels. Unit: correlation.
 
     1 for a map that does not see what was learnt. That the other network learnt its labels by heart must be shown
     beside it: one that learnt nothing is a random one.
@@ -200,16 +211,16 @@ def data_randomisation(
         other: the network trained on random labels.
         similarity: as in `mprt`.
     """
-    return alike(attribution, afresh(method, other, x, target), x, similarity)
+    return map_similarity(attribution, _explain_other(method, other, x, target), x, similarity)
 
 
-def afresh(method: Method, model: Model, x: Batch, target: Target) -> Attribution:
-    """Explain a copy, and keep nothing of it in the memory that a caller may have opened for the model itself."""
-    with remembering():
+def _explain_other(method: Method, model: Model, x: Batch, target: Target) -> Attribution:
+    """Explain another model, and leave nothing of it in the memory that a caller may have opened for the first."""
+    with remember_answers():
         return method(model, x, target)
 
 
-def smoothed(
+def _smooth_map(
     method: Method,
     model: Model,
     x: Batch,
@@ -219,22 +230,31 @@ def smoothed(
     seed: int,
     chunk: int | None,
 ) -> Attribution:
-    """Map averaged over noise on the input."""
+    """Return the map averaged over noise on the input."""
+    noise = shared_noise(x, samples, seed)
     flat = x.flatten(1)
-    moves, spread = noise(x, samples, seed), sigma * per_input(flat.amax(1) - flat.amin(1), x)
-    total: Tensor | None = None
-    for _, part, _, found in nearby(
-        method, model, x, target, lambda some, part: x[part] + spread[part] * moves[some], samples, chunk=chunk
-    ):
-        total = found.new_zeros(len(x), *found.shape[2:]) if total is None else total
-        total[part] += found.sum(0) / samples
-    return total
+    value_range = flat.amax(1) - flat.amin(1)
+    deviation = sigma * align_to_inputs(value_range, x)
+
+    def add_noise(draws: slice, rows: slice) -> Tensor:
+        return x[rows] + deviation[rows] * noise[draws]
+
+    mean = x.new_empty(0)
+    for block in explain_changes(method, model, x, target, add_noise, samples, chunk=chunk):
+        if mean.ndim == 1:  # the first block: only now is it known whether a map has the channels of its input, or one
+            mean = block.attributions.new_zeros(len(x), *block.attributions.shape[2:])
+        mean[block.rows] += block.attributions.sum(0) / samples
+    return mean
 
 
-def complexity(a: Attribution, x: Batch, bins: int) -> Scores:
+def _histogram_entropy(attribution: Attribution, x: Batch, bins: int) -> Scores:
     """Entropy of the histogram of each map's values, in nats."""
-    worth = values(a, x).double()
-    low, high = worth.amin(1, keepdim=True), worth.amax(1, keepdim=True)
-    place = ((worth - low) / torch.where(high > low, high - low, 1) * bins).long().clamp(max=bins - 1)
-    share = worth.new_zeros(len(x), bins).scatter_add_(1, place, torch.ones_like(worth)) / worth.shape[1]
-    return torch.special.entr(share).sum(1)
+    values = unit_values(attribution, x).double()
+    low = values.amin(1, keepdim=True)
+    high = values.amax(1, keepdim=True)
+    width = torch.where(high > low, high - low, 1)
+    bin_of_value = ((values - low) / width * bins).long()
+    bin_of_value = bin_of_value.clamp(max=bins - 1)  # the largest value lies on the edge of the last bin
+    counts = values.new_zeros(len(x), bins)
+    counts.scatter_add_(1, bin_of_value, torch.ones_like(values))
+    return torch.special.entr(counts / values.shape[1]).sum(1)

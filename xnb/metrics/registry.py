@@ -8,31 +8,31 @@ import pandas as pd
 
 from xnb.registry import Function, Registry
 
-Category = Literal["faithfulness", "localisation", "robustness", "randomisation", "complexity", "axioms"]
-Better = Literal["higher", "lower", "neither"]
-Asks = Literal["masks", "method", "other"]  # `other`: a model beside the one that is explained
+_Category = Literal["faithfulness", "localisation", "robustness", "randomisation", "complexity", "axioms"]
+_Better = Literal["higher", "lower", "neither"]
+_Asks = Literal["masks", "method", "other"]  # `other`: a model beside the one that is explained
 
 
 @dataclass(frozen=True)
-class MetricCard:
+class _MetricCard:
     """Facts of one metric. `asks` is what it needs beside the attribution: masks, or the method itself."""
 
-    category: Category
-    better: Better
+    category: _Category
+    better: _Better
     paper: str
-    asks: tuple[Asks, ...] = ()
+    asks: tuple[_Asks, ...] = ()
 
 
-METRICS: Registry[MetricCard] = Registry("metric", "metrics: no metric of that name")
+METRICS: Registry[_MetricCard] = Registry("metric", "metrics: no metric of that name")
 
 
 def metric(
-    *, category: Category, better: Better, paper: str, asks: tuple[Asks, ...] = ()
+    *, category: _Category, better: _Better, paper: str, asks: tuple[_Asks, ...] = ()
 ) -> Callable[[Function], Function]:
-    """Enter a function in `METRICS` under its own name; the function itself is returned untouched."""
-    return METRICS.enter(MetricCard(category, better, paper, asks))
+    """Return a decorator that enters a function in `METRICS` under its own name, and leaves the function as it is."""
+    return METRICS.enter(_MetricCard(category, better, paper, asks))
 
 
 def catalog() -> pd.DataFrame:
-    """One row a metric: metric, category, better, paper, asks."""
+    """Return a table with one row a metric: metric, category, better, paper, asks."""
     return METRICS.table()

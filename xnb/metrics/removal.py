@@ -6,26 +6,26 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xnb.access.ledger import remembered
+from xnb.access.memo import answer_once
 from xnb.access.score import changed_scores
 from xnb.check import require
-from xnb.metrics.imputers import Imputer, filling
-from xnb.metrics.map_values import ranks, spread, values
-from xnb.metrics.output_units import Unit, reading
+from xnb.metrics.imputers import Imputer, make_fill
+from xnb.metrics.map_values import broadcast_units, rank_units, unit_values
+from xnb.metrics.output_units import Unit, convert_output
 from xnb.metrics.registry import metric
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
-First = Literal["most", "least"]
-PETSIUK = "Petsiuk, Das & Saenko 2018, arXiv:1806.07421"
+_First = Literal["most", "least"]
+_PETSIUK = "Petsiuk, Das & Saenko 2018, arXiv:1806.07421"
 
 
-def curve(
+def removal_curve(
     model: Model,
     x: Batch,
     target: Target,
     attribution: Attribution,
     *,
-    first: First = "most",
+    first: _First = "most",
     unit: Unit = "score",
     steps: int = 16,
     impute: str | Imputer = "mean",
@@ -36,32 +36,49 @@ def curve(
 
     Inputs of fewer units than `steps` are taken apart unit by unit. Both ends are the same for every attribution.
 
+    Args:
+        first: what is removed first, the most or the least important.
+        unit: of the score: the logit itself, its probability, or its margin over the best other class.
+        steps: how many times something is removed.
+        impute: what stands where pixels are removed: zero, mean, blur, noisy_linear, or a function.
+        seed: order of pixels with the same value.
+        chunk: inputs run together; the result does not depend on it.
+
     Raises:
         ValueError: `steps < 1`, an unknown order, unit or imputer, or an attribution that is not that of `x`.
     """
     require(first in ("most", "least"), "curve: first must be 'most' or 'least'", first, "first='most'")
     require(steps >= 1, "curve: steps must be at least 1", steps, "steps=16")
-    worth, read, fill = values(attribution, x), reading(unit, model, x, target), filling(impute, x)
-    place = ranks(worth if first == "most" else -worth, seed)
-    counts = torch.linspace(0, worth.shape[1], min(steps, worth.shape[1]) + 1).round().to(x.device)
+    values = unit_values(attribution, x)
+    units = values.shape[1]
+    converted = convert_output(unit, model, x, target)
+    fill = make_fill(impute, x)
+    ranks = rank_units(values if first == "most" else -values, seed)
+    steps_taken = min(steps, units)
+    counts = torch.linspace(0, units, steps_taken + 1).round().to(x.device)
 
-    def removing(counts: Tensor) -> Float[Tensor, "t B"]:
-        def change(some: slice, part: slice) -> Tensor:
-            return fill(part, spread((place[part] < counts[some, None, None]).to(x), x))
+    def scores_without(removed_counts: Tensor) -> Float[Tensor, "t B"]:
+        def remove_first(draws: slice, rows: slice) -> Tensor:
+            removed = ranks[rows] < removed_counts[draws, None, None]
+            return fill(rows, broadcast_units(removed.to(x), x))
 
-        return changed_scores(read, x, target, change, len(counts), chunk=chunk)
+        return changed_scores(converted, x, target, remove_first, len(removed_counts), chunk=chunk)
 
-    ends = remembered(("ends", model, x, target, unit, impute), lambda: removing(counts[[0, -1]]))
-    asked = ("curve", model, x, target, attribution, first, unit, steps, impute, seed)
-    return torch.cat([ends[:1], remembered(asked, lambda: removing(counts[1:-1])), ends[1:]])
-
-
-def area(scores: Float[Tensor, "T B"]) -> Scores:
-    """Mean height of a curve, by trapezoids."""
-    return (torch.trapezoid(scores.double(), dim=0) / (len(scores) - 1)).to(scores)
+    # Nothing and everything removed is the same for all maps: the two ends are shared, what lies between is not.
+    request: tuple = ("ends", model, x, target, unit, impute)
+    ends = answer_once(request, lambda: scores_without(counts[[0, -1]]))
+    request = ("curve", model, x, target, attribution, first, unit, steps, impute, seed)
+    between = answer_once(request, lambda: scores_without(counts[1:-1]))
+    return torch.cat([ends[:1], between, ends[1:]])
 
 
-@metric(category="faithfulness", better="lower", paper=PETSIUK)
+def area_under_curve(scores: Float[Tensor, "T B"]) -> Scores:
+    """Area under a curve over the share that is removed, which is its mean height; by trapezoids."""
+    area = torch.trapezoid(scores.double(), dim=0) / (len(scores) - 1)
+    return area.to(scores)
+
+
+@metric(category="faithfulness", better="lower", paper=_PETSIUK)
 def deletion(
     model: Model,
     x: Batch,
@@ -75,8 +92,8 @@ def deletion(
 ) -> Scores:
     """Mean probability while the most important pixels are removed. Unit: probability, lower is better.
 
-    Black pixels are no natural absence: a map that breaks the picture quickly scores well too. With `insertion` it
-    is not two views of one curve, as the two put different things in place.
+    Black pixels are no natural absence: a map that breaks the picture quickly scores well too. `insertion` is not the
+    other view of the same curve, as it puts something else in place.
 
     Args:
         steps: how many times something is removed.
@@ -85,13 +102,15 @@ def deletion(
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: as `curve`.
+        ValueError: as `removal_curve`.
     """
-    knobs = {"steps": steps, "impute": impute, "seed": seed, "chunk": chunk}
-    return area(curve(model, x, target, attribution, unit="probability", **knobs))
+    curve = removal_curve(
+        model, x, target, attribution, unit="probability", steps=steps, impute=impute, seed=seed, chunk=chunk
+    )
+    return area_under_curve(curve)
 
 
-@metric(category="faithfulness", better="higher", paper=PETSIUK)
+@metric(category="faithfulness", better="higher", paper=_PETSIUK)
 def insertion(
     model: Model,
     x: Batch,
@@ -114,10 +133,21 @@ def insertion(
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: as `curve`.
+        ValueError: as `removal_curve`.
     """
-    knobs = {"steps": steps, "impute": impute, "seed": seed, "chunk": chunk}
-    return area(curve(model, x, target, attribution, first="least", unit="probability", **knobs))
+    curve = removal_curve(
+        model,
+        x,
+        target,
+        attribution,
+        first="least",
+        unit="probability",
+        steps=steps,
+        impute=impute,
+        seed=seed,
+        chunk=chunk,
+    )
+    return area_under_curve(curve)
 
 
 @metric(category="faithfulness", better="higher", paper="Samek et al. 2017, arXiv:1509.06321")
@@ -145,10 +175,10 @@ def morf(
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: as `curve`.
+        ValueError: as `removal_curve`.
     """
-    scores = curve(model, x, target, attribution, steps=steps, impute=impute, seed=seed, chunk=chunk)
-    return scores[0] - area(scores)
+    curve = removal_curve(model, x, target, attribution, steps=steps, impute=impute, seed=seed, chunk=chunk)
+    return curve[0] - area_under_curve(curve)
 
 
 @metric(category="faithfulness", better="lower", paper="Samek et al. 2017, arXiv:1509.06321")
@@ -174,11 +204,12 @@ def lerf(
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: as `curve`.
+        ValueError: as `removal_curve`.
     """
-    knobs = {"steps": steps, "impute": impute, "seed": seed, "chunk": chunk}
-    scores = curve(model, x, target, attribution, first="least", **knobs)
-    return scores[0] - area(scores)
+    curve = removal_curve(
+        model, x, target, attribution, first="least", steps=steps, impute=impute, seed=seed, chunk=chunk
+    )
+    return curve[0] - area_under_curve(curve)
 
 
 @metric(category="faithfulness", better="higher", paper="Bluecher, Vielhaben & Strodthoff 2024, arXiv:2401.06654")
@@ -205,11 +236,15 @@ def srg(
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: as `curve`.
+        ValueError: as `removal_curve`.
     """
-    knobs = {"steps": steps, "impute": impute, "seed": seed, "chunk": chunk}
-    first, last = (curve(model, x, target, attribution, first=end, **knobs) for end in ("most", "least"))
-    return area(last) - area(first)
+    most_first = removal_curve(
+        model, x, target, attribution, first="most", steps=steps, impute=impute, seed=seed, chunk=chunk
+    )
+    least_first = removal_curve(
+        model, x, target, attribution, first="least", steps=steps, impute=impute, seed=seed, chunk=chunk
+    )
+    return area_under_curve(least_first) - area_under_curve(most_first)
 
 
 @metric(category="faithfulness", better="lower", paper="Rong et al. 2022, arXiv:2202.00449")
@@ -236,8 +271,9 @@ def road(
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: as `curve`.
+        ValueError: as `removal_curve`.
     """
-    knobs = {"steps": steps, "impute": impute, "seed": seed, "chunk": chunk}
-    ahead = curve(model, x, target, attribution, unit="margin", **knobs)
-    return (ahead[1:-1] > 0).to(x).mean(0)
+    margins = removal_curve(
+        model, x, target, attribution, unit="margin", steps=steps, impute=impute, seed=seed, chunk=chunk
+    )
+    return (margins[1:-1] > 0).to(x).mean(0)

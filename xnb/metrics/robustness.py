@@ -10,18 +10,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xnb.access.ledger import remembered
+from xnb.access.memo import answer_once
 from xnb.access.score import logits
 from xnb.check import require
-from xnb.metrics.map_values import values
-from xnb.metrics.neighbours import Method, nearby, noise
+from xnb.metrics.map_values import unit_values
+from xnb.metrics.neighbours import Method, explain_changes, shared_noise
 from xnb.metrics.registry import metric
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
-YEH = "Yeh et al. 2019, arXiv:1901.09392"
+_YEH = "Yeh et al. 2019, arXiv:1901.09392"
 
 
-@metric(category="robustness", better="lower", paper=YEH, asks=("method",))
+@metric(category="robustness", better="lower", paper=_YEH, asks=("method",))
 def max_sensitivity(
     model: Model,
     x: Batch,
@@ -51,11 +51,11 @@ def max_sensitivity(
     Raises:
         ValueError: `radius` or `samples` is not positive.
     """
-    near = neighbours(model, x, target, attribution, method, radius, samples, same_prediction, seed, chunk)
-    return largest(near.maps) / size(attribution, x)
+    changes = _measure_neighbours(model, x, target, attribution, method, radius, samples, same_prediction, seed, chunk)
+    return _largest_change(changes.maps) / _map_norm(attribution)
 
 
-@metric(category="robustness", better="lower", paper=YEH, asks=("method",))
+@metric(category="robustness", better="lower", paper=_YEH, asks=("method",))
 def average_sensitivity(
     model: Model,
     x: Batch,
@@ -84,8 +84,8 @@ def average_sensitivity(
     Raises:
         ValueError: as `max_sensitivity`.
     """
-    near = neighbours(model, x, target, attribution, method, radius, samples, same_prediction, seed, chunk)
-    return near.maps.nanmean(0) / size(attribution, x)
+    changes = _measure_neighbours(model, x, target, attribution, method, radius, samples, same_prediction, seed, chunk)
+    return changes.maps.nanmean(0) / _map_norm(attribution)
 
 
 @metric(
@@ -123,18 +123,18 @@ def local_lipschitz(
     Raises:
         ValueError: as `max_sensitivity`.
     """
-    near = neighbours(model, x, target, attribution, method, radius, samples, same_prediction, seed, chunk)
-    return largest(near.maps / near.inputs)
+    changes = _measure_neighbours(model, x, target, attribution, method, radius, samples, same_prediction, seed, chunk)
+    return _largest_change(changes.maps / changes.inputs)
 
 
-class Neighbours(NamedTuple):
-    """How far each map and each input moved, in Euclid's norm; NaN where the neighbour was left out."""
+class _NeighbourChanges(NamedTuple):
+    """How far each map and each input moved, in Euclid's norm; a map's is NaN where the neighbour was left out."""
 
     maps: Float[Tensor, "N B"]
     inputs: Float[Tensor, "N 1"]
 
 
-def neighbours(
+def _measure_neighbours(
     model: Model,
     x: Batch,
     target: Target,
@@ -145,35 +145,43 @@ def neighbours(
     same_prediction: bool,
     seed: int,
     chunk: int | None,
-) -> Neighbours:
-    """Explain the neighbours, once for all metrics that ask for the same ones."""
-    values(attribution, x)  # refuses what is no map of x
+) -> _NeighbourChanges:
+    """Explain the neighbours, once for all metrics that ask for the same ones, and measure the changes."""
+    unit_values(attribution, x)  # refuses what is no map of x
     require(radius > 0, "sensitivity: radius must be positive, in input units", radius, "radius=0.02")
     require(samples >= 1, "sensitivity: samples must be at least 1", samples, "samples=10")
 
-    def run() -> Neighbours:
-        moves = radius * noise(x, samples, seed, uniform=True)
-        maps, said = x.new_empty(samples, len(x)), logits(model, x).argmax(1) if same_prediction else None
-        for some, part, inputs, found in nearby(
-            method, model, x, target, lambda some, part: x[part] + moves[some], samples, chunk=chunk
-        ):
-            maps[some, part] = (found - attribution[part].detach()).flatten(2).norm(dim=2)
-            if said is not None:
-                kept = logits(model, inputs.flatten(0, 1)).argmax(1).view(inputs.shape[:2]) == said[part]
-                maps[some, part] = torch.where(kept, maps[some, part], torch.nan)
-        return Neighbours(maps, moves.flatten(1).norm(dim=1, keepdim=True))
+    def measure() -> _NeighbourChanges:
+        moves = radius * shared_noise(x, samples, seed, uniform=True)
+        predicted = logits(model, x).argmax(1) if same_prediction else None
+        changes = x.new_empty(samples, len(x))
 
-    question = ("neighbours", model, x, target, attribution, method, radius, samples, same_prediction, seed)
-    return remembered(question, run)
+        def move(draws: slice, rows: slice) -> Tensor:
+            return x[rows] + moves[draws]
+
+        for draws, rows, inputs, attributions in explain_changes(method, model, x, target, move, samples, chunk=chunk):
+            differences = attributions - attribution[rows].detach()
+            changes[draws, rows] = differences.flatten(2).norm(dim=2)
+            if predicted is not None:
+                # Across the border of a class the evidence is another one: such a neighbour says nothing here.
+                classes = logits(model, inputs.flatten(0, 1)).argmax(1)
+                same_class = classes.view(inputs.shape[:2]) == predicted[rows]
+                changes[draws, rows] = torch.where(same_class, changes[draws, rows], torch.nan)
+        return _NeighbourChanges(changes, moves.flatten(1).norm(dim=1, keepdim=True))
+
+    # All that the changes depend on; `chunk` is none of it.
+    request = ("neighbours", model, x, target, attribution, method, radius, samples, same_prediction, seed)
+    return answer_once(request, measure)
 
 
-def largest(moves: Float[Tensor, "N B"]) -> Scores:
-    """Over the neighbours that were kept; NaN where none was."""
-    kept = ~moves.isnan()
-    return torch.where(kept.any(0), torch.where(kept, moves, 0).amax(0), torch.nan)
+def _largest_change(changes: Float[Tensor, "N B"]) -> Scores:
+    """Return the largest change over the neighbours that were not left out; NaN where all were."""
+    present = ~changes.isnan()
+    largest = torch.where(present, changes, 0).amax(0)
+    return torch.where(present.any(0), largest, torch.nan)
 
 
-def size(attribution: Attribution, x: Batch) -> Scores:
+def _map_norm(attribution: Attribution) -> Scores:
     """Euclid's norm of each map, NaN where it is zero: no change is relative to nothing."""
     norm = attribution.detach().flatten(1).norm(dim=1)
     return torch.where(norm > 0, norm, torch.nan)

@@ -4,16 +4,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from xnb.access.ledger import remembered
+from xnb.access.memo import answer_once
 from xnb.access.score import changed_scores
 from xnb.check import require
-from xnb.metrics.imputers import Imputer, filling
-from xnb.metrics.map_values import ranks, spread, values
-from xnb.metrics.output_units import Unit, reading
+from xnb.metrics.imputers import Imputer, make_fill
+from xnb.metrics.map_values import broadcast_units, rank_units, unit_values
+from xnb.metrics.output_units import Unit, convert_output
 from xnb.metrics.registry import metric
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
-ROUNDING = 1e-9  # differences below this share of the largest number are rounding, and count as ties
+_ROUNDING = 1e-9  # differences below this share of the largest number are rounding, and count as ties
 
 
 @metric(category="faithfulness", better="higher", paper="Wu et al. 2024, arXiv:2404.01415")
@@ -46,36 +46,49 @@ def saco(
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: `groups < 2`, or as `curve`.
+        ValueError: `groups < 2`, or as `xnb.metrics.removal.removal_curve`.
     """
     require(groups >= 2, "saco: there must be at least 2 groups", groups, "groups=10")
-    worth, read, fill = values(attribution, x), reading(unit, model, x, target), filling(impute, x)
-    count = min(groups, worth.shape[1])
-    member = ranks(worth, seed) * count // worth.shape[1]
+    values = unit_values(attribution, x)
+    units = values.shape[1]
+    converted = convert_output(unit, model, x, target)
+    fill = make_fill(impute, x)
+    group_count = min(groups, units)
+    # Equal groups in the order of the values; where the units do not divide evenly, sizes differ by one.
+    group_of_unit = rank_units(values, seed) * group_count // units
 
-    def change(some: slice, part: slice) -> Tensor:
-        numbers = torch.arange(count, device=x.device)[some, None, None]
-        return fill(part, spread((member[part] == numbers).to(x), x))
+    def remove_group(draws: slice, rows: slice) -> Tensor:
+        group = torch.arange(group_count, device=x.device)[draws, None, None]
+        removed = group_of_unit[rows] == group
+        return fill(rows, broadcast_units(removed.to(x), x))
 
-    asked = ("saco", model, x, target, attribution, count, unit, impute, seed)
-    left = remembered(asked, lambda: changed_scores(read, x, target, change, count, chunk=chunk))
-    return concordance(means(worth, member, count), -left.double()).to(x)
+    def measure_scores() -> Float[Tensor, "N B"]:
+        return changed_scores(converted, x, target, remove_group, group_count, chunk=chunk)
+
+    request = ("saco", model, x, target, attribution, group_count, unit, impute, seed)
+    scores = answer_once(request, measure_scores)
+    salience = _group_means(values, group_of_unit, group_count)
+    # The score before the removal is the same for all groups, so differences of drops are those of scores, negative.
+    return _salience_concordance(salience, -scores.double()).to(x)
 
 
-def means(worth: Float[Tensor, "B D"], member: Int[Tensor, "B D"], count: int) -> Float[Tensor, "N B"]:
+def _group_means(values: Float[Tensor, "B D"], group_of_unit: Int[Tensor, "B D"], groups: int) -> Float[Tensor, "N B"]:
     """Mean attribution of each group: groups may differ by one pixel, which must not count as salience."""
-    total = worth.new_zeros(len(worth), count, dtype=torch.double)
-    size = torch.zeros_like(total).scatter_add_(1, member, torch.ones_like(worth, dtype=torch.double))
-    return (total.scatter_add_(1, member, worth.double()) / size).T
+    zeros = values.new_zeros(len(values), groups, dtype=torch.double)
+    ones = torch.ones_like(values, dtype=torch.double)
+    sizes = torch.zeros_like(zeros).scatter_add_(1, group_of_unit, ones)
+    sums = zeros.scatter_add_(1, group_of_unit, values.double())
+    return (sums / sizes).T
 
 
-def concordance(salience: Float[Tensor, "N B"], drop: Float[Tensor, "N B"]) -> Scores:
+def _salience_concordance(salience: Float[Tensor, "N B"], drop: Float[Tensor, "N B"]) -> Scores:
     """Share of the differences in salience that go with a difference in drop of the same sign, less the others."""
     first, second = torch.triu_indices(len(salience), len(salience), 1)
-    more, further = (clear(a[first] - a[second], a) for a in (salience, drop))
-    return (more * further.sign()).sum(0) / more.abs().sum(0)
+    salience_gaps = _zero_rounding(salience[first] - salience[second], salience)
+    drop_gaps = _zero_rounding(drop[first] - drop[second], drop)
+    return (salience_gaps * drop_gaps.sign()).sum(0) / salience_gaps.abs().sum(0)
 
 
-def clear(difference: Float[Tensor, "P B"], numbers: Float[Tensor, "N B"]) -> Float[Tensor, "P B"]:
-    """The differences, zero where they are rounding."""
-    return difference * (difference.abs() > ROUNDING * numbers.abs().amax(0))
+def _zero_rounding(differences: Float[Tensor, "P B"], numbers: Float[Tensor, "N B"]) -> Float[Tensor, "P B"]:
+    """Return the differences of some numbers, zero where they are rounding."""
+    return differences * (differences.abs() > _ROUNDING * numbers.abs().amax(0))

@@ -1,4 +1,4 @@
-"""How alike two maps of the same inputs are. Unit: none, 1 for equal maps."""
+"""How similar two maps of the same inputs are. Unit: none, 1 for equal maps."""
 
 from typing import Literal
 
@@ -8,42 +8,50 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from xnb.check import require
-from xnb.metrics.map_values import rank_correlation, spread, values
+from xnb.metrics.map_values import broadcast_units, rank_correlation, unit_values
 from xnb.types import Attribution, Batch, Scores
 
 Similarity = Literal["spearman", "spearman_abs", "ssim"]
-WINDOW = 7  # pixels, what scikit-image compares at once
+_SSIM_WINDOW = 7  # pixels, what scikit-image compares at once
 
 
-def alike(a: Attribution, b: Attribution, x: Batch, kind: Similarity = "spearman") -> Scores:
-    """Likeness of two maps, channels summed: Spearman's correlation of values or magnitudes, or SSIM.
+def map_similarity(a: Attribution, b: Attribution, x: Batch, kind: Similarity = "spearman") -> Scores:
+    """Similarity of two maps, channels summed: Spearman's correlation of values or magnitudes, or SSIM.
 
-    Equal maps are alike (1) even if they are constant. Of a constant and another map no rank correlation can be
-    told: NaN. SSIM is that of the two maps, each divided by its largest magnitude.
+    Equal maps have 1 even if they are constant. Between a constant and another map no rank correlation is defined:
+    NaN. SSIM is that of the two maps, each divided by its largest magnitude.
 
     Raises:
         ValueError: unknown `kind`, a map that is not one of `x` or not finite, or SSIM of what is no picture.
     """
     known = kind in ("spearman", "spearman_abs", "ssim")
     require(known, "metrics: similarity must be spearman, spearman_abs or ssim", kind, "similarity='spearman'")
-    first, second = values(a, x), values(b, x)
+    first = unit_values(a, x)
+    second = unit_values(b, x)
     if kind == "ssim":
-        return ssim(first, second, x)
+        return _structural_similarities(first, second, x)
     if kind == "spearman_abs":
-        first, second = first.abs(), second.abs()
-    found = rank_correlation(first.T, second.T)
-    return torch.where((first == second).all(1), 1.0, found).to(x.dtype)
+        first = first.abs()
+        second = second.abs()
+    correlations = rank_correlation(first.T, second.T)
+    return torch.where((first == second).all(1), 1.0, correlations).to(x.dtype)
 
 
-def ssim(a: Float[Tensor, "B D"], b: Float[Tensor, "B D"], x: Batch) -> Scores:
-    """Structural similarity of maps scaled to [-1, 1], over windows of 7 x 7 pixels."""
-    fits = x.ndim == 4 and min(x.shape[2:]) >= WINDOW
-    require(fits, f"metrics: SSIM compares pictures of at least {WINDOW} pixels", x, "similarity='spearman'")
-    pairs = zip(*(spread(scaled(map), x)[:, 0].double().cpu().numpy() for map in (a, b)), strict=True)
-    return x.new_tensor([structural_similarity(*pair, win_size=WINDOW, data_range=2.0) for pair in pairs])
+def _structural_similarities(a: Float[Tensor, "B D"], b: Float[Tensor, "B D"], x: Batch) -> Scores:
+    """Structural similarity (SSIM) of maps scaled to [-1, 1], over windows of 7 x 7 pixels."""
+    fits = x.ndim == 4 and min(x.shape[2:]) >= _SSIM_WINDOW
+    require(fits, f"metrics: SSIM compares pictures of at least {_SSIM_WINDOW} pixels", x, "similarity='spearman'")
+    pictures = []
+    for values in (a, b):
+        scaled = broadcast_units(_divide_by_largest(values), x)[:, 0]
+        pictures.append(scaled.double().cpu().numpy())
+    similarities = []
+    for pair in zip(*pictures, strict=True):
+        similarities.append(structural_similarity(*pair, win_size=_SSIM_WINDOW, data_range=2.0))
+    return x.new_tensor(similarities)
 
 
-def scaled(a: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-    """Each map divided by its largest magnitude; zero stays zero."""
+def _divide_by_largest(a: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+    """Return each map divided by its largest magnitude; zero stays zero."""
     largest = a.abs().amax(1, keepdim=True)
     return a / torch.where(largest > 0, largest, 1)

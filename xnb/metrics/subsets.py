@@ -1,40 +1,51 @@
-"""Remove sets of parts that were drawn without looking at the explanation, and ask whether it knew the drops.
+"""Remove sets of parts that were drawn without looking at the explanation, and ask whether it foresees the drops.
 
-The sets depend on the seed alone: within `xnb.access.ledger.remembering()` the model sees them once for all methods.
+The sets depend on the seed alone: within `xnb.access.memo.remember_answers()` the model sees them once for all methods.
 """
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from xnb.access.ledger import remembered
+from xnb.access.memo import answer_once
 from xnb.access.score import changed_scores, score
 from xnb.check import require
-from xnb.metrics.imputers import Imputer, filling
-from xnb.metrics.map_values import correlation, parts, rank_correlation, spread, subsets, summed, values
+from xnb.metrics.imputers import Imputer, make_fill
+from xnb.metrics.map_values import (
+    broadcast_units,
+    draw_part_sets,
+    part_numbers,
+    pearson_correlation,
+    rank_correlation,
+    sum_over_parts,
+    unit_values,
+)
 from xnb.metrics.registry import metric
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
-SIDE = 8  # squares along a picture: 64 parts, so that a subset of them is hardly ever a single object
+_SIDE = 8  # squares along a picture: 64 parts, so that a set of them is hardly ever a single object
 
 
-def drops(
+def score_drops(
     model: Model,
     x: Batch,
     target: Target,
     removed: Bool[Tensor, "N M"],
-    where: Int[Tensor, " D"],
+    part_of_unit: Int[Tensor, " D"],
     impute: str | Imputer,
     chunk: int | None,
 ) -> Float[Tensor, "N B"]:
     """How far the score falls when the parts of each set are removed, in double precision."""
-    fill, gone = filling(impute, x), removed.to(x)
+    fill = make_fill(impute, x)
+    removed_parts = removed.to(x)
 
-    def change(some: slice, part: slice) -> Tensor:
-        return fill(part, spread(gone[some][:, None, where], x))
+    def remove_parts(draws: slice, rows: slice) -> Tensor:
+        removed_units = removed_parts[draws][:, None, part_of_unit]
+        return fill(rows, broadcast_units(removed_units, x))
 
     before = score(model, x, target, chunk=chunk).double()
-    return before - changed_scores(model, x, target, change, len(removed), chunk=chunk).double()
+    after = changed_scores(model, x, target, remove_parts, len(removed), chunk=chunk)
+    return before - after.double()
 
 
 @metric(category="faithfulness", better="higher", paper="Hesse, Schaub-Meyer & Roth 2024, arXiv:2407.11910")
@@ -52,7 +63,7 @@ def single_deletion(
 
     .. math:: \rho_j \bigl( \textstyle\sum_{p \in j} a_p,\; f(x) - f(x_{\setminus j}) \bigr)
 
-    Unit: none, in [-1, 1]; NaN where either side is constant. Asked of `fine_tuned(model, ...)` it is IDSDS: removal
+    Unit: none, in [-1, 1]; NaN where either side is constant. Asked of `fine_tune(model, ...)` it is IDSDS: removal
     is then no surprise to the model. Occlusion of the same squares has 1 by construction, an oracle and no contestant.
     With 16 squares one picture's value scatters by a quarter even at random: average over many.
 
@@ -64,12 +75,15 @@ def single_deletion(
     Raises:
         ValueError: as `xnb.access.score.score`, or an attribution that is not that of `x`.
     """
-    where = parts(x, side)
-    worth = summed(values(attribution, x), where)
-    each = torch.eye(worth.shape[1], dtype=torch.bool, device=x.device)
-    asked = ("single_deletion", model, x, target, side, impute)
-    fell = remembered(asked, lambda: drops(model, x, target, each, where, impute, chunk))
-    return rank_correlation(worth.T, fell).to(x)
+    part_of_unit = part_numbers(x, side)
+    attributions = sum_over_parts(unit_values(attribution, x), part_of_unit)
+    each_part = torch.eye(attributions.shape[1], dtype=torch.bool, device=x.device)
+
+    def measure_drops() -> Float[Tensor, "M B"]:
+        return score_drops(model, x, target, each_part, part_of_unit, impute, chunk)
+
+    drops = answer_once(("single_deletion", model, x, target, side, impute), measure_drops)
+    return rank_correlation(attributions.T, drops).to(x)
 
 
 @metric(category="faithfulness", better="higher", paper="Bhatt, Weller & Moura 2020, arXiv:2005.00631")
@@ -81,7 +95,7 @@ def faithfulness_correlation(
     *,
     size: int | None = None,
     samples: int = 128,
-    side: int = SIDE,
+    side: int = _SIDE,
     impute: str | Imputer = "mean",
     seed: int = 0,
     chunk: int | None = None,
@@ -104,15 +118,20 @@ def faithfulness_correlation(
     Raises:
         ValueError: `size` is not in [1, number of parts], or as `single_deletion`.
     """
-    where = parts(x, side)
-    worth = summed(values(attribution, x), where)
-    count = worth.shape[1]
-    size = max(1, count // 8) if size is None else size
-    require(1 <= size <= count, f"faithfulness_correlation: size must lie in [1, {count}], the parts", size, "size=8")
-    chosen = subsets(count, torch.full((samples,), size), seed).to(x.device)
-    asked = ("faithfulness_correlation", model, x, target, size, samples, side, impute, seed)
-    fell = remembered(asked, lambda: drops(model, x, target, chosen, where, impute, chunk))
-    return correlation(chosen.double() @ worth.T, fell).to(x)
+    part_of_unit = part_numbers(x, side)
+    attributions = sum_over_parts(unit_values(attribution, x), part_of_unit)
+    parts = attributions.shape[1]
+    size = max(1, parts // 8) if size is None else size
+    require(1 <= size <= parts, f"faithfulness_correlation: size must lie in [1, {parts}], the parts", size, "size=8")
+    removed = draw_part_sets(parts, torch.full((samples,), size), seed).to(x.device)
+
+    def measure_drops() -> Float[Tensor, "N B"]:
+        return score_drops(model, x, target, removed, part_of_unit, impute, chunk)
+
+    # The sets follow from these; the attribution is no part of it, so that all methods share the passes.
+    request = ("faithfulness_correlation", model, x, target, size, samples, side, impute, seed)
+    drops = answer_once(request, measure_drops)
+    return pearson_correlation(removed.double() @ attributions.T, drops).to(x)
 
 
 @metric(category="faithfulness", better="higher", paper="Ancona et al. 2018, arXiv:1711.06104")
@@ -124,7 +143,7 @@ def sensitivity_n(
     *,
     sizes: tuple[int, ...] | None = None,
     samples: int = 32,
-    side: int = SIDE,
+    side: int = _SIDE,
     impute: str | Imputer = "mean",
     seed: int = 0,
     chunk: int | None = None,
@@ -145,23 +164,32 @@ def sensitivity_n(
     Raises:
         ValueError: a size is not in [1, number of parts], or as `single_deletion`.
     """
-    where = parts(x, side)
-    worth = summed(values(attribution, x), where)
-    count = worth.shape[1]
-    sizes = spaced(count) if sizes is None else sizes
-    inside = len(sizes) > 0 and min(sizes) >= 1 and max(sizes) <= count
-    require(inside, f"sensitivity_n: sizes must lie in [1, {count}], the parts", sizes, "sizes=(1, 8)")
-    chosen = subsets(count, torch.tensor(sizes).repeat_interleave(samples), seed).to(x.device)
-    asked = ("sensitivity_n", model, x, target, sizes, samples, side, impute, seed)
-    fell = remembered(asked, lambda: drops(model, x, target, chosen, where, impute, chunk))
-    pairs = zip((chosen.double() @ worth.T).split(samples), fell.split(samples), strict=True)
-    return torch.stack([correlation(*pair) for pair in pairs]).nanmean(0).to(x)
+    part_of_unit = part_numbers(x, side)
+    attributions = sum_over_parts(unit_values(attribution, x), part_of_unit)
+    parts = attributions.shape[1]
+    sizes = logarithmic_sizes(parts) if sizes is None else sizes
+    fits = len(sizes) > 0 and min(sizes) >= 1 and max(sizes) <= parts
+    require(fits, f"sensitivity_n: sizes must lie in [1, {parts}], the parts", sizes, "sizes=(1, 8)")
+    size_of_set = torch.tensor(sizes).repeat_interleave(samples)
+    removed = draw_part_sets(parts, size_of_set, seed).to(x.device)
+
+    def measure_drops() -> Float[Tensor, "N B"]:
+        return score_drops(model, x, target, removed, part_of_unit, impute, chunk)
+
+    request = ("sensitivity_n", model, x, target, sizes, samples, side, impute, seed)
+    drops = answer_once(request, measure_drops)
+    forecasts = removed.double() @ attributions.T
+    # Larger sets drop more: over sizes together a map would be right by counting parts, so each size is by itself.
+    pairs = zip(forecasts.split(samples), drops.split(samples), strict=True)
+    correlations = [pearson_correlation(*pair) for pair in pairs]
+    return torch.stack(correlations).nanmean(0).to(x)
 
 
-def spaced(count: int, most: int = 6) -> tuple[int, ...]:
-    """Whole numbers from 1 to all but one, evenly spaced in logarithm."""
-    last = max(1, count - 1)
-    return tuple(sorted({round(last ** (i / (most - 1))) for i in range(most)}))
+def logarithmic_sizes(parts: int, most: int = 6) -> tuple[int, ...]:
+    """Whole numbers from 1 to all parts but one, at most `most` of them, evenly spaced in logarithm."""
+    largest = max(1, parts - 1)
+    sizes = {round(largest ** (i / (most - 1))) for i in range(most)}
+    return tuple(sorted(sizes))
 
 
 @metric(category="faithfulness", better="lower", paper="Yeh et al. 2019, arXiv:1901.09392")
@@ -182,8 +210,8 @@ def infidelity(
     .. math:: \mathbb{E}_S \bigl( \beta \textstyle\sum_{p \in S} a_p - (f(x) - f(x_{\setminus S})) \bigr)^2
 
     Unit: score squared, 0 is best. With :math:`\beta \ge 0` the best scale for each input, a map is not judged by its
-    unit; without, :math:`\beta = 1`, most of the number is that unit. A map of slopes has to be multiplied by what is
-    taken away, `x` or `x - x.mean(...)`, first. A zero map, and one that points the wrong way, has the mean squared
+    unit; without, :math:`\beta = 1`, most of the number is that unit. A map of gradients has to be multiplied by what
+    is taken away, `x` or `x - x.mean(...)`, first. A zero map, and one that points the wrong way, has the mean squared
     drop; normalised, none has more. A constant map says that larger squares matter more, which is often true enough to
     beat an honest map: look at it as a control.
 
@@ -197,31 +225,42 @@ def infidelity(
     Raises:
         ValueError: as `single_deletion`.
     """
-    worth = values(attribution, x).double()
-    chosen = squares(x, samples, seed)
-    where = torch.arange(worth.shape[1], device=x.device)
-    asked = ("infidelity", model, x, target, samples, impute, seed)
-    fell = remembered(asked, lambda: drops(model, x, target, chosen, where, impute, chunk))
-    said = chosen.double() @ worth.T
+    values = unit_values(attribution, x).double()
+    removed = draw_squares(x, samples, seed)
+    each_unit = torch.arange(values.shape[1], device=x.device)
+
+    def measure_drops() -> Float[Tensor, "N B"]:
+        return score_drops(model, x, target, removed, each_unit, impute, chunk)
+
+    drops = answer_once(("infidelity", model, x, target, samples, impute, seed), measure_drops)
+    forecasts = removed.double() @ values.T
     if normalise:
-        power = said.square().sum(0)
-        said = said * ((said * fell).sum(0) / torch.where(power > 0, power, 1)).clamp(min=0)
-    return (said - fell).square().mean(0).to(x)
+        # The scale of least squares; one below zero would forgive a map of the wrong sign.
+        power = forecasts.square().sum(0)
+        scale = (forecasts * drops).sum(0) / torch.where(power > 0, power, 1)
+        forecasts = forecasts * scale.clamp(min=0)
+    return (forecasts - drops).square().mean(0).to(x)
 
 
-def squares(x: Batch, samples: int, seed: int) -> Bool[Tensor, "N D"]:
-    """Random squares of every size up to half of a picture's side, or random sets of a table's or bag's units."""
+def draw_squares(x: Batch, samples: int, seed: int) -> Bool[Tensor, "N D"]:
+    """Draw squares of every size up to half of a picture's side, or random sets of a table's or bag's units."""
     rng = torch.Generator().manual_seed(seed)
     if x.ndim != 4:
-        sizes = torch.randint(1, x.shape[1] + 1, (samples,), generator=rng)
-        return subsets(x.shape[1], sizes, seed).to(x.device)
-    size = torch.randint(1, max(1, min(x.shape[2:]) // 2) + 1, (samples, 1), generator=rng)
-    rows, columns = (inside(length, size, torch.rand(samples, 1, generator=rng)) for length in x.shape[2:])
-    return (rows[:, :, None] & columns[:, None, :]).flatten(1).to(x.device)
+        units = x.shape[1]
+        sizes = torch.randint(1, units + 1, (samples,), generator=rng)
+        return draw_part_sets(units, sizes, seed).to(x.device)
+    height, width = x.shape[2:]
+    largest = max(1, min(height, width) // 2)
+    size = torch.randint(1, largest + 1, (samples, 1), generator=rng)
+    # No square is cut at the border: it would be smaller than the size that was drawn.
+    rows = _place_intervals(height, size, torch.rand(samples, 1, generator=rng))
+    columns = _place_intervals(width, size, torch.rand(samples, 1, generator=rng))
+    squares = rows[:, :, None] & columns[:, None, :]
+    return squares.flatten(1).to(x.device)
 
 
-def inside(length: int, size: Int[Tensor, "N 1"], at: Float[Tensor, "N 1"]) -> Bool[Tensor, "N L"]:
-    """Intervals of that size, placed at the share `at` of where they fit."""
+def _place_intervals(length: int, size: Int[Tensor, "N 1"], at: Float[Tensor, "N 1"]) -> Bool[Tensor, "N L"]:
+    """Masks of intervals of that size, at the share `at` of the positions at which they fit."""
     start = (at * (length - size + 1)).long()
-    place = torch.arange(length)
-    return (start <= place) & (place < start + size)
+    position = torch.arange(length)
+    return (start <= position) & (position < start + size)

@@ -8,10 +8,10 @@ from xnb.training.loop import (
     Schedule as Schedule,
     cosine as cosine,
     cross_entropy as cross_entropy,
-    epochs as epochs,
     evaluate as evaluate,
     fit as fit,
-    warmed as warmed,
+    train_epochs as train_epochs,
+    warmup_cosine as warmup_cosine,
 )
 
 # Loaded at first use: checkpoints bring the data sets and models that they were trained on.

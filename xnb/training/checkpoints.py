@@ -15,136 +15,232 @@ from torch.optim import AdamW
 from tqdm.auto import tqdm
 
 from xnb import data, folders, storage
-from xnb.check import entry, require
+from xnb.check import find_entry, require
 from xnb.data import Split
-from xnb.models import BagNet, BcosNet, Ensemble, SmallCNN, ViT, bag_classifier, picture_classifier, plain
-from xnb.training.loop import Objective, Schedule, cosine, cross_entropy, evaluate, fit, warmed
-from xnb.training.objectives import focused, masking, right_reasons
+from xnb.models import BagNet, BcosNet, Ensemble, SmallCNN, ViT, bag_classifier, picture_classifier, plain_cnn
+from xnb.training.loop import Objective, Schedule, cosine, cross_entropy, evaluate, fit, warmup_cosine
+from xnb.training.objectives import attention_entropy, random_masking, right_reasons
 
 FOLDER = folders.DATA / "checkpoints"
+_SEEDS = range(3)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a checkpoint is a function of, up to the rounding of the machine that trained it."""
+    """All that a checkpoint is a function of, up to the rounding of the machine that trained it.
+
+    Attributes:
+        model: makes the network with its first weights.
+        data: makes the data set.
+        epochs: in all.
+        rate: learning rate of AdamW at the start.
+        seed: of the first weights, the order of the batches and dropout.
+        batch: inputs a step.
+        schedule: of the learning rate.
+        stored: half of the digits is half of the file; the accuracy stated is that of the stored digits.
+        objective: what is minimised.
+    """
 
     model: Callable[[], nn.Module]
     data: Callable[[], Split]
-    count: int
+    epochs: int
     rate: float
     seed: int = 0
     batch: int = 128
     schedule: Schedule = cosine
-    stored: torch.dtype = torch.float32  # half of the digits is half of the file; the accuracy stated is that of these
+    stored: torch.dtype = torch.float32
     objective: Objective = cross_entropy
 
 
-RECIPES = {
-    "smallcnn-shapes": Recipe(lambda: SmallCNN(3, 6), lambda: data.shapes(n=(6000, 1000)), 12, 3e-3),
-    "smallcnn-digits": Recipe(lambda: SmallCNN(1, 10), data.digits, 20, 3e-3),
-}
-# Three trainings of attention pooling and of its twin that takes the mean: on bags, and on pictures, where the number
-# says how many cells further a cell sees.
-BAGS = {task: partial(data.bags, task) for task in ("single_positive", "four_bags", "positive_negative")}
-SHAPES = partial(data.shapes, n=(4000, 500))
-RECIPES |= {
-    f"{pool}-{task}-{seed}": Recipe(partial(bag_classifier, pool, K), BAGS[task], 20, 3e-3, seed)
-    for task, K in zip(BAGS, (2, 4, 2), strict=True)
-    for pool in ("attention", "mean")
-    for seed in range(3)
-}
-RECIPES |= {
-    f"{pool}{reach}-shapes-{seed}": Recipe(
-        partial(picture_classifier, pool, width=24, reach=reach), SHAPES, 12, 3e-3, seed
+def _list_recipes() -> dict[str, Recipe]:
+    """Return the recipe of each checkpoint by its name, `{model}-{data}` or `{model}-{data}-{seed}`."""
+    shapes = partial(data.shapes, n=(6000, 1000))
+    recipes = {
+        "smallcnn-shapes": Recipe(partial(SmallCNN, 3, 6), shapes, epochs=12, rate=3e-3),
+        "smallcnn-digits": Recipe(partial(SmallCNN, 1, 10), data.digits, epochs=20, rate=3e-3),
+    }
+    recipes |= _list_bag_recipes()
+    recipes |= _list_pooling_recipes()
+    recipes |= _list_transformer_recipes()
+    return recipes | _list_ensemble_recipes()
+
+
+def _list_bag_recipes() -> dict[str, Recipe]:
+    """Return the recipes of attention pooling and of its twin that takes the mean, on each kind of bags."""
+    recipes = {}
+    for task, classes in (("single_positive", 2), ("four_bags", 4), ("positive_negative", 2)):
+        bags = partial(data.bags, task)
+        for pool in ("attention", "mean"):
+            model = partial(bag_classifier, pool, classes)
+            for seed in _SEEDS:
+                recipe = Recipe(model, bags, epochs=20, rate=3e-3, seed=seed)
+                recipes[f"{pool}-{task}-{seed}"] = recipe
+    return recipes
+
+
+def _list_pooling_recipes() -> dict[str, Recipe]:
+    """Return the recipes of the same two on pictures; the number says how many cells further a cell sees."""
+    recipes = {}
+    shapes = partial(data.shapes, n=(4000, 500))
+    for pool, reach in (("attention", 0), ("attention", 1), ("attention", 2), ("attention", 4), ("mean", 2)):
+        model = partial(picture_classifier, pool, width=24, reach=reach)
+        for seed in _SEEDS:
+            recipe = Recipe(model, shapes, epochs=12, rate=3e-3, seed=seed)
+            recipes[f"{pool}{reach}-shapes-{seed}"] = recipe
+    return recipes
+
+
+def _list_transformer_recipes() -> dict[str, Recipe]:
+    """Return the recipes of a Transformer, and of one with registers."""
+    recipes = {}
+    shapes = partial(data.shapes, n=(9000, 1000))
+    for kind, registers in (("vit", 0), ("registers", 4)):
+        model = partial(ViT, width=48, overlap=2, waves=0.2, registers=registers)
+        for seed in _SEEDS:
+            recipes[f"{kind}-shapes-{seed}"] = Recipe(
+                model,
+                shapes,
+                epochs=7,
+                rate=3e-3,
+                seed=seed,
+                batch=64,
+                schedule=warmup_cosine,
+                stored=torch.float16,
+            )
+    return recipes
+
+
+def _list_ensemble_recipes() -> dict[str, Recipe]:
+    """Return recipes for before and after: networks beside those with what is said to make them explainable."""
+    shapes = partial(data.shapes, 24, n=(2000, 500))
+    recipes = {
+        "plain-shapes24": _make_ensemble_recipe(plain_cnn, shapes, 5e-3),
+        "early-shapes24": _make_ensemble_recipe(plain_cnn, shapes, 5e-3, epochs=7),
+    }
+    changes: dict[str, tuple[dict[str, bool], float]] = {
+        "nonorm": ({"norm": False}, 3e-3),
+        "nobias": ({"bias": False}, 1e-2),
+        "neither": ({"norm": False, "bias": False}, 1e-2),
+    }
+    for kind, (knobs, rate) in changes.items():
+        recipes[f"{kind}-shapes24"] = _make_ensemble_recipe(partial(plain_cnn, **knobs), shapes, rate)
+    recipes["masking-shapes24"] = _make_ensemble_recipe(plain_cnn, shapes, 5e-3, objective=random_masking())
+    recipes["bagnet-shapes24"] = _make_ensemble_recipe(BagNet, shapes, 1e-2)
+    recipes["bcos-shapes24"] = _make_ensemble_recipe(BcosNet, shapes, 2e-3, epochs=25)
+    recipes |= _list_watermark_recipes()
+    pooling = partial(picture_classifier, width=24, depth=3, reach=1)
+    recipes["attention-shapes24"] = _make_ensemble_recipe(pooling, shapes, 5e-3)
+    for kind, strength in (("focused", 0.1), ("diffuse", -0.5)):
+        objective = attention_entropy(strength)
+        recipes[f"{kind}-shapes24"] = _make_ensemble_recipe(pooling, shapes, 5e-3, objective=objective)
+    return recipes
+
+
+def _list_watermark_recipes() -> dict[str, Recipe]:
+    """Return recipes of a network that learns a mark in the corner, and of those that are kept from it."""
+    marked = partial(data.watermark, 0.95, 24, n=(2000, 500))
+    free = partial(data.watermark, 0.5, 24, n=(2000, 500))
+    model = partial(plain_cnn, classes=2)
+    penalty = right_reasons(1e4, 2)
+    control = right_reasons(1e4, 2, elsewhere=True)
+    return {
+        "marked-watermark": _make_ensemble_recipe(model, marked, 5e-3),
+        "fined-watermark": _make_ensemble_recipe(model, marked, 5e-3, objective=penalty),
+        "elsewhere-watermark": _make_ensemble_recipe(model, marked, 5e-3, objective=control),
+        "repaired-watermark": _make_ensemble_recipe(model, free, 5e-3),
+    }
+
+
+def _make_ensemble_recipe(
+    member: Callable[[], nn.Module],
+    source: Callable[[], Split],
+    rate: float,
+    *,
+    epochs: int = 15,
+    objective: Objective = cross_entropy,
+) -> Recipe:
+    """Return the recipe of three trainings of one network, in one file."""
+    return Recipe(
+        partial(Ensemble, member, len(_SEEDS)),
+        source,
+        epochs=epochs,
+        rate=rate,
+        batch=64,
+        stored=torch.float16,
+        objective=objective,
     )
-    for pool, reach in (("attention", 0), ("attention", 1), ("attention", 2), ("attention", 4), ("mean", 2))
-    for seed in range(3)
-}
-# Three trainings of a Transformer, and three of one with registers.
-MANY = partial(data.shapes, n=(9000, 1000))
-RECIPES |= {
-    f"{kind}-shapes-{seed}": Recipe(
-        partial(ViT, width=48, overlap=2, waves=0.2, registers=registers),
-        MANY,
-        *(7, 3e-3, seed, 64, warmed, torch.float16),
-    )
-    for kind, registers in (("vit", 0), ("registers", 4))
-    for seed in range(3)
-}
-# Before and after: what is said to make a network explainable, three trainings in each file.
-SMALL = partial(data.shapes, 24, n=(2000, 500))
-MARKED = partial(data.watermark, 0.95, 24, n=(2000, 500))
-FREE = partial(data.watermark, 0.5, 24, n=(2000, 500))
-POOLED = partial(picture_classifier, width=24, depth=3, reach=1)
 
 
-def three(make: Callable[[], nn.Module], source: Callable[[], Split], rate: float, **knobs: object) -> Recipe:
-    count = knobs.pop("count", 15)
-    return Recipe(partial(Ensemble, make, 3), source, count, rate, batch=64, stored=torch.float16, **knobs)
-
-
-RECIPES |= {
-    "plain-shapes24": three(plain, SMALL, 5e-3),
-    "early-shapes24": three(plain, SMALL, 5e-3, count=7),
-    "nonorm-shapes24": three(partial(plain, norm=False), SMALL, 3e-3),
-    "nobias-shapes24": three(partial(plain, bias=False), SMALL, 1e-2),
-    "neither-shapes24": three(partial(plain, norm=False, bias=False), SMALL, 1e-2),
-    "masking-shapes24": three(plain, SMALL, 5e-3, objective=masking()),
-    "bagnet-shapes24": three(BagNet, SMALL, 1e-2),
-    "bcos-shapes24": three(BcosNet, SMALL, 2e-3, count=25),
-    "marked-watermark": three(partial(plain, classes=2), MARKED, 5e-3),
-    "fined-watermark": three(partial(plain, classes=2), MARKED, 5e-3, objective=right_reasons(1e4, 2)),
-    "elsewhere-watermark": three(
-        partial(plain, classes=2), MARKED, 5e-3, objective=right_reasons(1e4, 2, elsewhere=True)
-    ),
-    "repaired-watermark": three(partial(plain, classes=2), FREE, 5e-3),
-    "attention-shapes24": three(POOLED, SMALL, 5e-3),
-    "focused-shapes24": three(POOLED, SMALL, 5e-3, objective=focused(0.1)),
-    "diffuse-shapes24": three(POOLED, SMALL, 5e-3, objective=focused(-0.5)),
-}
+RECIPES = _list_recipes()
 
 
 def load(name: str) -> nn.Module:
-    """The named network in evaluation mode, its file checked against the manifest.
+    """Return the named network in evaluation mode, its file checked against the manifest.
 
     Raises:
         ValueError: unknown name, or the file is not the one the manifest describes.
     """
-    recipe = entry(RECIPES, name, "checkpoints: no checkpoint of that name")
-    path, known = FOLDER / f"{name}.safetensors", manifest()[name]["sha256"]
-    require(storage.sha256(path) == known, "checkpoints: the file is not the one in the manifest", path.name)
+    recipe = find_entry(RECIPES, name, "checkpoints: no checkpoint of that name")
+    path = FOLDER / f"{name}.safetensors"
+    expected = read_manifest()[name]["sha256"]
+    require(storage.sha256(path) == expected, "checkpoints: the file is not the one in the manifest", path.name)
     model = recipe.model().eval()
-    storage.load(model, path)
+    storage.load_weights(model, path)
     return model
 
 
-def manifest() -> dict[str, dict]:
-    """Name -> data, seed, epochs, accuracy on the test part, parameters, sha256."""
+def read_manifest() -> dict[str, dict]:
+    """Return by name: data, seed, epochs, accuracy on the test part, number of parameters, sha256 of the file."""
     return json.loads((FOLDER / "manifest.json").read_text())
 
 
-def make(name: str, folder: Path = FOLDER) -> dict:
+def train_checkpoint(name: str, folder: Path = FOLDER) -> dict:
     """Train the named network by its recipe, store it, and return its manifest entry."""
     recipe = RECIPES[name]
     split = recipe.data()
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         model = recipe.model()
-    knobs = {"batch": recipe.batch, "schedule": recipe.schedule, "objective": recipe.objective}
-    for seed, net in enumerate(model.members if isinstance(model, Ensemble) else [model], recipe.seed):
-        optimizer = AdamW(net.parameters(), lr=recipe.rate, fused=True)  # a tenth of the time saved
-        fit(net, split.train, split.test, count=recipe.count, optimizer=optimizer, seed=seed, **knobs)
-    model.eval()
+    _train_by_recipe(model, recipe, split)
+    # The accuracy is that of the stored digits, so they are rounded before it is measured.
     model.to(recipe.stored).float()
-    facts = {"data": name.split("-")[1], "seed": recipe.seed, "epochs": recipe.count}
-    facts |= {"accuracy": round(evaluate(model, split.test)[1], 4)}
+    accuracy = evaluate(model, split.test).accuracy
+    facts = {
+        "data": name.split("-")[1],
+        "seed": recipe.seed,
+        "epochs": recipe.epochs,
+        "accuracy": round(accuracy, 4),
+    }
     path = folder / f"{name}.safetensors"
-    storage.write(path, model.to(recipe.stored).state_dict(), facts)
-    return facts | {"parameters": sum(p.numel() for p in model.parameters()), "sha256": storage.sha256(path)}
+    storage.write_tensors(path, model.to(recipe.stored).state_dict(), facts)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return facts | {"parameters": parameters, "sha256": storage.sha256(path)}
+
+
+def _train_by_recipe(model: nn.Module, recipe: Recipe, split: Split) -> None:
+    """Train the network in place, of an ensemble each member with a seed of its own; leave it in evaluation mode."""
+    members = model.members if isinstance(model, Ensemble) else [model]
+    for seed, network in enumerate(members, recipe.seed):
+        optimizer = AdamW(network.parameters(), lr=recipe.rate, fused=True)  # a tenth of the time saved
+        fit(
+            network,
+            split.train,
+            split.test,
+            epochs=recipe.epochs,
+            optimizer=optimizer,
+            batch=recipe.batch,
+            schedule=recipe.schedule,
+            seed=seed,
+            objective=recipe.objective,
+        )
+    model.eval()
 
 
 def main() -> None:
-    entries = {name: make(name) for name in tqdm(RECIPES, unit="checkpoint")}
+    """Train all checkpoints and write the manifest."""
+    entries = {}
+    for name in tqdm(RECIPES, unit="checkpoint"):
+        entries[name] = train_checkpoint(name)
     (FOLDER / "manifest.json").write_text(json.dumps(entries, indent=2) + "\n")
 
 

@@ -1,7 +1,7 @@
 """What a model is trained for, beside being right: to be right for a reason, or in a way that can be explained.
 
-Each returns an objective for `train.fit(..., objective=)`: a function of the model and some inputs, which answers
-(what is minimised, logits). Randomness is the one that `train` lends to its passes.
+Each function returns an objective for `training.fit(..., objective=)`: a function of the model and some inputs that
+returns (what is minimised, logits). Random numbers come from the generator that `train_epochs` lends to its epochs.
 """
 
 import math
@@ -11,70 +11,83 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xnb.access.hooks import captured
+from xnb.access.hooks import capture_outputs
 from xnb.access.regions import square_grid
+from xnb.check import refuse
 from xnb.data.split import Part
 from xnb.training.loop import Objective, cross_entropy
-from xnb.types import Masks
+from xnb.types import Batch, Masks
 
 
 def random_masking(side: int = 4, most: float = 0.5, fill: float = 0.5) -> Objective:
-    """Half of the pictures lose random squares, so that a picture with parts removed is nothing new to the model.
+    """Cross-entropy, with random squares removed from half of the pictures.
 
-    Which squares are lost does not depend on the picture, so they tell nothing of the class (arXiv:2407.11910,
-    arXiv:2410.02970).
+    So a picture with parts removed is nothing new to the model. Which squares are removed does not depend on the
+    picture, so they tell nothing of the class (arXiv:2407.11910, arXiv:2410.02970).
 
     Args:
         side: squares along a picture.
-        most: share of the squares that is lost at most; each picture draws its own.
+        most: largest share of the squares that is removed; each picture draws its own.
         fill: what stands there.
     """
 
     def objective(model: nn.Module, part: Part) -> tuple[Tensor, Tensor]:
-        squares = square_grid(*part.x.shape[2:], side).to(part.x.device)
-        share = torch.rand(len(part), 1, device=part.x.device) * most
-        share = torch.where(torch.rand_like(share) < 0.5, share, 0)
-        lost = torch.rand(len(part), int(squares.max()) + 1, device=part.x.device) < share
-        x = torch.where(lost[:, squares][:, None], fill, part.x)
-        return cross_entropy(model, Part(x, part.y))
+        masked = _remove_squares(part.x, side, most, fill)
+        return cross_entropy(model, Part(masked, part.y))
 
     return objective
 
 
+def _remove_squares(x: Batch, side: int, most: float, fill: float) -> Batch:
+    """Return the pictures, half of them with a random share of their squares removed, each square by itself."""
+    height, width = x.shape[2:]
+    square_of_pixel = square_grid(height, width, side).to(x.device)
+    squares = int(square_of_pixel.max()) + 1
+    share = torch.rand(len(x), 1, device=x.device) * most
+    share = torch.where(torch.rand_like(share) < 0.5, share, 0)
+    removed = torch.rand(len(x), squares, device=x.device) < share
+    return torch.where(removed[:, square_of_pixel][:, None], fill, x)
+
+
 def right_reasons(strength: float, number: int, *, elsewhere: bool = False) -> Objective:
-    r"""Cross-entropy, and a fine for slopes where the reason must not lie (Ross et al. 2017, arXiv:1703.03717).
+    r"""Cross-entropy, and a penalty for gradients where the reason must not lie (Ross et al. 2017, arXiv:1703.03717).
 
     .. math:: L = -\log p_y + \lambda \sum_{j \in A} \Bigl( \frac{\partial}{\partial x_j} \sum_k \log p_k \Bigr)^2
 
-    The fine is a mean over pictures, of sums over pixels. It needs to be known where the wrong reason is. A slope says
-    what a small change would do: a model may still use a mark at whose height its slope is zero.
+    The penalty is a mean over pictures, of sums over pixels. It needs to be known where the wrong reason is. A
+    gradient says what a small change would do: a model may still use a mark at whose height its gradient is zero.
 
     Args:
         strength: :math:`\lambda`.
         number: of the part that must not be used, in `part.parts`.
-        elsewhere: fine a random other place of the same form and size: a control that knows nothing of the mark.
+        elsewhere: penalise a random other region of the same form and size: a control that knows nothing of the mark.
     """
 
     def objective(model: nn.Module, part: Part) -> tuple[Tensor, Tensor]:
+        if part.parts is None:
+            refuse("right_reasons: the data must say where their parts are", part.parts, "data.watermark()")
         x = part.x.detach().requires_grad_()
         out = model(x)
-        slope = torch.autograd.grad(out.log_softmax(1).sum(), x, create_graph=True)[0]
+        log_probabilities = out.log_softmax(1).sum()
+        # A graph of the gradient itself: the penalty is minimised through it.
+        gradient = torch.autograd.grad(log_probabilities, x, create_graph=True)[0]
         forbidden = part.parts == number
         forbidden = shift_masks(forbidden) if elsewhere else forbidden
-        fine = (slope.square() * forbidden).sum((1, 2, 3)).mean()
-        return F.cross_entropy(out, part.y) + strength * fine, out
+        penalty = (gradient.square() * forbidden).sum((1, 2, 3)).mean()
+        return F.cross_entropy(out, part.y) + strength * penalty, out
 
     return objective
 
 
 def shift_masks(masks: Masks) -> Masks:
-    """Each mask shifted around the borders by a random step of its own."""
-    H, W = masks.shape[2:]
-    down, right = (torch.randint(side, (len(masks), 1), device=masks.device) for side in (H, W))
-    rows = (torch.arange(H, device=masks.device) + down) % H
-    columns = (torch.arange(W, device=masks.device) + right) % W
-    lines = masks.gather(2, rows[:, None, :, None].expand_as(masks))
-    return lines.gather(3, columns[:, None, None, :].expand_as(masks))
+    """Return each mask shifted around the borders by a random step of its own."""
+    height, width = masks.shape[2:]
+    down = torch.randint(height, (len(masks), 1), device=masks.device)
+    right = torch.randint(width, (len(masks), 1), device=masks.device)
+    rows = (torch.arange(height, device=masks.device) + down) % height
+    columns = (torch.arange(width, device=masks.device) + right) % width
+    shifted_down = masks.gather(2, rows[:, None, :, None].expand_as(masks))
+    return shifted_down.gather(3, columns[:, None, None, :].expand_as(masks))
 
 
 def attention_entropy(strength: float, layer: str = "pool.softmax") -> Objective:
@@ -90,13 +103,15 @@ def attention_entropy(strength: float, layer: str = "pool.softmax") -> Objective
     """
 
     def objective(model: nn.Module, part: Part) -> tuple[Tensor, Tensor]:
-        with captured(model, layer) as seen:
+        with capture_outputs(model, layer) as outputs:
             loss, out = cross_entropy(model, part)
-        return loss + strength * normalised_entropy(seen[layer]).mean(), out
+        entropy = normalised_entropy(outputs[layer]).mean()
+        return loss + strength * entropy, out
 
     return objective
 
 
 def normalised_entropy(weights: Float[Tensor, "*B N"]) -> Float[Tensor, "*B"]:
-    """Entropy of weights that sum to 1, in shares of the largest possible: 0 one token, 1 all alike."""
-    return torch.special.entr(weights).sum(-1) / math.log(weights.shape[-1])
+    """Entropy of weights that sum to 1, in shares of the largest possible: 0 for one token, 1 for all alike."""
+    largest = math.log(weights.shape[-1])
+    return torch.special.entr(weights).sum(-1) / largest

@@ -1,0 +1,66 @@
+"""What metrics read of a map: ranks, sets of parts, and correlations."""
+
+import pytest
+import torch
+from scipy.stats import pearsonr, spearmanr
+
+from xnb.metrics.map_values import (
+    broadcast_units,
+    draw_part_sets,
+    part_numbers,
+    pearson_correlation,
+    rank_correlation,
+    rank_units,
+    sum_over_parts,
+    unit_values,
+)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (6, 1, 4, 4), (7,)], ids=["picture", "bag", "table"])
+def test_a_unit_is_a_pixel_an_instance_or_a_feature(shape):
+    x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    units = unit_values(x, x)
+    by_hand = {3: lambda a: a.sum(0), 4: lambda a: a.sum((1, 2, 3)), 1: lambda a: a}[len(shape)]
+    torch.testing.assert_close(units, torch.stack([by_hand(a).flatten() for a in x]))
+    assert torch.broadcast_shapes(broadcast_units(units, x).shape, x.shape) == x.shape
+
+
+def test_parts_add_up(x):
+    part_of_unit = part_numbers(x, 3)
+    assert part_of_unit.view(6, 6)[:2, :2].unique().tolist() == [0]
+    sums = sum_over_parts(unit_values(x, x), part_of_unit)
+    torch.testing.assert_close(sums[:, 0], x[:, :, :2, :2].sum((1, 2, 3)))
+    torch.testing.assert_close(sums.sum(1), x.flatten(1).sum(1))
+
+
+def test_ties_are_in_random_order_that_depends_on_the_seed():
+    values = torch.tensor([[1.0, 2, 1, 3, 1]])
+    ranks = torch.stack([rank_units(values, seed)[0] for seed in range(40)])
+    assert (ranks[:, 3] == 0).all()
+    assert (ranks[:, 1] == 1).all()
+    assert {tuple(row) for row in ranks[:, [0, 2, 4]].tolist()} == {
+        (2, 3, 4), (2, 4, 3), (3, 2, 4), (3, 4, 2), (4, 2, 3), (4, 3, 2)
+    }  # fmt: skip
+
+
+def test_sets_do_not_depend_on_input_or_map_and_have_their_sizes():
+    sizes = torch.tensor([1, 5, 10])
+    sets = draw_part_sets(10, sizes, seed=3)
+    assert torch.equal(sets.sum(1), sizes)
+    assert torch.equal(sets, draw_part_sets(10, sizes, seed=3))
+    assert not torch.equal(sets, draw_part_sets(10, sizes, seed=4))
+
+
+def test_correlations_are_scipys(x):
+    a, b = x.flatten(1).T.round(decimals=1), x.flip(0).flatten(1).T.round(decimals=1)  # with ties
+    for ours, theirs in ((pearson_correlation, pearsonr), (rank_correlation, spearmanr)):
+        expected = [theirs(a[:, i], b[:, i]).statistic for i in range(5)]
+        torch.testing.assert_close(ours(a, b), torch.tensor(expected))
+
+
+def test_nothing_is_said_where_nothing_varies(x):
+    a = x.flatten(1).T
+    flat = torch.full_like(a, 0.1) * (1 + 1e-16)
+    assert pearson_correlation(a, flat).isnan().all()
+    assert rank_correlation(flat, a).isnan().all()
+    assert pearson_correlation(1e9 + a, a).isfinite().all()
