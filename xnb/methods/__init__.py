@@ -1,20 +1,32 @@
-"""All methods share one signature, `method(model, x, target, *, knobs) -> Attribution`, and no state."""
+"""Attribution methods: all share one signature, `method(model, x, target, *, knobs) -> Attribution`, and no state.
 
-# Importing a file enters its methods in the registry; the order is that of `xnb.catalog()`.
-from xnb.methods import (
-    attention as attention,
-    cam as cam,
-    masking as masking,
-    controls as controls,
-    deep_lift as deep_lift,
-    attention_flow as attention_flow,
-    gradient as gradient,
-    smoothing as smoothing,
-    integrated_gradients as integrated_gradients,
-    occlusion as occlusion,
-    rules as rules,
-    shapley as shapley,
-    tokens as tokens,
-)
+`METHODS` holds them by name, `catalog()` says what is known of each. A method is entered by its decorator: a new file
+in this folder needs no mention here.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
 from xnb.methods.calls import attribute as attribute, attribute_all as attribute_all
 from xnb.methods.registry import METHODS as METHODS, catalog as catalog
+
+# The order of the catalog; methods of files that are not named here come after these, by name of the file.
+_FIRST = (
+    "tokens",
+    "attention",
+    "cam",
+    "masking",
+    "controls",
+    "deep_lift",
+    "attention_flow",
+    "gradient",
+    "smoothing",
+    "integrated_gradients",
+    "occlusion",
+    "lrp",
+    "guided",
+    "shapley",
+)
+_PRESENT = tuple(module.name for module in iter_modules(__path__))
+for _name in dict.fromkeys(_FIRST + _PRESENT):
+    import_module(f"{__name__}.{_name}")

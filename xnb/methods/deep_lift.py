@@ -1,27 +1,29 @@
-"""DeepLIFT: differences from a reference, followed through the network."""
+"""DeepLIFT: differences from a reference input, followed through the network."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from xnb.access.function_rules import (
-    WITHOUT_RULES,
-    Call,
-    ReplacedGradient,
-    Rules,
-    apply_rules,
-    keep_gradient,
-    replace_gradient,
-)
+from xnb.access.backward_steps import replace_gradient, split_gradient
+from xnb.access.function_rules import WITHOUT_RULES, Call, Rule, Rules, apply_rules, keep_gradient
 from xnb.access.score import check_explainable, chunk_gradient, chunk_logits, chunks, expand_baseline, join_chunks
 from xnb.check import require
-from xnb.methods.lrp_rules import ACTIVATIONS, AVERAGES, CONVOLUTIONS, MAXIMA
+from xnb.methods.lrp_rules import ACTIVATION_FUNCTIONS, AVERAGES, CONVOLUTIONS, MAXIMA
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
 
-TINY = 1e-10  # below it a difference counts as none and the slope takes the place of the ratio
-Seen = tuple[str, Tensor, Tensor]  # a function's name, its input, its value
+_TINY = 1e-10  # a smaller difference counts as none: the gradient takes the place of the quotient
+
+
+class _ReferenceCall(NamedTuple):
+    """One call of a nonlinear function when the model ran on the reference."""
+
+    name: str
+    inputs: Tensor
+    value: Tensor
 
 
 @method(
@@ -38,10 +40,10 @@ def deep_lift(
 
     .. math:: a = (x - b) \odot m, \qquad m_{in} = m_{out}\,\frac{g(z) - g(z^b)}{z - z^b}
 
-    Every elementwise function `g` counts by its average slope between the two activations instead of its slope at
-    one, so `a` adds up to :math:`f(x) - f(b)` exactly, in one pass. Functions that mix values otherwise than
-    linearly (a layer norm, a softmax, a product of two signals) have no rescale rule and are refused. The answer
-    belongs to the baseline, and to how the network is written: two networks that compute the same may differ.
+    In place of the gradient of an elementwise function `g` stands its average slope between the two activations, so
+    `a` adds up to :math:`f(x) - f(b)` exactly, in one pass. Functions that mix values otherwise than linearly (a layer
+    norm, a softmax, a product of two signals) have no rescale rule and are refused. The answer belongs to the
+    baseline, and to how the network is written: two networks that compute the same function may differ.
 
     Args:
         baseline: the reference, one number or a tensor that broadcasts against `x`.
@@ -52,84 +54,92 @@ def deep_lift(
     """
     check_explainable(model, x, target)
     start = expand_baseline(baseline, x)
-    one = not isinstance(baseline, Tensor) or baseline.ndim < x.ndim or len(baseline) == 1
-    common = reference(model, start[:1]) if one and len(x) else None
+    shared = not isinstance(baseline, Tensor) or baseline.ndim < x.ndim or len(baseline) == 1
+    # A reference that all inputs share is run once and not with every chunk.
+    common = _record_reference(model, start[:1]) if shared and len(x) else None
     parts = []
-    for part in chunks(x, chunk):
-        seen = iter(common or reference(model, start[part]))
-        surrogate = apply_rules(model, table(lambda call, seen=seen: rescaled(call, seen)), who="deep_lift")
-        multipliers = chunk_gradient(surrogate, x[part], target[part]).gradient
-        parts.append((x[part] - start[part]) * multipliers)
+    for rows in chunks(x, chunk):
+        reference = iter(common or _record_reference(model, start[rows]))
+        table = _build_nonlinear_table(partial(_rescale, reference=reference))
+        surrogate = apply_rules(model, table, who="deep_lift")
+        multipliers = chunk_gradient(surrogate, x[rows], target[rows]).gradient
+        parts.append((x[rows] - start[rows]) * multipliers)
     return join_chunks(parts, x).detach()
 
 
-def table(rule: Callable[[Call], Tensor]) -> Rules:
-    """`rule` for everything that bends, its own gradient for everything that is linear."""
+def _build_nonlinear_table(rule: Rule) -> Rules:
+    """The table in which every nonlinear function follows `rule`, and every linear one its own gradient."""
     linear = (*CONVOLUTIONS, "conv_transpose2d", "linear", "batch_norm", *AVERAGES)
+    nonlinear = (*ACTIVATION_FUNCTIONS, "clamp", "clamp_min", *MAXIMA)
     return {
         **dict.fromkeys(linear, keep_gradient),
-        **dict.fromkeys(("add", "sub", "mul", "div", "matmul"), _linear_in_one),
-        **dict.fromkeys((*ACTIVATIONS, "clamp", "clamp_min", *MAXIMA), rule),
+        **dict.fromkeys(("add", "sub", "mul", "div", "matmul"), _refuse_product),
+        **dict.fromkeys(nonlinear, rule),
     }
 
 
-def _linear_in_one(call: Call) -> Tensor:
+def _refuse_product(call: Call) -> Tensor:
+    """The call with its own gradient, unless it multiplies two signals: it is then linear in either, not in both."""
     both = call.traced(call.args[0]) and call.traced(call.args[1])
     product = both and call.name not in {"add", "sub"}
     require(not product, "deep_lift: no rule for a product of two signals", f"{call.name}()", WITHOUT_RULES)
     return keep_gradient(call)
 
 
-def reference(model: Model, start: Batch) -> list[Seen]:
-    """Inputs and values of every function that bends, in the order of their calls at the baseline."""
-    seen: list[Seen] = []
+def _record_reference(model: Model, start: Batch) -> list[_ReferenceCall]:
+    """The calls of all nonlinear functions at the baseline, in their order."""
+    calls: list[_ReferenceCall] = []
 
     def record(call: Call) -> Tensor:
         value = call.on()
-        seen.append((call.name, call.args[0], value))
+        calls.append(_ReferenceCall(call.name, call.args[0], value))
         return value
 
     with torch.no_grad():
-        chunk_logits(apply_rules(model, table(record), who="deep_lift"), start.clone())
-    return seen
+        chunk_logits(apply_rules(model, _build_nonlinear_table(record), who="deep_lift"), start.clone())
+    return calls
 
 
-def rescaled(call: Call, seen: Iterator[Seen]) -> Tensor:
-    """The call's value, on its average slope between the reference and here."""
-    name, z0, value0 = next(seen, ("nothing", call.args[0], call.args[0]))
-    same = name == call.name and z0.shape[1:] == call.args[0].shape[1:]
-    require(same, "deep_lift: the model must take the same path for the baseline as for x", f"{call.name}() / {name}()")
+def _rescale(call: Call, reference: Iterator[_ReferenceCall]) -> Tensor:
+    """The call's value, with its average slope since the next call of the reference in place of its gradient."""
+    z = call.args[0]
+    before = next(reference, _ReferenceCall("nothing", z, z))
+    same = before.name == call.name and before.inputs.shape[1:] == z.shape[1:]
+    rule = "deep_lift: the model must take the same path for the baseline as for x"
+    require(same, rule, f"{call.name}() / {before.name}()")
     if call.name in MAXIMA:
-        return rescaled_maximum(call, z0, value0)
-    value, change = call.value(), call.args[0].detach() - z0
-    flat = change.abs() < TINY
-    ratio = (value - value0).div_(change)
-    if flat.any():
-        ratio = torch.where(flat, slope(call), ratio)
-    return replace_gradient(value, call.args[0], ratio)
+        return _rescale_maximum(call, before)
+    value = call.value()
+    change = z.detach() - before.inputs
+    slope = (value - before.value).div_(change)
+    unchanged = change.abs() < _TINY
+    if unchanged.any():  # there the quotient is 0 / 0 or mere rounding
+        slope = torch.where(unchanged, _elementwise_gradient(call), slope)
+    return replace_gradient(value, z, slope)
 
 
-def slope(call: Call) -> Tensor:
-    """Slope of an elementwise function at its input."""
+def _elementwise_gradient(call: Call) -> Tensor:
     with torch.enable_grad():
         z = call.args[0].detach().requires_grad_()
         return torch.autograd.grad(call.on(z).sum(), z)[0]
 
 
-def rescaled_maximum(call: Call, z0: Tensor, value0: Tensor) -> Tensor:
-    """Max pooling: what the maximum gained belongs to its place now, what it lost to its place at the reference."""
+def _rescale_maximum(call: Call, before: _ReferenceCall) -> Tensor:
+    """Max pooling: what the maximum gained goes to its position now, what it lost to its position at the reference."""
     z = call.args[0]
-    change = z.detach() - z0
-    flat = change.abs() < TINY
-    value, here = where_maximal(call, z.detach())
-    _, there = where_maximal(call, z0.expand_as(z))
-    top = torch.maximum(value, value0)
-    shared = replace_gradient(z, z, (~flat) / change.masked_fill(flat, 1)).flatten(2)
-    gained, lost = (shared.gather(2, place.flatten(2)).view_as(value) for place in (here, there))
-    still = call.on(replace_gradient(z, z, flat.to(z)))
-    return ReplacedGradient.apply(value, gained, top - value0, lost, value - top, still, None)
+    change = z.detach() - before.inputs
+    unchanged = change.abs() < _TINY
+    value, now = _pool_with_positions(call, z.detach())
+    _, then = _pool_with_positions(call, before.inputs.expand_as(z))
+    top = torch.maximum(value, before.value)
+    # Contributions become multipliers when they are divided by the change of the input that they go to.
+    divided = replace_gradient(z, z, (~unchanged) / change.masked_fill(unchanged, 1)).flatten(2)
+    gained = divided.gather(2, now.flatten(2)).view_as(value)
+    lost = divided.gather(2, then.flatten(2)).view_as(value)
+    still = call.on(replace_gradient(z, z, unchanged.to(z)))
+    return split_gradient(value, (gained, top - before.value), (lost, value - top), (still, None))
 
 
-def where_maximal(call: Call, z: Tensor) -> tuple[Tensor, Tensor]:
+def _pool_with_positions(call: Call, z: Tensor) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         return call.function(z, *call.args[1:], **{**call.kwargs, "return_indices": True})

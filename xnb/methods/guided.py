@@ -1,0 +1,75 @@
+"""Gradients that every ReLU changes on the way back: guided backpropagation and the deconvolutional network."""
+
+from torch import Tensor
+
+from xnb.access.backward_steps import keep_positive_gradient, replace_gradient
+from xnb.access.function_rules import Call, apply_rules, keep_gradient
+from xnb.access.score import check_explainable, chunk_gradient, chunks, join_chunks
+from xnb.check import require
+from xnb.methods.registry import method
+from xnb.types import Attribution, Batch, Model, Target
+
+_RECTIFIERS = ("relu", "relu6", "hardtanh", "clamp", "clamp_min")  # if their lower bound is zero
+
+
+@method(family="rules", needs="gradient", cost="F + B", paper="Springenberg et al. 2015, arXiv:1412.6806")
+def guided_backprop(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
+    """Gradient cut to its positive part at every ReLU, on top of the ReLU's own gate. Unit: score per input unit.
+
+    Sharp and nearly blind to the upper layers: it redraws the picture's edges whatever the class (arXiv:1810.03292).
+
+    Args:
+        chunk: inputs run together; the result does not depend on it.
+
+    Raises:
+        ValueError: the model has no ReLU, so the result would be the plain gradient.
+    """
+    return _rectified_gradient(model, x, target, chunk, "guided_backprop", gated=True)
+
+
+@method(family="rules", needs="gradient", cost="F + B", paper="Zeiler & Fergus 2014, arXiv:1311.2901")
+def deconvnet(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
+    """Gradient cut to its positive part at every ReLU, in place of the ReLU's own gate.
+
+    Unit: score per input unit. Between two ReLU layers it does not depend on the picture at all, unless max pooling
+    routes it back: read it as what the upper layers look for.
+
+    Args:
+        chunk: inputs run together; the result does not depend on it.
+
+    Raises:
+        ValueError: the model has no ReLU, so the result would be the plain gradient.
+    """
+    return _rectified_gradient(model, x, target, chunk, "deconvnet", gated=False)
+
+
+def _rectified_gradient(
+    model: Model, x: Batch, target: Target, chunk: int | None, who: str, *, gated: bool
+) -> Attribution:
+    """The gradient, cut to its positive part at every ReLU; with `gated`, also to zero where the ReLU was inactive."""
+    check_explainable(model, x, target)
+    rectifiers: list[str] = []
+
+    def rectify(call: Call) -> Tensor:
+        if _lower_bound(call) != 0:
+            return keep_gradient(call)
+        rectifiers.append(call.name)
+        if gated:
+            # Below the ReLU: its own backward step makes a new tensor, which may be cut in place.
+            return call.on(keep_positive_gradient(call.args[0], own=True))
+        return keep_positive_gradient(replace_gradient(call.value(), call.args[0]))
+
+    surrogate = apply_rules(model, dict.fromkeys(_RECTIFIERS, rectify), who=who, others=keep_gradient)
+    parts = [chunk_gradient(surrogate, x[rows], target[rows]).gradient for rows in chunks(x, chunk)]
+    hint = "xnb.attribute(model, x, target, 'gradient')"
+    require(not parts or bool(rectifiers), f"{who}: the model must have a ReLU", "none in a forward pass", hint)
+    return join_chunks(parts, x)
+
+
+def _lower_bound(call: Call) -> float | None:
+    """The smallest value that a rectifier returns."""
+    if call.name in {"relu", "relu6"}:
+        return 0.0
+    if len(call.args) > 1:
+        return call.args[1]
+    return call.kwargs.get("min_val", -1.0) if call.name == "hardtanh" else call.kwargs.get("min")
