@@ -73,11 +73,11 @@ def a(model, x, target):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_one_number_an_input_in_its_dtype(name, dtype, model, x, target, a):
     knobs = {"other": network(1).to(dtype)} if "other" in METRICS.cards[name].asks else {}
-    found = apply(name, model.to(dtype), x.to(dtype), target, a.to(dtype), **knobs)
-    assert found.shape == (5,)
-    assert found.dtype == dtype
-    assert not found.requires_grad
-    assert found.isfinite().any()
+    scores = apply(name, model.to(dtype), x.to(dtype), target, a.to(dtype), **knobs)
+    assert scores.shape == (5,)
+    assert scores.dtype == dtype
+    assert not scores.requires_grad
+    assert scores.isfinite().any()
 
 
 @every
@@ -102,8 +102,8 @@ def test_batch_does_not_leak(name, model, x, target, a):
 @pytest.mark.parametrize("chunk", [3, 100])
 def test_chunk_does_not_matter(name, chunk, model, x, target, a):
     expected = apply(name, model, x, target, a)
-    found = apply(name, model, x, target, a, chunk=chunk)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
+    scores = apply(name, model, x, target, a, chunk=chunk)
+    torch.testing.assert_close(scores, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
 @pytest.mark.parametrize("name", sorted(METRICS.keys() - BLIND))
@@ -141,9 +141,9 @@ def test_works_under_no_grad_and_on_tensors_with_grad(name, model, x, target, a)
     expected = apply(name, model, x, target, a).nan_to_num(9)
     with torch.no_grad():
         assert torch.equal(apply(name, model, x, target, a).nan_to_num(9), expected)
-    found = apply(name, model, x.clone().requires_grad_(), target, a.clone().requires_grad_())
-    assert torch.equal(found.nan_to_num(9), expected)
-    assert not found.requires_grad
+    scores = apply(name, model, x.clone().requires_grad_(), target, a.clone().requires_grad_())
+    assert torch.equal(scores.nan_to_num(9), expected)
+    assert not scores.requires_grad
 
 
 @pytest.mark.parametrize("name", sorted(METRICS.keys() - AFRESH))
@@ -156,8 +156,8 @@ def test_refuses_maps_that_are_not_of_the_input(name, model, x, target, a, as_us
 
 @of(OWN)
 def test_constant_maps(name, model, x, target):
-    found = apply(name, model, x, target, torch.full_like(x[:, :1], 0.3))
-    assert found.isnan().all() if name in CONSTANT_IS_NAN else found.isfinite().all()
+    scores = apply(name, model, x, target, torch.full_like(x[:, :1], 0.3))
+    assert scores.isnan().all() if name in CONSTANT_IS_NAN else scores.isfinite().all()
 
 
 @of(OWN)
@@ -182,7 +182,7 @@ def test_tables_and_bags(name, shape):
         target = model(x).argmax(1).detach()
     a = (x * model[1].weight[target].view_as(x)).detach()
     knobs = {"impute": "zero"} if "impute" in inspect.signature(METRICS[name]).parameters else {}
-    good, bad = (METRICS[name](model, x, target, given, **knobs) for given in (a, -a))
+    good, bad = (METRICS[name](model, x, target, attribution, **knobs) for attribution in (a, -a))
     sign = {"higher": 1, "lower": -1}[METRICS.cards[name].better]
     if METRICS.cards[name].category == "faithfulness" or name == "completeness_gap":
         assert (sign * (good - bad)).nanmean() > 0

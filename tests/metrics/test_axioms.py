@@ -14,9 +14,9 @@ def test_the_gap_is_what_is_missing(model, x, target):
     a = METHODS["exact_shapley"](model, x, target, regions=torch.zeros(6, 6, dtype=torch.long)) / 36
     gap = completeness_gap(model, x, target, a)
     torch.testing.assert_close(gap, torch.zeros_like(gap))
-    fell = (model(x) - model(torch.zeros_like(x))).gather(1, target[:, None])[:, 0].detach()
-    torch.testing.assert_close(completeness_gap(model, x, target, 0 * a), fell.abs())
-    torch.testing.assert_close(completeness_gap(model, x, target, 3 * a), 2 * fell.abs())
+    drops = (model(x) - model(torch.zeros_like(x))).gather(1, target[:, None])[:, 0].detach()
+    torch.testing.assert_close(completeness_gap(model, x, target, 0 * a), drops.abs())
+    torch.testing.assert_close(completeness_gap(model, x, target, 3 * a), 2 * drops.abs())
 
 
 def test_a_baseline_moves_the_gap(model, x, target):
@@ -58,17 +58,17 @@ def test_a_map_that_knows_nothing_is_about_1():
         model = nn.Sequential(nn.Linear(12, 24), nn.ReLU(), nn.Linear(24, 2)).double().eval()
         x, noise = torch.randn(2, 100, 12).double()
     target = torch.zeros(100, dtype=torch.long)
-    found = symmetry(model, x, target, noise, impute="zero")
-    assert abs(float(found.mean()) - 1) < 4 * float(found.std()) / 10
+    ratio = symmetry(model, x, target, noise, impute="zero")
+    assert abs(float(ratio.mean()) - 1) < 4 * float(ratio.std()) / 10
     exact = symmetry(model, x, target, METHODS["kernel_shap"](model, x, target, samples=400), impute="zero")
-    assert exact.mean() < 0.7 * found.mean()
+    assert exact.mean() < 0.7 * ratio.mean()
 
 
 def test_exchanges_are_over_sets_without_both():
-    fell = torch.tensor([[0.0, 3, 5], [9, 2, 6]])[:, :, None].double()
-    gone = torch.tensor([[False, False, False], [True, False, False]])
+    drops = torch.tensor([[0.0, 3, 5], [9, 2, 6]])[:, :, None].double()
+    removed = torch.tensor([[False, False, False], [True, False, False]])
     expected = torch.tensor([3.0, 5, (0.5 * (4 + 16)) ** 0.5]).double()[:, None]
-    torch.testing.assert_close(exchange_effects(fell, gone), expected)
+    torch.testing.assert_close(exchange_effects(drops, removed), expected)
 
 
 def test_one_part_has_no_pair(model, x, target):

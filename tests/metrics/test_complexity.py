@@ -50,8 +50,8 @@ def test_quantus_finds_the_same(name, metric):
         warnings.simplefilter("ignore")
         theirs = getattr(pytest.importorskip("quantus"), name)(abs=True, normalise=False, disable_warnings=True)
         inputs = {"x_batch": a.numpy(), "y_batch": torch.zeros(6).long().numpy(), "a_batch": a.numpy().copy()}
-        found = theirs(model=torch.nn.Flatten(), **inputs)
-    torch.testing.assert_close(apply(metric, a), torch.tensor(found).float(), rtol=1e-4, atol=1e-4)
+        quantus_scores = theirs(model=torch.nn.Flatten(), **inputs)
+    torch.testing.assert_close(apply(metric, a), torch.tensor(quantus_scores).float(), rtol=1e-4, atol=1e-4)
 
 
 def test_effective_support_needs_no_threshold():

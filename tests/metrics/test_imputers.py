@@ -16,11 +16,11 @@ def removed(x):
     return (torch.rand(3, 5, 1, 6, 6, generator=torch.Generator().manual_seed(2)) < share).to(x)
 
 
-def dense(picture, gone):
+def dense(picture, hole):
     """The same equations pixel by pixel: each removed value is the weighted mean of its neighbours in the picture."""
-    height, width = gone.shape
+    height, width = hole.shape
     lhs, rhs = np.eye(height * width), picture.reshape(len(picture), -1).T.copy()
-    for row, column in zip(*np.nonzero(gone), strict=True):
+    for row, column in zip(*np.nonzero(hole), strict=True):
         here, total = row * width + column, 0.0
         lhs[here], rhs[here] = 0, 0
         for down in (-1, 0, 1):
@@ -35,12 +35,12 @@ def dense(picture, gone):
 
 
 def test_noisy_linear_solves_its_equations(x, removed):
-    found = noisy_linear_imputation(x, removed)
-    for mask, row in zip(removed, found, strict=True):
-        for picture, gone, filled in zip(x, mask[:, 0], row, strict=True):
-            expected = torch.from_numpy(dense(picture.numpy(), gone.bool().numpy()))
-            noise = (filled - expected)[:, gone.bool()]
-            assert torch.equal(filled[:, ~gone.bool()], picture[:, ~gone.bool()])
+    imputed = noisy_linear_imputation(x, removed)
+    for mask, row in zip(removed, imputed, strict=True):
+        for picture, hole, filled in zip(x, mask[:, 0], row, strict=True):
+            expected = torch.from_numpy(dense(picture.numpy(), hole.bool().numpy()))
+            noise = (filled - expected)[:, hole.bool()]
+            assert torch.equal(filled[:, ~hole.bool()], picture[:, ~hole.bool()])
             assert noise.abs().max() < 5 * NOISE
             assert noise.norm() > 0
 
@@ -50,8 +50,8 @@ def test_noisy_linear_is_what_quantus_finds(x, removed, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = pytest.importorskip("quantus.functions.perturb_func").noisy_linear_imputation
-        for picture, gone, filled in zip(x, removed[1, :, 0], noisy_linear_imputation(x, removed)[1], strict=True):
-            indices = np.flatnonzero(gone.numpy())
+        for picture, hole, filled in zip(x, removed[1, :, 0], noisy_linear_imputation(x, removed)[1], strict=True):
+            indices = np.flatnonzero(hole.numpy())
             expected = theirs(picture.numpy(), indices, noise=0.0)
             np.testing.assert_allclose(filled, expected.reshape(picture.shape), atol=1e-9)
 
@@ -65,18 +65,18 @@ def test_one_mask_for_all_pictures_is_solved_together(x, removed):
 @pytest.mark.parametrize("shape", [(1, 5), (5, 1), (2, 2), (3, 4)])
 def test_noisy_linear_keeps_a_flat_picture_flat(shape, monkeypatch):
     monkeypatch.setattr("xnb.metrics.imputers.NOISE", 0)
-    gone = torch.ones(2, 1, 1, *shape)
-    gone[0, ..., 0, 0] = 0  # all but one pixel, and all
-    filled = noisy_linear_imputation(torch.full((1, 3, *shape), 0.7), gone)
+    hole = torch.ones(2, 1, 1, *shape)
+    hole[0, ..., 0, 0] = 0  # all but one pixel, and all
+    filled = noisy_linear_imputation(torch.full((1, 3, *shape), 0.7), hole)
     torch.testing.assert_close(filled, torch.full((2, 1, 3, *shape), 0.7))
 
 
 @pytest.mark.parametrize("name", [*PAINTS, "noisy_linear"])
 def test_only_what_is_removed_changes(name, x, removed):
-    found = make_fill(name, x)(slice(1, 4), removed[:, 1:4])
-    gone = removed[:, 1:4].bool().expand_as(found)
-    assert torch.equal(found[~gone], x[1:4].expand_as(found)[~gone])
-    assert (found[gone] != x[1:4].expand_as(found)[gone]).all()
+    imputed = make_fill(name, x)(slice(1, 4), removed[:, 1:4])
+    hole = removed[:, 1:4].bool().expand_as(imputed)
+    assert torch.equal(imputed[~hole], x[1:4].expand_as(imputed)[~hole])
+    assert (imputed[hole] != x[1:4].expand_as(imputed)[hole]).all()
 
 
 def test_paints(x):

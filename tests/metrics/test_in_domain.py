@@ -14,20 +14,20 @@ from xnb.training.loop import evaluate
 
 def test_half_of_the_inputs_lose_one_part_each():
     x = torch.ones(2000, 3, 8, 8)
-    found = remove_random_parts(x, 4, "zero", torch.Generator().manual_seed(0))
-    gone = (found == 0).flatten(1).sum(1) / 3
-    assert set(gone.tolist()) == {0, 4}
-    assert abs(float((gone == 4).double().mean()) - 0.5) < 0.05
-    assert (found == 0).any(0).all()
-    assert torch.equal((found == 0).all(1), (found == 0).any(1))
+    inputs = remove_random_parts(x, 4, "zero", torch.Generator().manual_seed(0))
+    removed = (inputs == 0).flatten(1).sum(1) / 3
+    assert set(removed.tolist()) == {0, 4}
+    assert abs(float((removed == 4).double().mean()) - 0.5) < 0.05
+    assert (inputs == 0).any(0).all()
+    assert torch.equal((inputs == 0).all(1), (inputs == 0).any(1))
     assert x.min() == 1
 
 
 @pytest.mark.parametrize("shape", [(6,), (6, 1, 4, 4)])
 def test_tables_and_bags_lose_a_feature_or_an_instance(shape):
-    found = remove_random_parts(torch.ones(200, *shape), 4, "zero", torch.Generator().manual_seed(0))
-    gone = (found == 0).flatten(2).all(2) if len(shape) > 1 else found == 0
-    assert set(gone.sum(1).tolist()) == {0, 1}
+    inputs = remove_random_parts(torch.ones(200, *shape), 4, "zero", torch.Generator().manual_seed(0))
+    removed = (inputs == 0).flatten(2).all(2) if len(shape) > 1 else inputs == 0
+    assert set(removed.sum(1).tolist()) == {0, 1}
 
 
 @pytest.fixture
@@ -66,9 +66,9 @@ def test_it_gets_used_to_missing_parts_and_leaves_the_model_alone(trained):
 
 def test_the_seed_decides(trained):
     model, part = trained
-    found = [logits(fine_tune(model, part, part, epochs=2, seed=seed), part.x) for seed in (0, 0, 1)]
-    assert torch.equal(found[0], found[1])
-    assert not torch.equal(found[0], found[2])
+    outputs = [logits(fine_tune(model, part, part, epochs=2, seed=seed), part.x) for seed in (0, 0, 1)]
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[0], outputs[2])
 
 
 def test_no_epoch_is_refused(trained):

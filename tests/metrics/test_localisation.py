@@ -207,12 +207,12 @@ def test_grids_hold_different_classes_and_the_cell_holds_the_input(coloured, sid
 
 def test_grid_pointing_of_a_true_map_is_one_and_of_controls_chance(coloured):
     x, y = coloured
-    given = torch.zeros_like(x)
-    truth = grid_pointing(colours, x, y, given, method=METHODS["gradient_times_input"])
+    attribution = torch.zeros_like(x)
+    truth = grid_pointing(colours, x, y, attribution, method=METHODS["gradient_times_input"])
     torch.testing.assert_close(truth, torch.ones(24))
-    constant = grid_pointing(colours, x, y, given, method=METHODS["constant"])
+    constant = grid_pointing(colours, x, y, attribution, method=METHODS["constant"])
     torch.testing.assert_close(constant, chance_level("grid_pointing", torch.ones(24, 1, 6, 5) > 0))
-    noise = grid_pointing(colours, x, y, given, method=METHODS["random"])
+    noise = grid_pointing(colours, x, y, attribution, method=METHODS["random"])
     assert (noise.mean() - 0.25).abs() < 0.05
 
 

@@ -139,8 +139,8 @@ def test_random_logit_needs_another_class(x):
 def test_data_randomisation_compares_with_the_other_model(model, x, target):
     a = gradient(model, x, target)
     other = randomised_copy(model, seed=1)
-    found = data_randomisation(model, x, target, a, method=gradient, other=other)
-    torch.testing.assert_close(found, map_similarity(a, gradient(other, x, target), x))
+    scores = data_randomisation(model, x, target, a, method=gradient, other=other)
+    torch.testing.assert_close(scores, map_similarity(a, gradient(other, x, target), x))
     assert (data_randomisation(model, x, target, a, method=gradient, other=model) == 1).all()
 
 

@@ -72,8 +72,8 @@ def test_any_increasing_map_of_the_values_is_the_same_order(model, x, target):
 def test_ties_are_in_random_order_and_a_constant_map_has_no_gap(model, x, target):
     flat = torch.ones_like(x[:, :1])
     assert srg(model, x, target, flat).abs().max() == 0
-    found = torch.stack([morf(model, x, target, flat, seed=seed) for seed in range(3)])
-    assert found.std(0).min() > 0
+    scores = torch.stack([morf(model, x, target, flat, seed=seed) for seed in range(3)])
+    assert scores.std(0).min() > 0
 
 
 def test_a_random_order_has_no_gap_on_average(model, x, target):

@@ -27,24 +27,24 @@ def total(x):
 
 
 @pytest.fixture
-def moved(x):
+def moves(x):
     return 0.02 * shared_noise(x, 10, 0, uniform=True)
 
 
-def test_closed_forms_of_a_linear_model(x, moved):
+def test_closed_forms_of_a_linear_model(x, moves):
     target = torch.zeros(5, dtype=torch.long)
     knobs = {"method": times_input, "same_prediction": False}
-    given = (total, x, target, times_input(total, x, target))
-    moves = moved.flatten(1).norm(dim=1)[:, None] / x.flatten(1).norm(dim=1)
-    torch.testing.assert_close(max_sensitivity(*given, **knobs), moves.amax(0))
-    torch.testing.assert_close(average_sensitivity(*given, **knobs), moves.mean(0))
-    torch.testing.assert_close(local_lipschitz(*given, **knobs), torch.ones_like(moves[0]))
+    arguments = (total, x, target, times_input(total, x, target))
+    relative_moves = moves.flatten(1).norm(dim=1)[:, None] / x.flatten(1).norm(dim=1)
+    torch.testing.assert_close(max_sensitivity(*arguments, **knobs), relative_moves.amax(0))
+    torch.testing.assert_close(average_sensitivity(*arguments, **knobs), relative_moves.mean(0))
+    torch.testing.assert_close(local_lipschitz(*arguments, **knobs), torch.ones_like(relative_moves[0]))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_constant_map_is_the_steadiest_and_a_map_of_zeros_cannot_be_judged(name, model, x, target):
-    given = (model, x, target, METHODS["constant"](model, x, target))
-    assert (METRICS[name](*given, method=METHODS["constant"]) == 0).all()
+    arguments = (model, x, target, METHODS["constant"](model, x, target))
+    assert (METRICS[name](*arguments, method=METHODS["constant"]) == 0).all()
     zeros = METRICS[name](model, x, target, torch.zeros_like(x), method=gradient)
     assert zeros.isnan().all() == (name != "local_lipschitz")
 
@@ -70,11 +70,11 @@ def sides(model, x, target):
 
 
 def test_neighbours_across_the_border_are_left_out(x):
-    near = torch.full_like(x, 1e-6)  # the sum is positive, and noise decides for each neighbour
-    given = (total, near, torch.zeros(5, dtype=torch.long), torch.ones_like(x))
-    assert (max_sensitivity(*given, method=sides, same_prediction=False) == 2).all()
-    assert (max_sensitivity(*given, method=sides) == 0).all()
-    mixed = average_sensitivity(*given, method=sides, same_prediction=False)
+    beside_border = torch.full_like(x, 1e-6)  # the sum is positive, and noise decides for each neighbour
+    arguments = (total, beside_border, torch.zeros(5, dtype=torch.long), torch.ones_like(x))
+    assert (max_sensitivity(*arguments, method=sides, same_prediction=False) == 2).all()
+    assert (max_sensitivity(*arguments, method=sides) == 0).all()
+    mixed = average_sensitivity(*arguments, method=sides, same_prediction=False)
     assert ((mixed > 0) & (mixed < 2)).all()
 
 
@@ -85,14 +85,14 @@ def test_no_neighbour_left_is_nan(name, x, target):
         away = (inputs - x[0]).flatten(1).norm(dim=1)
         return torch.stack([1e-9 - away, away], 1)
 
-    given = (lonely, x[:1], target[:1], torch.ones_like(x[:1]))
-    assert METRICS[name](*given, method=times_input).isnan().all()
-    assert METRICS[name](*given, method=times_input, same_prediction=False).isfinite().all()
+    arguments = (lonely, x[:1], target[:1], torch.ones_like(x[:1]))
+    assert METRICS[name](*arguments, method=times_input).isnan().all()
+    assert METRICS[name](*arguments, method=times_input, same_prediction=False).isfinite().all()
 
 
 def test_more_neighbours_never_find_less(model, x, target):
-    given = (model, x, target, gradient(model, x, target))
-    few, many = (max_sensitivity(*given, method=gradient, samples=n) for n in (5, 50))
+    arguments = (model, x, target, gradient(model, x, target))
+    few, many = (max_sensitivity(*arguments, method=gradient, samples=n) for n in (5, 50))
     assert (many >= few).all()
     assert (many > few).any()
 
@@ -122,7 +122,7 @@ def test_refusals(wrong, model, x, target):
         max_sensitivity(model, x, target, x, method=gradient, **wrong)
 
 
-def test_captum_finds_the_same_with_the_same_noise(model, x, target, moved):
+def test_captum_finds_the_same_with_the_same_noise(model, x, target, moves):
     metrics = pytest.importorskip("captum.metrics")
 
     def explain(inputs, target):
@@ -132,7 +132,7 @@ def test_captum_finds_the_same_with_the_same_noise(model, x, target, moved):
         return gradient(model, inputs, target).contiguous()
 
     def perturb(inputs):
-        return inputs + moved.flatten(0, 1).repeat(len(x), 1, 1, 1)
+        return inputs + moves.flatten(0, 1).repeat(len(x), 1, 1, 1)
 
     theirs = metrics.sensitivity_max(explain, x, perturb_func=perturb, n_perturb_samples=10, target=target)
     a = gradient(model, x, target)
@@ -141,27 +141,27 @@ def test_captum_finds_the_same_with_the_same_noise(model, x, target, moved):
 
 
 @pytest.mark.parametrize("name", ["MaxSensitivity", "AvgSensitivity", "LocalLipschitzEstimate"])
-def test_quantus_finds_the_same_with_the_same_noise(name, model, x, target, moved):
+def test_quantus_finds_the_same_with_the_same_noise(name, model, x, target, moves):
     ours = dict(zip(["MaxSensitivity", "AvgSensitivity", "LocalLipschitzEstimate"], NAMES, strict=True))[name]
     a = gradient(model, x, target)
-    found = METRICS[ours](model, x, target, a, method=gradient, same_prediction=False)
-    np.testing.assert_allclose(quantus_says(name, model, x, target, a, moved), found, rtol=1e-5)
+    scores = METRICS[ours](model, x, target, a, method=gradient, same_prediction=False)
+    np.testing.assert_allclose(quantus_says(name, model, x, target, a, moves), scores, rtol=1e-5)
 
 
-def test_one_changed_prediction_in_ten_makes_quantus_say_nothing(x, moved):
+def test_one_changed_prediction_in_ten_makes_quantus_say_nothing(x, moves):
     """Its filter gives NaN where any neighbour changed class; ours judges those that did not."""
-    near, target = 1e-6 * x.abs().float(), torch.zeros(5, dtype=torch.long)
+    inputs, target = 1e-6 * x.abs().float(), torch.zeros(5, dtype=torch.long)
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(72, 2, bias=False)).eval()
     module.requires_grad_(False)
     module[1].weight.copy_(torch.ones(2, 72) * torch.tensor([[1.0], [-1.0]]))
-    a = times_input(module, near, target)
-    assert np.isnan(quantus_says("MaxSensitivity", module, near, target, a, moved, times_input, nan=True)).all()
-    assert max_sensitivity(module, near, target, a, method=times_input).isfinite().all()
+    a = times_input(module, inputs, target)
+    assert np.isnan(quantus_says("MaxSensitivity", module, inputs, target, a, moves, times_input, nan=True)).all()
+    assert max_sensitivity(module, inputs, target, a, method=times_input).isfinite().all()
 
 
-def quantus_says(name, model, x, target, a, moved, method=gradient, nan=False):
-    """A metric of Quantus that draws its noise from `moved`, one sample after the other."""
-    samples = iter(moved.flatten(1).numpy())
+def quantus_says(name, model, x, target, a, moves, method=gradient, nan=False):
+    """A metric of Quantus that draws its noise from `moves`, one sample after the other."""
+    samples = iter(moves.flatten(1).numpy())
 
     def explain(model, inputs, targets, **ignored):
         x = torch.as_tensor(inputs).to(next(model.parameters()).dtype)

@@ -52,14 +52,14 @@ def test_the_authors_loop_without_ties(model, x, target):
     before = model(x).detach().softmax(1).gather(1, target[:, None])[:, 0]
     for i in range(5):
         groups = order[i].split(6)
-        salience, fell = [], []
+        salience, drops = [], []
         for group in groups:
-            gone = x[i : i + 1].clone()
-            gone.view(1, 2, 36)[:, :, group] = 0
+            without = x[i : i + 1].clone()
+            without.view(1, 2, 36)[:, :, group] = 0
             salience.append(float(a[i].flatten()[group].sum()))
-            fell.append(float(before[i] - model(gone).detach().softmax(1)[0, target[i]]))
+            drops.append(float(before[i] - model(without).detach().softmax(1)[0, target[i]]))
         pairs = [(j, k) for j in range(6) for k in range(j + 1, 6)]
-        weights = [(salience[j] - salience[k]) * (1 if fell[j] >= fell[k] else -1) for j, k in pairs]
+        weights = [(salience[j] - salience[k]) * (1 if drops[j] >= drops[k] else -1) for j, k in pairs]
         expected = sum(weights) / sum(map(abs, weights))
         assert saco(model, x, target, a, groups=6, impute="zero")[i].item() == pytest.approx(expected)
 

@@ -51,24 +51,24 @@ def test_the_right_map_of_an_additive_model_is_1_at_any_scale(metric, linear, x,
 
 def test_occlusion_of_the_same_squares_is_the_oracle(model, x, target):
     a = METHODS["occlusion"](model, x, target, window=2)
-    found = single_deletion(model, x, target, a, side=3, impute="zero")
-    torch.testing.assert_close(found, torch.ones(5, dtype=torch.double))
+    scores = single_deletion(model, x, target, a, side=3, impute="zero")
+    torch.testing.assert_close(scores, torch.ones(5, dtype=torch.double))
 
 
 def test_a_random_map_is_0_on_average(linear, x, target):
     noise = torch.randn(200, 1, 6, 6, dtype=torch.double, generator=torch.Generator().manual_seed(0))
     many = x[:1].expand(200, -1, -1, -1)
     for metric in CORRELATIONS:
-        found = metric(linear, many, target[:1].expand(200), noise, side=3)
-        assert abs(float(found.mean())) < 4 * float(found.std()) / 200**0.5
+        scores = metric(linear, many, target[:1].expand(200), noise, side=3)
+        assert abs(float(scores.mean())) < 4 * float(scores.std()) / 200**0.5
 
 
 def test_drops_remove_what_they_say(model, x, target):
     removed, where = torch.tensor([[True, False]]), (torch.arange(36) < 9).long()
     lower = x.clone()
     lower.view(5, 2, 36)[:, :, 9:] = 0
-    fell = (model(x) - model(lower)).gather(1, target[:, None]).T.detach()
-    torch.testing.assert_close(score_drops(model, x, target, removed, where, "zero", None), fell)
+    drops = (model(x) - model(lower)).gather(1, target[:, None]).T.detach()
+    torch.testing.assert_close(score_drops(model, x, target, removed, where, "zero", None), drops)
 
 
 def test_infidelity_of_a_linear_model(linear, x, target, exact):
@@ -76,11 +76,11 @@ def test_infidelity_of_a_linear_model(linear, x, target, exact):
     zero, one = torch.zeros_like(exact), exact.new_zeros(5)
     torch.testing.assert_close(infidelity(linear, x, target, exact, normalise=False, **knobs), one)
     torch.testing.assert_close(infidelity(linear, x, target, 1e4 * exact, **knobs), one)
-    fell = draw_squares(x, 128, 0).double() @ exact.sum(1).flatten(1).T
-    torch.testing.assert_close(infidelity(linear, x, target, zero, **knobs), fell.square().mean(0))
-    torch.testing.assert_close(infidelity(linear, x, target, -exact, **knobs), fell.square().mean(0))
+    drops = draw_squares(x, 128, 0).double() @ exact.sum(1).flatten(1).T
+    torch.testing.assert_close(infidelity(linear, x, target, zero, **knobs), drops.square().mean(0))
+    torch.testing.assert_close(infidelity(linear, x, target, -exact, **knobs), drops.square().mean(0))
     torch.testing.assert_close(
-        infidelity(linear, x, target, -exact, normalise=False, **knobs), (2 * fell).square().mean(0)
+        infidelity(linear, x, target, -exact, normalise=False, **knobs), (2 * drops).square().mean(0)
     )
 
 
@@ -89,8 +89,8 @@ def captum(model, x, target, a, **knobs):
     measure = pytest.importorskip("captum.metrics").infidelity
 
     def perturb(inputs):
-        gone = draw_squares(x, 128, 0).view(128, 1, 6, 6).repeat(len(inputs) // 128, 1, 1, 1).to(inputs)
-        return gone.expand_as(inputs), inputs * (1 - gone)
+        removed = draw_squares(x, 128, 0).view(128, 1, 6, 6).repeat(len(inputs) // 128, 1, 1, 1).to(inputs)
+        return removed.expand_as(inputs), inputs * (1 - removed)
 
     return measure(model, perturb, x, a, target=target, n_perturb_samples=128, **knobs).detach()
 
@@ -108,7 +108,7 @@ def test_captum_compares_units_by_default_and_forgives_a_wrong_sign(model, x, ta
     torch.testing.assert_close(
         captum(model, x, target, -a, normalize=True), captum(model, x, target, a, normalize=True)
     )
-    ours = [infidelity(model, x, target, given, impute="zero") for given in (a, 1000 * a, -a)]
+    ours = [infidelity(model, x, target, attribution, impute="zero") for attribution in (a, 1000 * a, -a)]
     torch.testing.assert_close(ours[0], ours[1])
     assert (ours[2] > ours[0]).all()
 
@@ -146,12 +146,12 @@ def test_quantus_sensitivity_n_is_another_quantity(quantus):
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 1, 5), (2, 1, 1)])
 def test_squares_are_squares(shape):
-    found = draw_squares(torch.zeros(1, *shape), 200, 0).view(200, *shape[1:])
-    heights, widths = found.any(2).sum(1), found.any(1).sum(1)
+    squares = draw_squares(torch.zeros(1, *shape), 200, 0).view(200, *shape[1:])
+    heights, widths = squares.any(2).sum(1), squares.any(1).sum(1)
     assert torch.equal(heights, widths)
-    assert torch.equal(heights * widths, found.sum((1, 2)))
+    assert torch.equal(heights * widths, squares.sum((1, 2)))
     assert set(heights.tolist()) == set(range(1, max(1, min(shape[1:]) // 2) + 1))
-    assert found.any(0).all()
+    assert squares.any(0).all()
 
 
 def test_sizes_of_sensitivity_n():

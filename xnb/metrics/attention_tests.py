@@ -12,13 +12,13 @@ from xnb.access.hooks import capture_attention
 from xnb.metrics.randomised_models import randomised_copy
 from xnb.types import Target
 
-TokenWeights = Float[Tensor, "B N"]  # of the tokens of each input, not negative, with sum 1
+_TokenWeights = Float[Tensor, "B N"]  # of the tokens of each input, not negative, with sum 1
 
 
 class _PooledTokens(NamedTuple):
     """What a pooling by attention works on: one weight a token, and the tokens."""
 
-    weights: TokenWeights
+    weights: _TokenWeights
     tokens: Float[Tensor, "B N D"]
 
 
@@ -33,13 +33,13 @@ def read_attention(model: nn.Module, x: Tensor) -> _PooledTokens:
     return _PooledTokens(pooling.weights[:, 0, 0], pooling.values[:, 0])
 
 
-def jensen_shannon_divergence(a: TokenWeights, b: TokenWeights) -> Float[Tensor, " B"]:
+def jensen_shannon_divergence(a: _TokenWeights, b: _TokenWeights) -> Float[Tensor, " B"]:
     r"""Jensen-Shannon divergence in nats: 0 for equal weights, :math:`\log 2 = 0.69` if no token has weight in both."""
     middle = (a + b) / 2
     return (_relative_entropy(a, middle) + _relative_entropy(b, middle)) / 2
 
 
-def _relative_entropy(a: TokenWeights, b: TokenWeights) -> Float[Tensor, " B"]:
+def _relative_entropy(a: _TokenWeights, b: _TokenWeights) -> Float[Tensor, " B"]:
     """Kullback-Leibler divergence of `a` from `b`, in nats."""
     # A weight of 0 adds nothing, and its logarithm has no gradient.
     a = a.clamp(min=1e-12)
@@ -47,7 +47,7 @@ def _relative_entropy(a: TokenWeights, b: TokenWeights) -> Float[Tensor, " B"]:
     return (a * (a / b).log()).sum(1)
 
 
-def total_variation(a: TokenWeights, b: TokenWeights, values: Float[Tensor, "B N K"]) -> Float[Tensor, " B"]:
+def total_variation(a: _TokenWeights, b: _TokenWeights, values: Float[Tensor, "B N K"]) -> Float[Tensor, " B"]:
     r"""How far `b` in place of `a` moves the predicted probabilities, :math:`\frac12 \sum_c |p_c - q_c|`.
 
     Args:
@@ -60,12 +60,12 @@ def total_variation(a: TokenWeights, b: TokenWeights, values: Float[Tensor, "B N
     return (p - q).abs().sum(1) / 2
 
 
-def _predict_probabilities(weights: TokenWeights, values: Float[Tensor, "B N K"]) -> Float[Tensor, "B K"]:
+def _predict_probabilities(weights: _TokenWeights, values: Float[Tensor, "B N K"]) -> Float[Tensor, "B K"]:
     return torch.softmax(torch.einsum("bn,bnk->bk", weights, values), 1)
 
 
 def adversarial_divergence(
-    a: TokenWeights,
+    a: _TokenWeights,
     values: Float[Tensor, "B N K"],
     budget: float,
     *,
@@ -82,7 +82,8 @@ def adversarial_divergence(
         a: weights of the tokens.
         values: the logits of each token alone, as in `total_variation`.
         budget: largest `total_variation` that counts as the same decision.
-        starts: half of them near `a`, half anywhere, as near to `a` the ascent ends on the top of a small hill.
+        starts: half of them close to `a` and half anywhere, as an ascent that starts close to `a` may end in a local
+            maximum.
         steps: of gradient ascent (Adam) from each start.
         seed: of the starts.
 

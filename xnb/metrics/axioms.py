@@ -1,4 +1,4 @@
-"""Does a map keep what some methods promise: that it adds up, and that equal parts get equal shares?"""
+"""Does a map have the properties that some methods promise: it adds up, and equal parts get equal shares?"""
 
 import torch
 from jaxtyping import Bool, Float
@@ -26,9 +26,9 @@ def completeness_gap(
 ) -> Scores:
     r"""How far the map's sum is from the change of score it should explain, :math:`|\sum_i a_i - (f(x) - f(x'))|`.
 
-    Unit: score. Only maps in units of score are asked: a gradient or a heat map never promised to add up, and neither
-    did a map that gives each pixel the attribution of its whole region. Adding up is no proof of being right: a map
-    that puts everything on one pixel can.
+    Unit: score. It is a question to maps in units of the score alone: a gradient or a heat map never promised to add
+    up, and neither did a map that gives each pixel the attribution of its whole region. Adding up is no proof of being
+    right: a map that puts everything on one pixel can.
 
     Args:
         baseline: what the score is compared with, one number or a tensor that broadcasts against `x`.

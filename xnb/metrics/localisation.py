@@ -40,7 +40,7 @@ def chance_level(name: str, masks: Masks, *, side: int = 2) -> Scores:
 def pointing_game(
     model: Model, x: Batch, target: Target, attribution: Attribution, *, masks: Masks, absolute: bool = False
 ) -> Scores:
-    """Whether the largest value lies in the mask: 1 or 0, and a share where several are the largest.
+    """Whether the largest value lies in the mask: 1 or 0; where several are the largest, the share of them that does.
 
     Chance is the mask's share of the picture, and so is the score of a constant map. One pixel decides: it says
     nothing of the rest of the map. Where objects stand in the middle, compare with the control `centre`.
@@ -209,9 +209,10 @@ def make_grids(x: Batch, target: Target, *, side: int = 2, seed: int = 0) -> _Gr
     drawn = [_draw_cells(labels, i, cells, rng) for i in range(len(x))]
     tiles = x[torch.tensor([grid.inputs for grid in drawn], device=x.device)]
     own = torch.tensor([grid.own for grid in drawn], device=x.device)
-    in_own_cell = torch.nn.functional.one_hot(own, cells).bool()
+    is_own = torch.nn.functional.one_hot(own, cells).bool()
     # A cell's mask is a tile of its own, (B, cells, 1, H, W), and is put together like the pictures.
-    mask_tiles = in_own_cell[:, :, None, None, None].expand(-1, -1, 1, *x.shape[2:])
+    height, width = x.shape[2:]
+    mask_tiles = is_own[:, :, None, None, None].expand(-1, -1, 1, height, width)
     return _Grids(_join_tiles(tiles, side), _join_tiles(mask_tiles, side))
 
 

@@ -41,7 +41,8 @@ def explain_changes(
     Raises:
         ValueError: the method does not return one attribution an input.
     """
-    plan = plan_passes(x, changes, chunk or _CHUNKS_PER_CALL * chunk_size(x, None))
+    together = chunk or _CHUNKS_PER_CALL * chunk_size(x, None)
+    plan = plan_passes(x, changes, together)
     for draws, rows in show_progress(plan, len(plan), "block"):
         inputs = change(draws, rows)
         n, b = inputs.shape[:2]

@@ -39,8 +39,8 @@ def mprt(
 ) -> Scores:
     """Mean similarity of the map to those of the model while its layers become random, one after the other.
 
-    Unit: correlation; 1 for a map that does not see the parameters. From the top, the features below stay and keep
-    maps alike for good reason, and noise scores the perfect 0: it cannot rank methods (arXiv:2211.12486).
+    Unit: correlation; 1 for a map that does not see the parameters. It cannot rank methods (arXiv:2211.12486): from the
+    top, the features below stay as they are, so that maps stay similar for good reason, and noise scores the perfect 0.
 
     Args:
         method: what explains, `(model, x, target) -> attribution`.
@@ -137,8 +137,8 @@ def efficient_mprt(
     r"""Relative rise of the map's complexity when all parameters are random (eMPRT), :math:`(H_r - H) / H`.
 
     H is the entropy of the histogram of the map's values. Unit: none; 0 for a map that does not see the parameters,
-    and near 0 for one that is noise before and after, which `mprt` calls perfect. One explanation instead of one a
-    layer. NaN where the map is constant.
+    and near 0 for one that is noise before and after, which `mprt` calls perfect. It takes one explanation, where
+    `mprt` takes one a layer. NaN where the map is constant.
 
     Args:
         method: what explains, `(model, x, target) -> attribution`.

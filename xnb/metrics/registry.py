@@ -1,4 +1,4 @@
-"""What is known about each metric, kept beside the metric itself."""
+"""What is known about each metric, written beside the metric itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -34,7 +34,7 @@ def removal_curve(
 ) -> Float[Tensor, "T B"]:
     """Score after removing 0, 1/steps, ... all of the pixels, those called most or least important first.
 
-    Inputs of fewer units than `steps` are taken apart unit by unit. Both ends are the same for every attribution.
+    An input of fewer units than `steps` loses one unit a step. Both ends are the same for every attribution.
 
     Args:
         first: what is removed first, the most or the least important.

@@ -55,10 +55,8 @@ class Recipe:
 def _list_recipes() -> dict[str, Recipe]:
     """Return the recipe of each checkpoint by its name, `{model}-{data}` or `{model}-{data}-{seed}`."""
     shapes = partial(data.shapes, n=(6000, 1000))
-    recipes = {
-        "smallcnn-shapes": Recipe(partial(SmallCNN, 3, 6), shapes, epochs=12, rate=3e-3),
-        "smallcnn-digits": Recipe(partial(SmallCNN, 1, 10), data.digits, epochs=20, rate=3e-3),
-    }
+    recipes = {"smallcnn-shapes": Recipe(partial(SmallCNN, 3, 6), shapes, epochs=12, rate=3e-3)}
+    recipes["smallcnn-digits"] = Recipe(partial(SmallCNN, 1, 10), data.digits, epochs=20, rate=3e-3)
     recipes |= _list_bag_recipes()
     recipes |= _list_pooling_recipes()
     recipes |= _list_transformer_recipes()
@@ -111,19 +109,17 @@ def _list_transformer_recipes() -> dict[str, Recipe]:
 
 
 def _list_ensemble_recipes() -> dict[str, Recipe]:
-    """Return recipes for before and after: networks beside those with what is said to make them explainable."""
+    """Return recipes of a plain network, and of those with one change each that is said to make them explainable."""
     shapes = partial(data.shapes, 24, n=(2000, 500))
-    recipes = {
-        "plain-shapes24": _make_ensemble_recipe(plain_cnn, shapes, 5e-3),
-        "early-shapes24": _make_ensemble_recipe(plain_cnn, shapes, 5e-3, epochs=7),
-    }
-    changes: dict[str, tuple[dict[str, bool], float]] = {
-        "nonorm": ({"norm": False}, 3e-3),
-        "nobias": ({"bias": False}, 1e-2),
-        "neither": ({"norm": False, "bias": False}, 1e-2),
-    }
-    for kind, (knobs, rate) in changes.items():
-        recipes[f"{kind}-shapes24"] = _make_ensemble_recipe(partial(plain_cnn, **knobs), shapes, rate)
+    recipes = {"plain-shapes24": _make_ensemble_recipe(plain_cnn, shapes, 5e-3)}
+    # Stopped early it is about as accurate as the B-cos network, which is to be compared with its like.
+    recipes["early-shapes24"] = _make_ensemble_recipe(plain_cnn, shapes, 5e-3, epochs=7)
+    without_norm = partial(plain_cnn, norm=False)
+    without_bias = partial(plain_cnn, bias=False)
+    without_both = partial(plain_cnn, norm=False, bias=False)
+    recipes["nonorm-shapes24"] = _make_ensemble_recipe(without_norm, shapes, 3e-3)
+    recipes["nobias-shapes24"] = _make_ensemble_recipe(without_bias, shapes, 1e-2)
+    recipes["neither-shapes24"] = _make_ensemble_recipe(without_both, shapes, 1e-2)
     recipes["masking-shapes24"] = _make_ensemble_recipe(plain_cnn, shapes, 5e-3, objective=random_masking())
     recipes["bagnet-shapes24"] = _make_ensemble_recipe(BagNet, shapes, 1e-2)
     recipes["bcos-shapes24"] = _make_ensemble_recipe(BcosNet, shapes, 2e-3, epochs=25)
@@ -137,18 +133,17 @@ def _list_ensemble_recipes() -> dict[str, Recipe]:
 
 
 def _list_watermark_recipes() -> dict[str, Recipe]:
-    """Return recipes of a network that learns a mark in the corner, and of those that are kept from it."""
+    """Return recipes of a network that learns a mark in a corner, and of those that shall not learn it."""
     marked = partial(data.watermark, 0.95, 24, n=(2000, 500))
     free = partial(data.watermark, 0.5, 24, n=(2000, 500))
     model = partial(plain_cnn, classes=2)
     penalty = right_reasons(1e4, 2)
     control = right_reasons(1e4, 2, elsewhere=True)
-    return {
-        "marked-watermark": _make_ensemble_recipe(model, marked, 5e-3),
-        "fined-watermark": _make_ensemble_recipe(model, marked, 5e-3, objective=penalty),
-        "elsewhere-watermark": _make_ensemble_recipe(model, marked, 5e-3, objective=control),
-        "repaired-watermark": _make_ensemble_recipe(model, free, 5e-3),
-    }
+    recipes = {"marked-watermark": _make_ensemble_recipe(model, marked, 5e-3)}
+    recipes["fined-watermark"] = _make_ensemble_recipe(model, marked, 5e-3, objective=penalty)
+    recipes["elsewhere-watermark"] = _make_ensemble_recipe(model, marked, 5e-3, objective=control)
+    recipes["repaired-watermark"] = _make_ensemble_recipe(model, free, 5e-3)
+    return recipes
 
 
 def _make_ensemble_recipe(
@@ -218,7 +213,7 @@ def train_checkpoint(name: str, folder: Path = FOLDER) -> dict:
 
 
 def _train_by_recipe(model: nn.Module, recipe: Recipe, split: Split) -> None:
-    """Train the network in place, of an ensemble each member with a seed of its own; leave it in evaluation mode."""
+    """Train the network in place and leave it in evaluation mode; each member of an ensemble has its own seed."""
     members = model.members if isinstance(model, Ensemble) else [model]
     for seed, network in enumerate(members, recipe.seed):
         optimizer = AdamW(network.parameters(), lr=recipe.rate, fused=True)  # a tenth of the time saved
