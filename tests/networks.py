@@ -85,3 +85,26 @@ def tensors_of(model):
     """Parameters, buffers and scratch memory."""
     scratch = [tensor for module in model.modules() for tensor in getattr(module, "scratch", {}).values()]
     return [*model.parameters(), *model.buffers(), *scratch]
+
+
+def with_seed(make):
+    """The network that `make` builds, from the same random weights each time, in evaluation mode."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make().eval()
+
+
+class Counted(nn.Module):
+    """A model that counts the inputs which are run forward, and backward down to the input."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.forwards = 0
+        self.backwards = 0
+
+    def forward(self, x):
+        self.forwards += len(x)
+        if x.requires_grad:
+            x.register_hook(lambda grad: setattr(self, "backwards", self.backwards + len(grad)))
+        return self.model(x)

@@ -5,8 +5,14 @@ import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from xnb.access.at_layer import layer_activation, activation_and_gradient, last_spatial_layer, make_suffix, make_suffixes
-from xnb.access.hooks import replace_forward, cut_graph
+from xnb.access.at_layer import (
+    activation_and_gradient,
+    last_spatial_layer,
+    layer_activation,
+    make_suffix,
+    make_suffixes,
+)
+from xnb.access.hooks import cut_graph, replace_forward
 from xnb.access.ledger import count_passes
 from xnb.access.score import score
 from xnb.models.cnn import SmallCNN
