@@ -1,3 +1,5 @@
+"""`cifar10` from every kind of source; what it downloads is taken up, checked, and whole or not there."""
+
 import functools
 import hashlib
 import io

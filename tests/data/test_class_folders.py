@@ -1,3 +1,5 @@
+"""Class folders are read as they lie, or refused by name."""
+
 import numpy as np
 import pytest
 import torch

@@ -121,15 +121,6 @@ def test_of_adjacent_pairs_no_digit_alone_tells_the_class():
     assert lone[split.train.y == 1].any(1).mean() > 0.4  # bags with a pair also hold low digits that are in none
 
 
-@every_task
-def test_same_seed_same_bags_whatever_the_number(task):
-    a, b = data.bags(task, n=(20, 5)), data.bags(task, n=(10, 9))
-    assert torch.equal(a.train.x[:10], b.train.x)
-    assert torch.equal(a.train.evidence[:10], b.train.evidence)
-    assert torch.equal(a.test.x, b.test.x[:5])
-    assert not torch.equal(a.train.x, data.bags(task, n=(20, 5), seed=1).train.x)
-
-
 def test_no_test_digit_is_in_a_training_bag_of_any_seed():
     train = {x.numpy().tobytes() for seed in (0, 1) for x in data.bags(n=(200, 0), seed=seed).train.x.flatten(0, 1)}
     test = {x.numpy().tobytes() for seed in (0, 1) for x in data.bags(n=(0, 200), seed=seed).test.x.flatten(0, 1)}
@@ -143,20 +134,6 @@ def test_places_in_the_bag_tell_nothing():
     evidence = data.bags("single_positive", n=(2400, 0)).train.evidence[..., 1].sum(0)
     assert evidence.sum() == 1200
     assert (evidence - 100).abs().max() < 40  # standard error 9.6
-
-
-def test_rows_of_a_part_keep_their_evidence():
-    part = data.bags(n=(10, 0)).train
-    few = part[torch.tensor([3, 1])]
-    assert torch.equal(few.evidence, part.evidence[[3, 1]])
-    assert data.digits().test[:2].evidence is None
-
-
-@pytest.mark.usefixtures("as_users_run")
-def test_evidence_must_be_as_long_as_the_rest():
-    part = data.bags(n=(4, 0)).train
-    with pytest.raises(ValueError, match=r"masks and evidence must have the same length\n  got: \[3, 4\]"):
-        data.Part(part.x, part.y, evidence=part.evidence[:3])
 
 
 @pytest.mark.parametrize(

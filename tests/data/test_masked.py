@@ -1,3 +1,5 @@
+"""Masks mark the same pixels whatever their kind, and are cut as their photographs."""
+
 import numpy as np
 import pytest
 import torch

@@ -1,3 +1,5 @@
+"""Files of MedMNIST, made up and real: read as published, or refused."""
+
 import hashlib
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""A picture is decoded to the RGB that it shows, or refused; and class folders, where they hold other things."""
+
 import io
 
 import numpy as np
@@ -83,8 +85,3 @@ def test_knobs_out_of_range(knobs, root):
 
 def test_more_than_there_is_takes_all(root):
     assert torch.equal(data.image_folder(root, per_class=99).train.x, data.image_folder(root).train.x)
-
-
-def test_photos_of_no_size():
-    with pytest.raises(ValueError, match="photos: size must be at least 1 pixel"):
-        data.photos(0)

@@ -1,10 +1,11 @@
+"""Records that scikit-learn ships: all of them, split in a stratified way, scaled by the training part."""
+
 import pytest
 import torch
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.linear_model import LogisticRegression
 
 from xnb import data
-from xnb.data.split import Part
 
 
 def test_digits():
@@ -38,26 +39,3 @@ def test_frozen_and_the_same_every_time(make):
     assert not torch.equal(a.test.x, make(seed=1).test.x)
     with pytest.raises(AttributeError):
         a.train = b.train
-
-
-def test_photos():
-    split = data.photos(128)
-    assert split.classes == ("astronaut", "cat", "coffee", "rocket", "palace", "flower")
-    assert split.test.x.shape == (6, 3, 128, 128)
-    assert len(split.train) == 0
-    assert split.test.x.min() >= 0
-    assert split.test.x.max() <= 1
-    assert (split.test.x.std((2, 3)) > 0.05).all()
-
-
-def test_rows_of_a_part():
-    part = data.digits().test
-    few = part[torch.tensor([3, 1])]
-    assert len(few) == 2
-    assert torch.equal(few.x[0], part.x[3])
-    assert few.masks is None
-
-
-def test_lengths_must_agree():
-    with pytest.raises(Exception, match=r"same length|B"):
-        Part(torch.zeros(2, 3), torch.zeros(3, dtype=torch.long))
