@@ -98,14 +98,6 @@ def test_rescale_divides_by_the_root_mean_square():
     assert torch.equal(norm(torch.zeros_like(x)), torch.zeros_like(x))
 
 
-def test_an_ensemble_is_the_mean_of_its_members(pictures):
-    x = pictures[0]
-    model = Ensemble(plain_cnn, 3).eval()
-    torch.testing.assert_close(logits(model, x), torch.stack([logits(m, x) for m in model.members]).mean(0))
-    first, second = (next(member.parameters()) for member in model.members[:2])
-    assert not torch.equal(first, second)
-
-
 @pytest.mark.parametrize("make", [plain_cnn, lambda: plain_cnn(bias=False), BagNet, BcosNet])
 def test_every_operation_is_a_module_used_once(make):
     net, calls = make().eval(), []

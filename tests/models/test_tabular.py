@@ -1,3 +1,5 @@
+"""Networks on records: tokens of features without an order, and diagnoses as good as stated."""
+
 from inspect import signature
 
 import pytest

@@ -45,7 +45,12 @@ class SmallCNN(nn.Module):
         widths: channels at full, half and quarter resolution.
     """
 
-    def __init__(self, channels: int = 3, classes: int = 10, widths: tuple[int, int, int] = (16, 32, 64)) -> None:
+    def __init__(
+        self,
+        channels: int = 3,
+        classes: int = 10,
+        widths: tuple[int, int, int] = (16, 32, 64),
+    ) -> None:
         super().__init__()
         full, half, quarter = widths
         self.stage1 = nn.Sequential(_widen_channels(channels, full, 1), Residual(full))

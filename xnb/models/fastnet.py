@@ -66,10 +66,12 @@ class Inverted(nn.Module):
     def __init__(self, before: int, stage: Stage, stride: int) -> None:
         super().__init__()
         hidden = before * stage.expansion
-        self.expand = ConvNorm(before, hidden, 1) if stage.expansion > 1 else nn.Identity()
+        expands = stage.expansion > 1
+        self.expand = ConvNorm(before, hidden, 1) if expands else nn.Identity()
         self.depthwise = ConvNorm(hidden, hidden, stage.kernel, stride, groups=hidden)
         self.project = ConvNorm(hidden, stage.width, 1, linear=True)
-        self.add = Add() if stride == 1 and before == stage.width else None
+        same_shape = stride == 1 and before == stage.width
+        self.add = Add() if same_shape else None
 
     def forward(self, x: Float[Tensor, "B D H W"]) -> Float[Tensor, "B E h w"]:
         y = self.project(self.depthwise(self.expand(x)))
@@ -117,7 +119,8 @@ class FastNet(nn.Module):
         require(sha256(path) == WEIGHTS_SHA256, "FastNet: the weights must be those of version 0.1.0", path.name)
         theirs = torch.load(path, weights_only=True, map_location="cpu")
         model = cls()
-        model.load_state_dict({_translate_name(name): value for name, value in theirs.items()})
+        ours = {_translate_name(name): value for name, value in theirs.items()}
+        model.load_state_dict(ours)
         return model.eval()
 
 

@@ -1,5 +1,7 @@
 """Networks that are made to be explained: the logit is a sum that can be read off, cell by cell or pixel by pixel."""
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -10,7 +12,13 @@ from xnb.models.layers import Standardise
 from xnb.types import Logits, Target
 
 
-def plain_cnn(channels: int = 3, classes: int = 6, *, norm: bool = True, bias: bool = True) -> nn.Sequential:
+def plain_cnn(
+    channels: int = 3,
+    classes: int = 6,
+    *,
+    norm: bool = True,
+    bias: bool = True,
+) -> nn.Sequential:
     """Four convolutions of 3 x 3, the mean over the picture, and a linear head; 10,994 parameters at the defaults.
 
     A cell of the last grid, a quarter of the side, sees 23 x 23 pixels. Grey, 0.5, is where the network starts
@@ -25,7 +33,8 @@ def plain_cnn(channels: int = 3, classes: int = 6, *, norm: bool = True, bias: b
     """
     layers: list[nn.Module] = [Standardise(0.5, 0.25)]
     for before, after, stride in ((channels, 12, 2), (12, 16, 2), (16, 24, 1), (24, 24, 1)):
-        layers.append(nn.Conv2d(before, after, 3, stride, padding=1, bias=bias and not norm))
+        shifts = bias and not norm  # a norm behind the convolution has its own, and would remove these
+        layers.append(nn.Conv2d(before, after, 3, stride, padding=1, bias=shifts))
         if norm:
             layers.append(nn.BatchNorm2d(after) if bias else Rescale(after))
         layers.append(nn.ReLU())
@@ -70,8 +79,10 @@ class BagNet(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [Standardise(0.5, 0.25)]
         # The last convolution reads one cell alone: from there on, nothing sees further than 9 pixels.
-        plan = ((channels, 12, 3, 1), (12, 16, 3, 2), (16, 24, 3, 2), (24, 24, 1, 1))
-        for before, after, kernel, stride in plan:
+        widths = (channels, 12, 16, 24, 24)
+        kernels = (3, 3, 3, 1)
+        strides = (1, 2, 2, 1)
+        for (before, after), kernel, stride in zip(pairwise(widths), kernels, strides, strict=True):
             convolution = nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, bias=False)
             layers += [convolution, nn.BatchNorm2d(after), nn.ReLU()]
         self.patches = nn.Sequential(*layers)
@@ -86,12 +97,17 @@ class BagNet(nn.Module):
     def forward(self, x: Float[Tensor, "B C H W"]) -> Logits:
         return self.flatten(self.pool(self.votes(x)))
 
-    def own_map(self, x: Float[Tensor, "B C H W"], target: Target) -> Float[Tensor, "B 1 H W"]:
+    def own_map(
+        self,
+        x: Float[Tensor, "B C H W"],
+        target: Target,
+    ) -> Float[Tensor, "B 1 H W"]:
         """The votes for the target, each spread over the pixels of its cell: they sum to the logit."""
         H, W = x.shape[2:]
         with torch.no_grad():
             votes = self.votes(x)[torch.arange(len(x)), target]
-        return F.interpolate(votes[:, None], (H, W), mode="nearest") / (H * W)
+        spread = F.interpolate(votes[:, None], (H, W), mode="nearest")
+        return spread / (H * W)
 
 
 class BcosConv(nn.Module):
@@ -111,7 +127,8 @@ class BcosConv(nn.Module):
     def __init__(self, before: int, after: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
         self.weight = nn.Parameter(nn.Conv2d(before, after, kernel).weight.data)
-        self.gain = nn.Parameter(torch.tensor(float(kernel * before**0.5)))
+        gain = float(kernel * before**0.5)
+        self.gain = nn.Parameter(torch.tensor(gain))
         self.stride = stride
         self.padding = kernel // 2
         self.linear = False  # whether the gradient takes the cosine as a constant, as `BcosNet.own_map` needs
@@ -122,7 +139,8 @@ class BcosConv(nn.Module):
         # The length of each patch, as a convolution too: squares summed over channels and window.
         squares = x.square().sum(1, keepdim=True)
         ones = torch.ones_like(self.weight[:1, :1])
-        patch_length = (F.conv2d(squares, ones, None, self.stride, self.padding) + 1e-6).sqrt()
+        sums = F.conv2d(squares, ones, None, self.stride, self.padding)
+        patch_length = (sums + 1e-6).sqrt()
         cosine = self.gain * projection.abs() / patch_length
         return projection * (cosine.detach() if self.linear else cosine)
 
@@ -148,14 +166,23 @@ class BcosNet(nn.Module):
     def __init__(self, channels: int = 3, classes: int = 6) -> None:
         super().__init__()
         self.complement = Complement()
-        plan = ((2 * channels, 12, 3, 2), (12, 16, 3, 2), (16, 24, 3, 1), (24, 24, 3, 1), (24, classes, 1, 1))
-        convolutions = [BcosConv(before, after, kernel, stride) for before, after, kernel, stride in plan]
-        self.body = nn.Sequential(*convolutions, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        widths = (2 * channels, 12, 16, 24, 24, classes)
+        kernels = (3, 3, 3, 3, 1)
+        strides = (2, 2, 1, 1, 1)
+        layers: list[nn.Module] = []
+        for (before, after), kernel, stride in zip(pairwise(widths), kernels, strides, strict=True):
+            layers.append(BcosConv(before, after, kernel, stride))
+        layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        self.body = nn.Sequential(*layers)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Logits:
         return self.body(self.complement(x))
 
-    def own_map(self, x: Float[Tensor, "B C H W"], target: Target) -> Float[Tensor, "B C H W"]:
+    def own_map(
+        self,
+        x: Float[Tensor, "B C H W"],
+        target: Target,
+    ) -> Float[Tensor, "B C H W"]:
         """The contribution of each pixel to the logit, its negative included: `W(x)` times the six channels."""
         both = self.complement(x)
         layers = [layer for layer in self.body if isinstance(layer, BcosConv)]

@@ -25,7 +25,11 @@ class Additive(nn.Module):
         curves: :math:`c`, one a feature.
     """
 
-    def __init__(self, weights: Sequence[float] = (1.0, -2.0, 0.5), curves: Sequence[float] = (0.0, 1.0, -1.0)) -> None:
+    def __init__(
+        self,
+        weights: Sequence[float] = (1.0, -2.0, 0.5),
+        curves: Sequence[float] = (0.0, 1.0, -1.0),
+    ) -> None:
         super().__init__()
         self.weights = nn.Parameter(torch.tensor(weights), requires_grad=False)
         self.curves = nn.Parameter(torch.tensor(curves), requires_grad=False)
@@ -60,8 +64,9 @@ class Gate(nn.Module):
     def truth(self, x: Float[Tensor, "B 2"], baseline: Float[Tensor, "B 2"]) -> Truth:
         other = x.flip(1)  # of each feature, the value of the other one
         other_baseline = baseline.flip(1)
-        share = (x - baseline) * (other + other_baseline) / 2
-        ablated = (x - baseline) * other
+        difference = x - baseline
+        share = difference * (other + other_baseline) / 2
+        ablated = difference * other
         truth = {"integrated_gradients": share, "exact_shapley": share, "feature_ablation": ablated}
         return truth | {"gradient": other, "gradient_times_input": x * other}
 
@@ -73,7 +78,8 @@ class Ridge(nn.Sequential):
 
     def curve(self, s: Tensor) -> Tensor:
         """The score as a function of the weighted sum."""
-        x = s[..., None] * self.direction / self.direction.square().sum()  # an input that has this sum
+        direction = self.direction
+        x = s[..., None] * direction / direction.square().sum()  # an input that has this sum
         return super().forward(x).squeeze(-1)
 
     @property
@@ -94,6 +100,7 @@ class Ridge(nn.Sequential):
         f_without = self.curve(end - x_terms + baseline_terms)
         ablated = f_both - f_without
         shapley = (f_alone - f_none + f_both - f_without) / 2
+        # Along a straight path the weighted sum changes evenly, so the mean gradient is a difference quotient.
         mean_gradient = (f_both - f_none) / (end - start)
         integrated = (x_terms - baseline_terms) * mean_gradient
         return {"integrated_gradients": integrated, "exact_shapley": shapley, "feature_ablation": ablated}
@@ -131,7 +138,11 @@ class Xor(Ridge):
         _freeze_weights(last, [[1.0, 1.0]])
 
 
-def _freeze_weights(layer: nn.Linear, weight: list[list[float]], bias: list[float] | None = None) -> None:
+def _freeze_weights(
+    layer: nn.Linear,
+    weight: list[list[float]],
+    bias: list[float] | None = None,
+) -> None:
     layer.weight = nn.Parameter(torch.tensor(weight), requires_grad=False)
     if bias is not None:
         layer.bias = nn.Parameter(torch.tensor(bias), requires_grad=False)
@@ -147,7 +158,11 @@ class OneHead(nn.Module):
         readout: :math:`w`, the direction that raises the score.
     """
 
-    def __init__(self, query: Sequence[float] = (2.0, 0.0, 1.0), readout: Sequence[float] = (0.0, 1.0, -1.0)) -> None:
+    def __init__(
+        self,
+        query: Sequence[float] = (2.0, 0.0, 1.0),
+        readout: Sequence[float] = (0.0, 1.0, -1.0),
+    ) -> None:
         super().__init__()
         width = len(query)
         self.rate = nn.Linear(width, 1, bias=False)
@@ -166,7 +181,8 @@ class OneHead(nn.Module):
 
     def shares(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N"]:
         """The share of each token in the score, `a_k (w x_k)`: they sum to it exactly."""
-        return self.weights(x).squeeze(1) * self.head(x).squeeze(2)
+        values = self.head(x).squeeze(2)
+        return self.weights(x).squeeze(1) * values
 
     def left_out(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N"]:
         r"""Drop of the score without token k, :math:`\frac{a_k}{1 - a_k} w \cdot (x_k - z)`.
@@ -181,5 +197,6 @@ class OneHead(nn.Module):
         """Gradients of the score: through the value of each token, and through its weight."""
         a = self.weights(x).transpose(1, 2)
         difference = self.head(x) - self(x)[:, None]
-        gradient = a * (self.head.weight + difference * self.rate.weight)
+        through_weight = difference * self.rate.weight
+        gradient = a * (self.head.weight + through_weight)
         return {"gradient": gradient, "gradient_times_input": gradient * x}

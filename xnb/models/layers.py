@@ -34,7 +34,9 @@ class PadSame(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H2 W2"]:
         H, W = x.shape[2:]
-        return F.pad(x, (*self.zeros(W), *self.zeros(H)))
+        left, right = self.zeros(W)
+        top, bottom = self.zeros(H)
+        return F.pad(x, (left, right, top, bottom))
 
     def extra_repr(self) -> str:
         return f"kernel={self.kernel}, stride={self.stride}"
@@ -92,7 +94,11 @@ class Times(nn.Module):
 class WeightedSum(nn.Module):
     """`weights @ values`: what one query takes from all tokens."""
 
-    def forward(self, weights: Float[Tensor, "B 1 N"], values: Float[Tensor, "B N D"]) -> Float[Tensor, "B D"]:
+    def forward(
+        self,
+        weights: Float[Tensor, "B 1 N"],
+        values: Float[Tensor, "B N D"],
+    ) -> Float[Tensor, "B D"]:
         return (weights @ values).squeeze(1)
 
 
@@ -108,10 +114,12 @@ class Prepend(nn.Module):
 
     def __init__(self, count: int, width: int) -> None:
         super().__init__()
-        self.tokens = nn.Parameter(torch.empty(1, count, width).normal_(std=0.02))
+        start = torch.empty(1, count, width).normal_(std=0.02)
+        self.tokens = nn.Parameter(start)
 
     def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B M D"]:
-        return torch.cat([self.tokens.expand(len(tokens), -1, -1), tokens], 1)
+        learned = self.tokens.expand(len(tokens), -1, -1)
+        return torch.cat([learned, tokens], 1)
 
 
 class FirstToken(nn.Module):
@@ -143,4 +151,5 @@ class Each(nn.Module):
         self.network = network
 
     def forward(self, x: Float[Tensor, "B N C H W"]) -> Float[Tensor, "B N D"]:
-        return self.network(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        tokens = self.network(x.flatten(0, 1))
+        return tokens.unflatten(0, x.shape[:2])

@@ -23,7 +23,12 @@ class Net(nn.Sequential):
         ValueError: called on inputs that do not hold `in_features` values.
     """
 
-    def __init__(self, in_features: int = 10, hidden: tuple[int, ...] = (256, 128), classes: int = 10) -> None:
+    def __init__(
+        self,
+        in_features: int = 10,
+        hidden: tuple[int, ...] = (256, 128),
+        classes: int = 10,
+    ) -> None:
         widths = (in_features, *hidden)
         layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
         for i, (before, after) in enumerate(pairwise(widths), start=1):
@@ -36,5 +41,6 @@ class Net(nn.Sequential):
     def forward(self, x: Batch) -> Logits:
         values = x.shape[1:].numel()
         hint = f"Net(in_features={values})"
-        require(values == self.in_features, f"Net: an input must hold {self.in_features} values", x, hint)
+        rule = f"Net: an input must hold {self.in_features} values"
+        require(values == self.in_features, rule, x, hint)
         return super().forward(x)

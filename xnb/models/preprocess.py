@@ -36,13 +36,11 @@ class Preprocess:
     def of(cls, weights: WeightsEnum) -> "Preprocess":
         """The preprocessing that torchvision publishes with its weights, e.g. `ResNet18_Weights.IMAGENET1K_V1`."""
         published = weights.transforms()
-        return cls(
-            resize=published.resize_size[0],
-            crop=published.crop_size[0],
-            mean=tuple(published.mean),
-            std=tuple(published.std),
-            interpolation=published.interpolation,
-        )
+        resize = published.resize_size[0]
+        crop = published.crop_size[0]
+        mean = tuple(published.mean)
+        std = tuple(published.std)
+        return cls(resize, crop, mean, std, published.interpolation)
 
     def __call__(
         self, picture: Image | UInt8[np.ndarray, "H W 3"] | Float[Tensor, "*B 3 H W"]

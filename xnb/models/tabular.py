@@ -26,13 +26,16 @@ class FeatureTokens(nn.Module):
     def __init__(self, features: int, width: int) -> None:
         super().__init__()
         bound = width**-0.5
-        self.weight = nn.Parameter(torch.empty(features, width).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(features, width).uniform_(-bound, bound))
+        weight = torch.empty(features, width).uniform_(-bound, bound)
+        bias = torch.empty(features, width).uniform_(-bound, bound)
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(bias)
 
     def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D width"]:
         features = len(self.weight)
         hint = f"FeatureTransformer(features={x.shape[1:].numel()})"
-        require(x.shape[1:] == (features,), f"FeatureTokens: an input must hold {features} features", x, hint)
+        rule = f"FeatureTokens: an input must hold {features} features"
+        require(x.shape[1:] == (features,), rule, x, hint)
         return x.unsqueeze(2) * self.weight + self.bias
 
 
@@ -55,7 +58,14 @@ class FeatureTransformer(Transformer):
 
     prefix = 1
 
-    def __init__(self, features: int, classes: int = 2, width: int = 16, depth: int = 2, heads: int = 2) -> None:
+    def __init__(
+        self,
+        features: int,
+        classes: int = 2,
+        width: int = 16,
+        depth: int = 2,
+        heads: int = 2,
+    ) -> None:
         super().__init__()
         self.embed = FeatureTokens(features, width)
         self.prepend = Prepend(1, width)

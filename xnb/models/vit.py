@@ -27,8 +27,10 @@ class SelfAttention(nn.Module):
         self.attend = Attend(heads)
 
     def forward(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
-        read = self.attend(self.query(x), self.key(x), self.value(x))
-        return self.out(read)
+        query = self.query(x)
+        key = self.key(x)
+        value = self.value(x)
+        return self.out(self.attend(query, key, value))
 
 
 class Block(nn.Module):
@@ -66,7 +68,8 @@ class Positions(nn.Module):
 
     def __init__(self, count: int, width: int) -> None:
         super().__init__()
-        self.positions = nn.Parameter(torch.empty(1, count, width).normal_(std=0.02))
+        start = torch.empty(1, count, width).normal_(std=0.02)
+        self.positions = nn.Parameter(start)
 
     def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
         count = self.positions.shape[1]
@@ -78,7 +81,8 @@ class Positions(nn.Module):
 def _wave_positions(side: int, width: int) -> Float[Tensor, "N D"]:
     """Sines and cosines of row and column, with periods from 22 cells down to two."""
     require(width % 4 == 0, "ViT: width must be a multiple of 4 for waves", width, "waves=0")
-    frequencies = torch.pi / 2 ** torch.linspace(3.5, 0, width // 4)  # radians a cell
+    octaves = torch.linspace(3.5, 0, width // 4)
+    frequencies = torch.pi / 2**octaves  # radians a cell
     angles = torch.arange(side)[:, None] * frequencies
     line = torch.cat([angles.sin(), angles.cos()], 1)
     of_row = line[:, None].expand(-1, side, -1)
@@ -117,6 +121,14 @@ class Transformer(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         return self.readout(tokens)
+
+
+def _start_linear_layers(network: nn.Module) -> None:
+    """Draw the weights of all linear layers as torchvision does; with torch's own start a network learns later."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
 
 
 class ViT(Transformer):
@@ -168,21 +180,20 @@ class ViT(Transformer):
         require(pool in ("class", "mean"), "ViT: pool must be class or mean", pool, "pool='class'")
         self.prefix = registers + (pool == "class")
         self.standardise = Standardise(mean, std)
-        self.patches = nn.Conv2d(channels, width, patch + 2 * overlap, stride=patch, padding=overlap)
+        kernel = patch + 2 * overlap
+        self.patches = nn.Conv2d(channels, width, kernel, stride=patch, padding=overlap)
         self.cells = Cells()
         self.prepend = Prepend(self.prefix, width) if self.prefix else nn.Identity()
         side = size // patch
         self.positions = Positions(self.prefix + side**2, width)
-        if waves:
-            self.positions.positions.data[0, self.prefix :] = waves * _wave_positions(side, width)
+        if waves:  # a class token and registers lie nowhere in the picture
+            of_patches = self.positions.positions.data[0, self.prefix :]
+            of_patches.copy_(waves * _wave_positions(side, width))
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, classes)
         self.pool = FirstToken() if pool == "class" else MeanPool(self.prefix)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):  # as torchvision starts them; torch's own start learns later
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+        _start_linear_layers(self)
 
     def tokens(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N D"]:
         patches = self.cells(self.patches(self.standardise(x)))
