@@ -45,7 +45,8 @@ def read_entries(archive: Path) -> Iterator[ArchiveEntry]:
 def _read_tar(archive: Path) -> Iterator[ArchiveEntry]:
     with tarfile.open(archive) as tar:
         for member in tar:
-            path = _check_member(member.name, member.size, member.isfile() or member.isdir())
+            is_plain = member.isfile() or member.isdir()
+            path = _check_member(member.name, member.size, is_plain)
             file = tar.extractfile(member) if member.isfile() else None
             if file is not None:
                 yield ArchiveEntry(path, file.read())
@@ -111,13 +112,14 @@ def unpickle_batch(content: bytes) -> tuple[np.ndarray, list[int]]:
         labels = pickled[b"labels"]
         _, shape, _, _, raw = pickled[b"data"].state  # the state of a numpy array
         pixels = np.frombuffer(raw, np.uint8).reshape(-1, 3, 32, 32)
-        counts_fit = shape == (len(labels), 3072) and len(pixels) == len(labels)
-        is_batch = counts_fit and set(labels) <= set(range(10))
+        shape_fits = shape == (len(labels), 3072)
+        count_fits = len(pixels) == len(labels)
+        labels_fit = set(labels) <= set(range(10))
     except (*PICKLE_ERRORS, MemoryError) as error:
         _refuse_foreign(inspector)
         refuse(rule, f"{type(error).__name__}: {error}", "bring the archive again")
     _refuse_foreign(inspector)
-    require(is_batch, rule, pickled, "bring the archive again")
+    require(shape_fits and count_fits and labels_fit, rule, pickled, "bring the archive again")
     return pixels.transpose(0, 2, 3, 1), labels
 
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -48,7 +48,7 @@ def cifar10(source: str | Path | None = None, *, per_class: int | None = None) -
         source: a folder or archive (tar, zip) that holds `{train,test}/<class>/<picture>`, or the original
             `cifar-10-python.tar.gz`; if omitted, what XNB_CIFAR10 names, else the download (170 MB). Used by
             the first call alone: remove the folder in the cache to bring another copy.
-        per_class: the first so many of each class in each part.
+        per_class: how many pictures of each class to take in each part, the first ones; all by default.
 
     Raises:
         ConnectionError: the download broke off; the same call goes on from there.
@@ -70,7 +70,7 @@ def _fill_cache(source: Path, home: Path) -> None:
     _remove_abandoned(home.parent)
     with tempfile.TemporaryDirectory(dir=home.parent, prefix=".CIFAR10-") as unfinished:
         folder = Path(unfinished) / "CIFAR10"
-        classes: dict[str, set[str]] = {"train": set(), "test": set()}
+        classes: defaultdict[str, set[str]] = defaultdict(set)
         for picture in tqdm(_read_pictures(source), unit="picture", delay=2, leave=False):
             _write_picture(picture, folder)
             classes[picture.part].add(picture.label)
@@ -97,7 +97,8 @@ def _write_picture(picture: _CifarPicture, folder: Path) -> None:
     name = f"{picture.part}/{picture.label}/{picture.name}"
     file = folder / f"{name}.png"
     size = picture.image.size
-    require(size == (32, 32), f"cifar10: {name} must have 32 x 32 pixels", size, CIFAR10_HINT)
+    rule = f"cifar10: {name} must have 32 x 32 pixels"
+    require(size == (32, 32), rule, size, CIFAR10_HINT)
     require(not file.exists(), "cifar10: names must be unique within a class", name, CIFAR10_HINT)
     file.parent.mkdir(parents=True, exist_ok=True)
     picture.image.save(file, compress_level=1)
@@ -111,7 +112,8 @@ def _read_pictures(source: Path) -> Iterator[_CifarPicture]:
             batches[path.name] = content
         elif _is_class_picture(path):
             part, label = path.parts[-3:-1]
-            image = decode_rgb(BytesIO(content), f"cifar10: {part}/{label}/{path.name}")
+            name = f"cifar10: {part}/{label}/{path.name}"
+            image = decode_rgb(BytesIO(content), name)
             yield _CifarPicture(part, label, path.stem, image)
     if batches:
         yield from _number_batch_pictures(batches)
@@ -129,9 +131,9 @@ def _is_class_picture(path: PurePosixPath) -> bool:
     is_hidden = any(name.startswith(".") for name in path.parts)
     if is_hidden or not {"train", "test"} & set(path.parts[:-1]):
         return False
-    in_class_folder = len(path.parts) >= 3 and path.parts[-3] in ("train", "test")
+    grandparent = path.parent.parent.name
     rule = "cifar10: files of train/ and test/ must lie in class folders"
-    require(in_class_folder, rule, str(path), CIFAR10_HINT)
+    require(grandparent in ("train", "test"), rule, str(path), CIFAR10_HINT)
     return True
 
 
@@ -146,4 +148,5 @@ def _number_batch_pictures(batches: dict[str, bytes]) -> Iterator[_CifarPicture]
         for picture, label in zip(pixels, labels, strict=True):
             number = counts[part, label]
             counts[part, label] += 1
-            yield _CifarPicture(part, CIFAR10_CLASSES[label], f"{number:04d}", Image.fromarray(picture))
+            image = Image.fromarray(picture)
+            yield _CifarPicture(part, CIFAR10_CLASSES[label], f"{number:04d}", image)

@@ -20,7 +20,12 @@ Classes = dict[str, list[Path]]  # name of a class -> its pictures
 LAYOUT = "path/train/<class>/<picture> and path/test/<class>/<picture>"
 
 
-def image_folder(path: str | Path, *, size: int | None = None, per_class: int | None = None) -> Split:
+def image_folder(
+    path: str | Path,
+    *,
+    size: int | None = None,
+    per_class: int | None = None,
+) -> Split:
     """Pictures of class folders as RGB in [0, 1], classes in alphabetical order, files in order of their names.
 
     Grey and palette pictures become RGB; transparency is laid on white. Names that begin with a dot are skipped;
@@ -30,7 +35,7 @@ def image_folder(path: str | Path, *, size: int | None = None, per_class: int | 
         path: the folder that holds `train/` and `test/`, not the one above and not `train/` itself.
         size: side of the pictures in memory: the short side is resized, the middle cut out. None keeps them as
             they are, and needs all of one size.
-        per_class: the number of pictures of each class to take in each part, the first ones.
+        per_class: how many pictures of each class to take in each part, the first ones; all by default.
 
     Raises:
         ValueError: a folder is missing or empty, the parts have different classes, a file is not a picture of 8 bits
@@ -58,7 +63,9 @@ def _check_layout(root: Path) -> None:
 
 
 def _list_visible(folder: Path) -> Iterator[Path]:
-    return (entry for entry in sorted(folder.iterdir()) if not entry.name.startswith("."))
+    for entry in sorted(folder.iterdir()):
+        if not entry.name.startswith("."):
+            yield entry
 
 
 def _list_classes(folder: Path, per_class: int | None) -> Classes:
@@ -67,10 +74,14 @@ def _list_classes(folder: Path, per_class: int | None) -> Classes:
     entries = list(_list_visible(folder))
     loose = [entry.name for entry in entries if not entry.is_dir()]
     require(not loose, f"image_folder: {part}/ must hold class folders only", loose[:8], LAYOUT)
-    classes = {entry.name: list(_list_visible(entry))[:per_class] for entry in entries}
+    classes = {}
+    for entry in entries:
+        files = list(_list_visible(entry))  # sorted, so that the first ones are the same on every disk
+        classes[entry.name] = files[:per_class]
     require(bool(classes), f"image_folder: {part}/ must hold a folder a class", [], LAYOUT)
     empty = [name for name, files in classes.items() if not files]
-    require(not empty, f"image_folder: every class of {part}/ must hold pictures", empty, "remove the folder")
+    rule = f"image_folder: every class of {part}/ must hold pictures"
+    require(not empty, rule, empty, "remove the folder")
     return classes
 
 
@@ -79,8 +90,9 @@ def _list_files(classes: Classes) -> list[Path]:
 
 
 def _check_memory(files: list[Path], size: int | None) -> None:
-    height, width = (size, size) if size else _read_pixels(files[0], None).shape[:2]
-    needed = len(files) * height * width * 3 * 4
+    height, width, channels = _read_pixels(files[0], None).shape if size is None else (size, size, 3)
+    numbers = len(files) * height * width * channels
+    needed = 4 * numbers  # as float32
     gibibytes = f"{needed / 2**30:.1f} GiB"
     described = f"{len(files)} pictures of {height} x {width}: {gibibytes}"
     require(needed <= LIMIT_BYTES, "image_folder: pictures must fit into 4 GiB", described, "size=64, or per_class=100")
@@ -92,11 +104,12 @@ def _read_class_folders(classes: Classes, size: int | None) -> Part:
     x = torch.empty(len(files), 3, *shape[:2])
     read = partial(_read_same_size, size=size, shape=shape)
     with ThreadPoolExecutor() as pool:  # PIL decodes outside the interpreter lock
-        pictures = pool.map(read, files)
-        for row, picture in enumerate(tqdm(pictures, total=len(files), unit="picture", delay=2, leave=False)):
+        pictures = tqdm(pool.map(read, files), total=len(files), unit="picture", delay=2, leave=False)
+        for row, picture in enumerate(pictures):
             x[row] = torch.from_numpy(picture).permute(2, 0, 1)
     counts = torch.tensor([len(names) for names in classes.values()])
-    return Part(x.div_(255), torch.arange(len(classes)).repeat_interleave(counts))
+    y = torch.arange(len(classes)).repeat_interleave(counts)
+    return Part(x.div_(255), y)
 
 
 def _read_same_size(file: Path, size: int | None, shape: tuple[int, ...]) -> np.ndarray:
@@ -109,7 +122,8 @@ def _read_same_size(file: Path, size: int | None, shape: tuple[int, ...]) -> np.
 
 def _read_pixels(file: Path, size: int | None) -> np.ndarray:
     """RGB pixels `(H, W, 3)` in 0..255."""
-    picture = decode_rgb(file, f"image_folder: {Path(*file.parts[-3:])}")
+    below_root = Path(*file.parts[-3:])
+    picture = decode_rgb(file, f"image_folder: {below_root}")
     if size is not None:
         picture = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
     return np.array(picture)

@@ -36,24 +36,28 @@ def _draw_single_positive(rng: Generator, label: int, size: int) -> list[int]:
 
 
 def _draw_four_bags(rng: Generator, label: int, size: int) -> list[int]:
-    eights, nines = rng.integers(1, max(1, size // 4), 2, endpoint=True)
+    most = max(1, size // 4)
+    eights, nines = rng.integers(1, most, 2, endpoint=True)
     has_eight = label & 1
     has_nine = label >> 1
-    return [8] * (eights * has_eight) + [9] * (nines * has_nine)
+    bag = [8] * (eights * has_eight)
+    return bag + [9] * (nines * has_nine)
 
 
 def _draw_positive_negative(rng: Generator, label: int, size: int) -> NDArray:
     """Digits of both sides; the larger side is as large whichever it is."""
     fewer = rng.integers(1, (size - 1) // 2, endpoint=True)
     more = rng.integers(fewer + 1, size - fewer, endpoint=True)
-    positive, negative = (more, fewer) if label else (fewer, more)
-    return np.concatenate([rng.choice([4, 6, 8], positive), rng.choice([5, 7, 9], negative)])
+    positive = rng.choice([4, 6, 8], more if label else fewer)
+    negative = rng.choice([5, 7, 9], fewer if label else more)
+    return np.concatenate([positive, negative])
 
 
 def _draw_adjacent_pairs(rng: Generator, label: int, size: int) -> NDArray:
     choices = LOW_DIGITS[label]
     kinds = choices[rng.integers(len(choices))]
-    repeats = rng.integers(1, max(1, size // 4), len(kinds), endpoint=True)
+    most = max(1, size // 4)
+    repeats = rng.integers(1, most, len(kinds), endpoint=True)
     return np.repeat(kinds, repeats)
 
 
@@ -74,8 +78,10 @@ def _sign_by_parity(bag: NDArray) -> NDArray:
 def _meets_neighbour(bag: NDArray) -> NDArray:
     """Whether each is a low digit that meets a neighbour."""
     low = bag[bag <= 4]
-    has_neighbour = np.isin(bag - 1, low) | np.isin(bag + 1, low)
-    return (np.isin(bag, low) & has_neighbour)[:, None]
+    meets_lower = np.isin(bag - 1, low)
+    meets_higher = np.isin(bag + 1, low)
+    meets = np.isin(bag, low) & (meets_lower | meets_higher)
+    return meets[:, None]
 
 
 TWO_CLASSES = np.array([[-1], [1]])  # the second class needs the one condition, the first excludes it
@@ -115,7 +121,12 @@ TASKS = {
 }
 
 
-def bags(task: str = "single_positive", n: tuple[int, int] = (2000, 500), size: int = 12, seed: int = 0) -> Split:
+def bags(
+    task: str = "single_positive",
+    n: tuple[int, int] = (2000, 500),
+    size: int = 12,
+    seed: int = 0,
+) -> Split:
     """Bags `(B, size, 1, 8, 8)` of real handwritten digits in [0, 1], in random order; classes take turns.
 
     Conditions on the bag make the classes:
@@ -149,7 +160,8 @@ def bags(task: str = "single_positive", n: tuple[int, int] = (2000, 500), size: 
     require(task in TASKS, "bags: task must be a known one", task, f"one of {', '.join(TASKS)}")
     rules = TASKS[task]
     smallest = rules.smallest_bag
-    require(size >= smallest, f"bags: {task} needs bags of at least {smallest} instances", size, "size=12")
+    rule = f"bags: {task} needs bags of at least {smallest} instances"
+    require(size >= smallest, rule, size, "size=12")
     require(min(n) >= 0, "bags: n must be two numbers of bags", n, "n=(2000, 500)")
     source = digits()
     train = _draw_bags(rules, source.train, n[0], size, (seed, 0))
@@ -157,7 +169,13 @@ def bags(task: str = "single_positive", n: tuple[int, int] = (2000, 500), size: 
     return Split(train, test, rules.classes)
 
 
-def _draw_bags(task: _BagTask, source: Part, n: int, size: int, key: tuple[int, int]) -> Part:
+def _draw_bags(
+    task: _BagTask,
+    source: Part,
+    n: int,
+    size: int,
+    key: tuple[int, int],
+) -> Part:
     """`n` bags of the digits of `source`; `key` is (seed, part)."""
     K = len(task.classes)
     rows = np.empty((n, size), dtype=np.int64)
@@ -169,7 +187,8 @@ def _draw_bags(task: _BagTask, source: Part, n: int, size: int, key: tuple[int, 
         rows[i] = [rng.choice(rows_of_digit[digit]) for digit in bag]
         evidence[i] = task.condition_signs(bag) @ task.class_demands.T
     x = source.x[torch.from_numpy(rows)]
-    return Part(x, torch.arange(n) % K, evidence=torch.from_numpy(evidence))
+    y = torch.arange(n) % K
+    return Part(x, y, evidence=torch.from_numpy(evidence))
 
 
 def _draw_bag(task: _BagTask, rng: Generator, label: int, size: int) -> NDArray:

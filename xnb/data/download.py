@@ -30,7 +30,8 @@ def download_file(url: str, md5: str, target: Path) -> Path:
     came = digest.hexdigest()
     if came != md5:
         partial.unlink()
-    require(came == md5, f"download: {target.name} must have the MD5 sum {md5}", came, "the same call again")
+    rule = f"download: {target.name} must have the MD5 sum {md5}"
+    require(came == md5, rule, came, "the same call again")
     return partial.replace(target)
 
 
@@ -53,7 +54,8 @@ def _count_bytes(file: Path) -> int:
 def _fetch_rest(url: str, partial: Path) -> bool:
     """Append to `partial` what it lacks; whether all came that the server announced."""
     present = _count_bytes(partial)
-    request = Request(url, headers={"Range": f"bytes={present}-"} if present else {})
+    headers = {"Range": f"bytes={present}-"} if present else {}
+    request = Request(url, headers=headers)
     with urlopen(request, timeout=30) as answer:
         resumes = answer.status == 206  # a server that knows no ranges sends everything again
         start = present if resumes else 0

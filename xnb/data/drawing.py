@@ -26,7 +26,9 @@ def _in_square(u: NDArray, v: NDArray) -> NDArray:
 
 
 def _in_triangle(u: NDArray, v: NDArray) -> NDArray:
-    return (v <= 0.5) & (3**0.5 * abs(u) - v <= 1)
+    above_base = v <= 0.5
+    between_sides = 3**0.5 * abs(u) - v <= 1
+    return above_base & between_sides
 
 
 def _in_cross(u: NDArray, v: NDArray) -> NDArray:
@@ -41,7 +43,9 @@ def _in_ring(u: NDArray, v: NDArray) -> NDArray:
 
 
 def _in_bar(u: NDArray, v: NDArray) -> NDArray:
-    return (abs(u) <= 1) & (abs(v) <= 0.3)
+    in_length = abs(u) <= 1
+    in_height = abs(v) <= 0.3
+    return in_length & in_height
 
 
 FORMS = {
@@ -60,11 +64,14 @@ def draw_form(name: str, area: float, rng: Generator, size: int) -> NDArray:
     scale = (area / form.area) ** 0.5
     angle = rng.uniform(-0.35, 0.35)  # within 20 degrees: a square is never turned into a diamond
     margin = min(scale * form.reach, size / 2)
-    centre = rng.uniform(margin, size - margin, 2)  # row and column
-    pixel_centres = np.mgrid[:size, :size] + 0.5
-    v, u = (pixel_centres - centre[:, None, None]) / scale
-    turned_u = u * np.cos(angle) + v * np.sin(angle)
-    turned_v = v * np.cos(angle) - u * np.sin(angle)
+    row, column = rng.uniform(margin, size - margin, 2)
+    rows, columns = np.mgrid[:size, :size] + 0.5  # centres of the pixels
+    v = (rows - row) / scale
+    u = (columns - column) / scale
+    cosine = np.cos(angle)
+    sine = np.sin(angle)
+    turned_u = u * cosine + v * sine
+    turned_v = v * cosine - u * sine
     return form.covers(turned_u, turned_v)
 
 
@@ -74,7 +81,8 @@ def draw_clouds(rng: Generator, size: int) -> NDArray:
     grain = rng.uniform(0.7, 3.0)  # pixels
     smooth = gaussian_filter(noise, (0, grain, grain), mode="wrap")
     tint = rng.uniform(0.4, 0.6, (3, 1, 1))
-    return np.clip(tint + 0.07 * smooth / smooth.std(), 0.25, 0.75)
+    clouds = tint + 0.07 * smooth / smooth.std()
+    return np.clip(clouds, 0.25, 0.75)
 
 
 def draw_colour(rng: Generator) -> NDArray:

@@ -12,7 +12,11 @@ from xnb.data.pictures import PICTURE_ERRORS, decode_rgb
 from xnb.data.split import Part, Split
 
 
-def masked_photos(path: str | Path, table: Mapping[str, tuple[str, str, Collection[int]]], size: int = 256) -> Split:
+def masked_photos(
+    path: str | Path,
+    table: Mapping[str, tuple[str, str, Collection[int]]],
+    size: int = 256,
+) -> Split:
     """Photographs `(N, 3, size, size)` in [0, 1] with masks, by path; the short side resized, the middle cut out.
 
     `data.masked_photos("photos", {"dog": ("dog.jpg", "dog_mask.png", {1})})` has one class a row of the table. There
@@ -40,15 +44,22 @@ def masked_photos(path: str | Path, table: Mapping[str, tuple[str, str, Collecti
     photos = []
     masks = []
     for picture, mask, values in table.values():
+        # cut together, so that the mask stays on its thing
         photo, inside = _read_photo_and_mask(root / picture, root / mask, set(values), size)
         photos.append(photo)
         masks.append(inside)
     x = torch.from_numpy(np.stack(photos))
-    test = Part(x, torch.arange(len(x)), torch.from_numpy(np.stack(masks)))
+    stacked_masks = torch.from_numpy(np.stack(masks))
+    test = Part(x, torch.arange(len(x)), stacked_masks)
     return Split(test[:0], test, tuple(table))
 
 
-def _read_photo_and_mask(picture: Path, mask: Path, values: set[int], size: int) -> tuple[np.ndarray, np.ndarray]:
+def _read_photo_and_mask(
+    picture: Path,
+    mask: Path,
+    values: set[int],
+    size: int,
+) -> tuple[np.ndarray, np.ndarray]:
     """The photograph `(3, size, size)` in [0, 1] and the pixels of the thing `(1, size, size)`."""
     for file in (picture, mask):
         require(file.is_file(), "masked_photos: no such file", file.name, "names in the table are relative to path")
@@ -61,7 +72,8 @@ def _read_photo_and_mask(picture: Path, mask: Path, values: set[int], size: int)
     marked = ImageOps.fit(marked, (size, size), Image.Resampling.NEAREST)
     inside = np.array(marked) > 0
     rule = f"masked_photos: {mask.name} must mark something"
-    require(bool(inside.any()), rule, f"none of the values {sorted(values)} after cutting", "other values")
+    got = f"none of the values {sorted(values)} after cutting"
+    require(bool(inside.any()), rule, got, "other values")
     pixels = np.array(photo, dtype=np.float32).transpose(2, 0, 1)
     return pixels / 255, inside[None]
 

@@ -1,7 +1,6 @@
 """Files of the MedMNIST collection (Yang et al. 2023, doi:10.1038/s41597-022-01721-8): small medical pictures."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import BadZipFile, is_zipfile
@@ -55,36 +54,39 @@ def medmnist(source: str | Path, *, test: str = "test", download: bool = False) 
     require(test in ("test", "val"), 'medmnist: test must be "test" or "val"', test, 'test="val"')
     file = _fetch_official(str(source)) if download else Path(source)
     require(file.is_file() and is_zipfile(file), "medmnist: source must be an .npz file", file.name, MEDMNIST_HINT)
-    arrays = _load_arrays(file, ["train_images", "train_labels", f"{test}_images", f"{test}_labels"])
+    test_images = f"{test}_images"
+    test_labels = f"{test}_labels"
+    arrays = _load_arrays(file, ["train_images", "train_labels", test_images, test_labels])
     train = _convert_arrays(arrays["train_images"], arrays["train_labels"], file.name)
-    tested = _convert_arrays(arrays[f"{test}_images"], arrays[f"{test}_labels"], file.name)
-    return Split(train, tested, _name_classes(file, torch.cat([train.y, tested.y])))
+    tested = _convert_arrays(arrays[test_images], arrays[test_labels], file.name)
+    # Classes of both parts together: one part alone may lack the last class.
+    labels = torch.cat([train.y, tested.y])
+    return Split(train, tested, _name_classes(file, labels))
 
 
 def _name_classes(file: Path, labels: Target) -> tuple[str, ...]:
     """The published names of the classes of a known data set, and numbers for all others."""
-    least, most = (int(value) for value in labels.aminmax())
-    classes: Sequence[object] = range(most + 1)
+    least = int(labels.min())
+    most = int(labels.max())
+    classes = tuple(map(str, range(most + 1)))
     for name, official in OFFICIAL_FILES.items():
         if file.stem.startswith(name):
             classes = official.classes
     fits = least >= 0 and most < len(classes)
     rule = f"medmnist: labels of {file.name} must be 0 to {len(classes) - 1}"
     require(fits, rule, [least, most], MEDMNIST_HINT)
-    return tuple(map(str, classes))
+    return classes
 
 
 def _fetch_official(name: str) -> Path:
     """The file of that name in the cache, downloaded if need be. One that is not official is refused and left alone."""
-    require(
-        name in OFFICIAL_FILES,
-        "medmnist: only these can be downloaded by name",
-        name,
-        f"one of {', '.join(OFFICIAL_FILES)}",
-    )
+    hint = f"one of {', '.join(OFFICIAL_FILES)}"
+    require(name in OFFICIAL_FILES, "medmnist: only these can be downloaded by name", name, hint)
     md5 = OFFICIAL_FILES[name].md5
-    file = download_file(ZENODO_URL.format(name), md5, cache_folder() / f"{name}.npz")
-    present = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+    target = cache_folder() / f"{name}.npz"
+    file = download_file(ZENODO_URL.format(name), md5, target)
+    digest = hashlib.md5(file.read_bytes(), usedforsecurity=False)
+    present = digest.hexdigest()
     rule = f"medmnist: {name}.npz in the cache must have the MD5 sum {md5}"
     require(present == md5, rule, present, "remove it, or read it by path: data.medmnist('path/to/it.npz')")
     return file
@@ -98,22 +100,24 @@ def _load_arrays(file: Path, keys: list[str]) -> dict[str, NDArray]:
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         what = f"{type(error).__name__}: {error}"
         refuse(f"medmnist: {file.name} must be a whole file of plain arrays", what, MEDMNIST_HINT)
-    require(len(arrays) == len(keys), f"medmnist: {file.name} must hold {', '.join(keys)}", present, MEDMNIST_HINT)
+    rule = f"medmnist: {file.name} must hold {', '.join(keys)}"
+    require(len(arrays) == len(keys), rule, present, MEDMNIST_HINT)
     return arrays
 
 
 def _convert_arrays(images: NDArray, labels: NDArray, name: str) -> Part:
     """Pictures and labels of the file of this name, refused unless they are bytes with one class a picture."""
-    n = len(images)
     is_grey = images.ndim == 3
     is_colour = images.ndim == 4 and images.shape[-1] == 3
     are_bytes = (is_grey or is_colour) and images.dtype == np.uint8
     got = f"{images.dtype}{list(images.shape)}"
     rule = f"medmnist: pictures of {name} must be bytes (N, H, W) or (N, H, W, 3)"
     require(are_bytes, rule, got, MEDMNIST_HINT)
+    n = len(images)
     # one number a picture: several, as of ChestMNIST, would need another loss and another target
-    one_each = labels.shape in ((n,), (n, 1)) and n > 0
-    are_classes = one_each and labels.dtype.kind in "iu"
+    one_each = labels.shape in ((n,), (n, 1))
+    are_integers = labels.dtype.kind in "iu"
+    are_classes = one_each and are_integers and n > 0
     got = f"{labels.dtype}{list(labels.shape)} for {n} pictures"
     require(are_classes, f"medmnist: {name} must hold one class a picture", got, MEDMNIST_HINT)
     pixels = images[:, None] if is_grey else images.transpose(0, 3, 1, 2)

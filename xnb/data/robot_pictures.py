@@ -114,12 +114,14 @@ def robots(
     Raises:
         ValueError: `n` out of range, or a part of another name.
     """
+    names = list(ROBOT_PARTS)
     require(min(n) >= 0, "robots: n must be two numbers of pictures", n, "n=(1800, 450)")
-    unknown = sorted({*remove, *exchange} - ROBOT_PARTS.keys())
-    require(not unknown, "robots: remove and exchange must name parts", unknown, f"some of {list(ROBOT_PARTS)}")
+    unknown = sorted({*remove, *exchange} - set(names))
+    require(not unknown, "robots: remove and exchange must name parts", unknown, f"some of {names}")
+    removed = np.isin(names, list(remove))
+    exchanged = np.isin(names, list(exchange))
+    # Backgrounds have a seed of their own, which is the robots' unless another is wanted.
     other = seed if background is None else background
-    removed = np.isin(list(ROBOT_PARTS), list(remove))
-    exchanged = np.isin(list(ROBOT_PARTS), list(exchange))
     train = _draw_robots(n[0], removed, exchanged, (seed, 0), (other, 0))
     test = _draw_robots(n[1], removed, exchanged, (seed, 1), (other, 1))
     return Split(train, test, ROBOT_CLASSES)
@@ -141,13 +143,21 @@ def _draw_robots(
         variants = (CODE[i % K] + shift) % 3
         _draw_robot(x[i], part_numbers[i, 0], variants, removed, rng)
         agrees = variants[:, None] == CODE.T
-        evidence[i] = np.where(removed[:, None], 0, 2 * agrees - 1)
-    numbers = torch.from_numpy(part_numbers)
+        evidence[i] = 2 * agrees - 1
+        evidence[i, removed] = 0
+    parts = torch.from_numpy(part_numbers)
+    signs = torch.from_numpy(evidence)
     y = torch.arange(n) % K
-    return Part(torch.from_numpy(x), y, masks=numbers > 0, evidence=torch.from_numpy(evidence), parts=numbers)
+    return Part(torch.from_numpy(x), y, masks=parts > 0, evidence=signs, parts=parts)
 
 
-def _draw_robot(x: NDArray, part_numbers: NDArray, variants: NDArray, removed: NDArray, rng: Generator) -> None:
+def _draw_robot(
+    x: NDArray,
+    part_numbers: NDArray,
+    variants: NDArray,
+    removed: NDArray,
+    rng: Generator,
+) -> None:
     """Draw one robot into a picture and the numbers of its parts into `part_numbers`.
 
     Every random number is drawn whether it is used or not, so that interventions leave the rest alone.
@@ -163,7 +173,9 @@ def _draw_robot(x: NDArray, part_numbers: NDArray, variants: NDArray, removed: N
         lines = part.variants[VARIANTS[p][variants[p]]]
         drawing = np.array([list(line) for line in lines]) == "#"
         down, right = np.nonzero(drawing)
+        part_rows = part.row + down
+        part_columns = part.column + right
         tint = draw_colour(rng)
         if not removed[p]:
-            robot[:, part.row + down, part.column + right] = tint
-            robot_numbers[part.row + down, part.column + right] = p + 1
+            robot[:, part_rows, part_columns] = tint
+            robot_numbers[part_rows, part_columns] = p + 1

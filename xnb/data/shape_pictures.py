@@ -69,13 +69,19 @@ def shapes(
     fits = watermark is None or 0 <= watermark <= 1
     require(fits, "shapes: watermark is a probability, or None", watermark, "watermark=0.9")
     style = _ShapeStyle(size, distractors, watermark, second, objects)
+    # Backgrounds have a seed of their own, which is the objects' unless another is wanted.
     other = seed if background is None else background
     train = _draw_shapes(n[0], style, (seed, 0), (other, 0))
     test = _draw_shapes(n[1], style, (seed, 1), (other, 1))
     return Split(train, test, SHAPE_CLASSES)
 
 
-def _draw_shapes(n: int, style: _ShapeStyle, key: tuple[int, int], background_key: tuple[int, int]) -> Part:
+def _draw_shapes(
+    n: int,
+    style: _ShapeStyle,
+    key: tuple[int, int],
+    background_key: tuple[int, int],
+) -> Part:
     """`n` pictures; a key is (seed, part)."""
     K = len(SHAPE_CLASSES)
     x = np.empty((n, 3, style.size, style.size), dtype=np.float32)
@@ -83,11 +89,19 @@ def _draw_shapes(n: int, style: _ShapeStyle, key: tuple[int, int], background_ke
     for i in range(n):
         # streams of their own, so that a new background leaves the object
         x[i] = draw_clouds(default_rng((*background_key, i, 0)), style.size)
-        _draw_shape_picture(x[i], masks[i, 0], i % K, default_rng((*key, i, 1)), style)
-    return Part(torch.from_numpy(x), torch.arange(n) % K, torch.from_numpy(masks))
+        rng = default_rng((*key, i, 1))
+        _draw_shape_picture(x[i], masks[i, 0], i % K, rng, style)
+    y = torch.arange(n) % K
+    return Part(torch.from_numpy(x), y, torch.from_numpy(masks))
 
 
-def _draw_shape_picture(x: NDArray, mask: NDArray, label: int, rng: Generator, style: _ShapeStyle) -> None:
+def _draw_shape_picture(
+    x: NDArray,
+    mask: NDArray,
+    label: int,
+    rng: Generator,
+    style: _ShapeStyle,
+) -> None:
     """Draw everything on the background into a picture, and the object into its mask."""
     area = rng.uniform(*SHAPE_AREA) * style.size**2
     # Drawn before the rest and whether they are used or not: no option changes the object.
@@ -95,8 +109,9 @@ def _draw_shape_picture(x: NDArray, mask: NDArray, label: int, rng: Generator, s
     tint = draw_colour(rng)
     second_tint = draw_colour(rng)
     if style.second:
-        second = SHAPE_CLASSES[_draw_other_label(label, rng)]
-        x[:, draw_form(second, area / 2, rng, style.size)] = second_tint
+        second_label = _draw_other_label(label, rng)
+        second = draw_form(SHAPE_CLASSES[second_label], area / 2, rng, style.size)
+        x[:, second] = second_tint
     _draw_dots(x, style, rng)
     if style.objects:
         noise = rng.normal(0, 0.03, (3, inside.sum()))
@@ -104,10 +119,7 @@ def _draw_shape_picture(x: NDArray, mask: NDArray, label: int, rng: Generator, s
         mask[:] = inside
     if style.watermark is not None:
         agrees = rng.random() < style.watermark
-        marked_label = label if agrees else _draw_other_label(label, rng)
-        edge = style.size // 8
-        x[:, -edge:, -edge:] = MARK_COLOURS[marked_label][:, None, None]
-        mask[-edge:, -edge:] = False
+        _draw_mark_colour(x, mask, label if agrees else _draw_other_label(label, rng))
     x.clip(0, 1, out=x)
 
 
@@ -117,6 +129,13 @@ def _draw_dots(x: NDArray, style: _ShapeStyle, rng: Generator) -> None:
         dot_tint = draw_colour(rng)
         dot = draw_form("disk", area, rng, style.size)
         x[:, dot] = dot_tint
+
+
+def _draw_mark_colour(x: NDArray, mask: NDArray, label: int) -> None:
+    """Draw the mark of a class into the lower right corner, where the mask is then empty."""
+    edge = x.shape[-1] // 8
+    x[:, -edge:, -edge:] = MARK_COLOURS[label][:, None, None]
+    mask[-edge:, -edge:] = False
 
 
 def _draw_other_label(label: int, rng: Generator) -> int:

@@ -34,11 +34,13 @@ class Part:
 
     def to(self, device: torch.device) -> "Part":
         """The same part on a device."""
-        return Part(**{name: values.to(device) for name, values in self._tensors().items()})
+        moved = {name: values.to(device) for name, values in self._tensors().items()}
+        return Part(**moved)
 
     def __getitem__(self, rows: slice | Tensor) -> "Part":
         """The selected rows, as a part again."""
-        return Part(**{name: values[rows] for name, values in self._tensors().items()})
+        selected = {name: values[rows] for name, values in self._tensors().items()}
+        return Part(**selected)
 
     def _tensors(self) -> dict[str, Tensor]:
         """The fields that are present, by name."""

@@ -37,10 +37,17 @@ def patients(seed: int = 0) -> Split:
     return Split(train, test, classes, features=tuple(map(str, raw.feature_names)))
 
 
-def _split_stratified(x: np.ndarray, y: np.ndarray, test: int, seed: int) -> list[np.ndarray]:
+def _split_stratified(
+    x: np.ndarray,
+    y: np.ndarray,
+    test: int,
+    seed: int,
+) -> list[np.ndarray]:
     """`x_train, x_test, y_train, y_test`, with `test` rows for testing and classes as frequent in both."""
     return train_test_split(x, y, test_size=test, stratify=y, random_state=seed)
 
 
 def _convert_table(x: np.ndarray, y: np.ndarray) -> Part:
-    return Part(torch.tensor(x, dtype=torch.float32), torch.tensor(y, dtype=torch.int64))
+    inputs = torch.tensor(x, dtype=torch.float32)
+    labels = torch.tensor(y, dtype=torch.int64)
+    return Part(inputs, labels)

@@ -68,13 +68,21 @@ def tetrominoes(
     known = background in STRENGTH[task]
     require(known, "tetrominoes: background must be white or correlated", background, "background='white'")
     require(min(n) >= 0, "tetrominoes: n must be two numbers of pictures", n, "n=(2000, 500)")
+    # by default as hard as in the paper
     height = STRENGTH[task][background] if strength is None else strength
     train = _draw_tetrominoes(n[0], task, background, height, (seed, 0))
     test = _draw_tetrominoes(n[1], task, background, height, (seed, 1))
-    return Split(train, test, ("alike", "unlike") if task == "xor" else ("T", "L"))
+    classes = ("alike", "unlike") if task == "xor" else ("T", "L")
+    return Split(train, test, classes)
 
 
-def _draw_tetrominoes(n: int, task: str, background: str, strength: float, key: tuple[int, int]) -> Part:
+def _draw_tetrominoes(
+    n: int,
+    task: str,
+    background: str,
+    strength: float,
+    key: tuple[int, int],
+) -> Part:
     """`n` pictures; `key` is (seed, part)."""
     shape = (n, 1, TETROMINO_SIDE, TETROMINO_SIDE)
     x = np.empty(shape, dtype=np.float32)
@@ -88,12 +96,15 @@ def _draw_tetrominoes(n: int, task: str, background: str, strength: float, key: 
         else:
             x[i] = noise + strength * signal
         masks[i] = signal != 0 if task == "rotation" else FIXED.any(0)
-    return Part(torch.from_numpy(x), torch.arange(n) % 2, torch.from_numpy(masks))
+    y = torch.arange(n) % 2
+    return Part(torch.from_numpy(x), y, torch.from_numpy(masks))
 
 
 def _draw_noise(background: str, rng: Generator) -> NDArray:
     noise = rng.standard_normal((TETROMINO_SIDE, TETROMINO_SIDE))
-    return SMOOTH @ noise @ SMOOTH.T if background == "correlated" else noise
+    if background == "white":
+        return noise
+    return SMOOTH @ noise @ SMOOTH.T
 
 
 def _draw_signal(task: str, label: int, rng: Generator) -> NDArray:
@@ -115,6 +126,8 @@ def _draw_turned_form(form: NDArray, rng: Generator) -> NDArray:
     height, width = turned.shape
     row = rng.integers(TETROMINO_SIDE - height, endpoint=True)
     column = rng.integers(TETROMINO_SIDE - width, endpoint=True)
+    rows = slice(row, row + height)
+    columns = slice(column, column + width)
     signal = np.zeros((TETROMINO_SIDE, TETROMINO_SIDE))
-    signal[row : row + height, column : column + width] = turned
+    signal[rows, columns] = turned
     return signal

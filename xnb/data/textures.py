@@ -20,7 +20,8 @@ OBJECT_AREA = (0.08, 0.16)  # of the picture: a little more than in `shapes`, as
 def _draw_stripes(across: NDArray, rng: Generator) -> NDArray:
     period = rng.uniform(4, 7)  # pixels
     phase = rng.random()
-    return np.sin(2 * np.pi * (across / period + phase))
+    cycles = across / period + phase
+    return np.sin(2 * np.pi * cycles)
 
 
 def _draw_rows(rows: NDArray, columns: NDArray, rng: Generator) -> NDArray:
@@ -102,21 +103,25 @@ def _draw_objects_on_textures(
     n: int, label: str, size: int, objects: bool, key: tuple[int, int], texture_key: tuple[int, int]
 ) -> Part:
     """`n` pictures; a key is (seed, part)."""
+    texture_names = list(TEXTURES)
     x = np.empty((n, 3, size, size), dtype=np.float32)
     inside = np.zeros((n, 1, size, size), dtype=bool)
     # The object changes with each picture and the texture with every sixth, so all pairs take turns.
-    form_labels = np.arange(n) % len(OBJECTS)
-    texture_labels = np.arange(n) // len(OBJECTS) % len(TEXTURES)
+    rounds, form_labels = np.divmod(np.arange(n), len(OBJECTS))
+    texture_labels = rounds % len(TEXTURES)
     for i in range(n):
         # streams of their own, so that a new texture leaves the object
-        x[i] = _draw_texture(list(TEXTURES)[texture_labels[i]], default_rng((*texture_key, i, 0)), size)
+        name = texture_names[texture_labels[i]]
+        x[i] = _draw_texture(name, default_rng((*texture_key, i, 0)), size)
         if objects:
             rng = default_rng((*key, i, 1))
             area = rng.uniform(*OBJECT_AREA) * size**2
             inside[i] = draw_form(OBJECTS[form_labels[i]], area, rng, size)
             x[i][:, inside[i, 0]] = draw_colour(rng)
-    y, masks = (form_labels, inside) if label == "object" else (texture_labels, ~inside)
-    return Part(torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(masks))
+    asks_object = label == "object"
+    y = torch.from_numpy(form_labels if asks_object else texture_labels)
+    masks = torch.from_numpy(inside if asks_object else ~inside)
+    return Part(torch.from_numpy(x), y, masks)
 
 
 def _draw_texture(name: str, rng: Generator, size: int) -> NDArray:

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.random import default_rng
+from numpy.typing import NDArray
 
 from xnb.check import require
 from xnb.data.drawing import draw_clouds, draw_colour, draw_form
@@ -60,7 +61,14 @@ def watermark(
     return Split(train, test, WATERMARK_CLASSES)
 
 
-def _draw_watermarked(n: int, agreement: float, mark: str, size: int, objects: bool, key: tuple[int, int]) -> Part:
+def _draw_watermarked(
+    n: int,
+    agreement: float,
+    mark: str,
+    size: int,
+    objects: bool,
+    key: tuple[int, int],
+) -> Part:
     """`n` pictures; `key` is (seed, part)."""
     x = np.empty((n, 3, size, size), dtype=np.float32)
     part_numbers = np.zeros((n, 1, size, size), dtype=np.int64)
@@ -78,8 +86,17 @@ def _draw_watermarked(n: int, agreement: float, mark: str, size: int, objects: b
             x[i][:, inside] = tint
             part_numbers[i, 0, inside] = 1
         if mark == "always" or (mark == "agreeing" and agrees == label):
-            rows, columns = (slice(0, MARK_SIDE) if end == 0 else slice(size - MARK_SIDE, size) for end in corner)
-            x[i][:, rows, columns] = MARK
-            part_numbers[i, 0, rows, columns] = 2
-    numbers = torch.from_numpy(part_numbers)
-    return Part(torch.from_numpy(x), torch.arange(n) % 2, masks=numbers == 1, parts=numbers)
+            _draw_mark(x[i], part_numbers[i, 0], corner)
+    y = torch.arange(n) % 2
+    parts = torch.from_numpy(part_numbers)
+    return Part(torch.from_numpy(x), y, masks=parts == 1, parts=parts)
+
+
+def _draw_mark(x: NDArray, part_numbers: NDArray, corner: NDArray) -> None:
+    """Draw the mark into a corner, (0, 0) to (1, 1), of a picture and of the numbers of its parts."""
+    size = x.shape[-1]
+    top, left = corner * (size - MARK_SIDE)
+    rows = slice(top, top + MARK_SIDE)
+    columns = slice(left, left + MARK_SIDE)
+    x[:, rows, columns] = MARK
+    part_numbers[rows, columns] = 2
