@@ -13,7 +13,7 @@ help:
 	@echo "                  FORCE=1          also what is up to date"
 	@echo "make lab        JupyterLab with the notebooks;  LAB_ARGS=\"--no-browser --port=9000\""
 	@echo "make app        the explorer as a web page, for pictures of your own;  APP_ARGS=\"--no-browser --port=9000\""
-	@echo "make test       lint, tests, and every notebook compared with its stored outputs"
+	@echo "make test       lint, tests, and every notebook compared with its stored outputs, on all cores"
 	@echo "make refresh    run the notebooks and store their outputs and figures, in notebooks/ and figures/;  NOTEBOOK=02"
 	@echo "                  PROFILE=paper    store figures of such a run in figures/paper/;  DATASET=cifar10"
 	@echo "make bench      time every kernel beside other libraries;  BENCH_ARGS=\"--quick --only lrp\""
@@ -49,12 +49,9 @@ app: $(INSTALLED)
 	@$(BIN)/python -m voila app/explorer.ipynb --Voila.tornado_settings="{'websocket_max_message_size': 200000000}" \
 	  $(APP_ARGS)
 
-# Two processes, as nothing in either uses more than one core; the browser's report comes last.
+# Tests, notebooks and the browser share all cores: conftest.py says what stays together, and what begins first.
 test: lint
-	@mkdir -p build; $(BIN)/python -m pytest tests/browser > build/browser.log 2>&1 & browser=$$!; \
-	  trap "kill $$browser" INT TERM; $(BIN)/python -m pytest --ignore=tests/browser; rest=$$?; \
-	  echo "The browser tests, so far in build/browser.log:"; wait $$browser; browser=$$?; cat build/browser.log; \
-	  exit $$((rest || browser))
+	@$(BIN)/python -m pytest -n auto --durations=15
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

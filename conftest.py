@@ -1,35 +1,49 @@
-"""The notebook gate: what nbval does not do by itself.
+"""The notebook gate, and how tests are shared among cores.
 
-nbval runs every code cell of notebooks/ and compares what comes out with what is stored, text by text.
-Here decimal numbers get a tolerance and figures a folder of their own; tests/repository/test_notebooks.py, which
-then runs last, compares those figures and counts how many cells were really compared.
+nbval runs every code cell of notebooks/ and compares what comes out with what is stored, text by text. Here decimal
+numbers get a tolerance, and the figures of each notebook a folder of their own; tests/repository/test_notebooks.py
+compares those, right after the notebook's last cell, and counts how many cells were really compared.
+
+`make test` runs as many processes as there are cores (pytest -n auto). What belongs together stays in one of them: a
+notebook with its figures, the browser with its pages, a file with its fixtures.
 """
 
+import json
 import math
 import os
 import re
 import tempfile
+from pathlib import Path
 
 import pytest
 from nbval.plugin import IPyNbCell
+from xdist.scheduler import LoadScopeScheduling
 
+ROOT = Path(__file__).parent
 # Sums in one order, here and in kernels, and no progress bar where a machine is slow: the same digits and outputs.
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", XNB_PATIENCE="inf")
 os.environ.pop("MPLBACKEND", None)  # kernels inherit it, and their figures would not reach the notebook
 
+# Seconds that nbval waits for the outputs of a cell that has ended. The limits of a kernel's start and of a cell are
+# in pyproject.toml. None measures anything: on a busy machine only what hangs for good meets them.
+PATIENCE = 600
 # a sign may take the place of a blank; "37002." at the end of a sentence is a whole number
 DECIMAL = re.compile(r" ?[-+]?(?:\d*\.\d+(?:[eE][-+]?\d+)?|\d+\.?[eE][-+]?\d+)")
+NOTEBOOK = re.compile(r"notebooks/(\d\d)_|test_notebooks\.py::.*\[(?:fig-)?(\d\d)[-_]")
+BROWSER = "tests/browser"
+# Files that take long, the longest first: a long one that begins last would keep one core busy and leave the others.
+SLOW = ("test_contract", "test_metrics_contract", "test_gate", "test_runner")
 
 
 def agree(stored: str, fresh: str) -> bool:
-    """The same text but for decimal numbers, which may differ by 0.1 %, or by 1e-6 around zero.
+    """Whether texts are the same but for decimal numbers, which may differ by 0.1 %, or by 1e-6 around zero.
 
     Weights that are loaded give the same logits to 1e-6 on every processor: 0.1 % is what rounding to
     three or four printed digits makes of that. Whole numbers and words must be equal.
     """
     pairs = zip(DECIMAL.findall(stored), DECIMAL.findall(fresh), strict=False)
-    near = all(math.isclose(float(a), float(b), rel_tol=1e-3, abs_tol=1e-6) for a, b in pairs)
-    return near and DECIMAL.sub("#", stored) == DECIMAL.sub("#", fresh)
+    close = all(math.isclose(float(a), float(b), rel_tol=1e-3, abs_tol=1e-6) for a, b in pairs)
+    return close and DECIMAL.sub("#", stored) == DECIMAL.sub("#", fresh)
 
 
 class Output(str):
@@ -44,27 +58,80 @@ class Output(str):
     __hash__ = str.__hash__
 
 
-def pytest_configure(config):
-    """Kernels write their figures to a new folder, never over the committed ones."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Make a new folder for figures, so that kernels never write over the committed ones.
+
+    The first process makes it; those that it starts inherit its name.
+    """
     config.addinivalue_line("markers", "slow: takes minutes; -m 'not slow' leaves it out")
-    fresh = tempfile.TemporaryDirectory(prefix="xnb-figures-")
-    os.environ["XNB_FIGURES"] = fresh.name
-    config.add_cleanup(fresh.cleanup)
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="xnb-figures-")
+        os.environ["XNB_FIGURES"] = os.environ["XNB_TEST_FIGURES"] = folder.name
+        config.add_cleanup(folder.cleanup)
 
 
-def pytest_itemcollected(item):
-    """What `sanitize` returns is compared with `!=` by nbval: the one place where a tolerance fits in."""
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give comparisons their tolerance: nbval compares what `sanitize` returns with `!=`."""
     if isinstance(item, IPyNbCell):
         exact = item.sanitize
         item.sanitize = lambda value: Output(exact(value)) if isinstance(value, str) else value
+        item.output_timeout = PATIENCE
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Point a notebook's kernel, which its first cell is about to start, to a folder of its own."""
+    folder = Path(os.environ["XNB_TEST_FIGURES"])
+    if isinstance(item, IPyNbCell):
+        folder /= item.path.stem
+        folder.mkdir(exist_ok=True)
+    os.environ["XNB_FIGURES"] = str(folder)
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.name == "test_notebooks.py")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, and put a notebook's figures right behind its cells."""
+    table = ROOT / "collection" / "seconds.json"
+    seconds = json.loads(table.read_text()) if table.exists() else {}
+
+    def rank(item: pytest.Item) -> tuple[int, float, str]:
+        group = group_of(item.nodeid)
+        if group == BROWSER:
+            return 0, 0.0, ""
+        if group.isdigit():
+            return 1, -seconds.get(group, math.inf), group
+        stem = Path(group).stem
+        return (2, SLOW.index(stem), "") if stem in SLOW else (3, 0.0, "")
+
+    items.sort(key=lambda item: (rank(item), item.path.suffix != ".ipynb"))
 
 
-def pytest_terminal_summary(terminalreporter):
+def group_of(nodeid: str) -> str:
+    """What has to run in one process: the browser's tests, a notebook (its number), or else a file."""
+    notebook = NOTEBOOK.search(nodeid)
+    if notebook:
+        return notebook[1] or notebook[2]
+    return BROWSER if nodeid.startswith(BROWSER) else nodeid.split("::")[0]
+
+
+class ByGroup(LoadScopeScheduling):
+    """Give each free process the next group, in the order in which they are collected."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByGroup:
+    config.option.loadscopereorder = False  # would begin with the most tests, not with the longest
+    return ByGroup(config, log)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process a core that this one may use: pytest-xdist's own count leaves half of a hyper-threaded one's."""
+    return len(os.sched_getaffinity(0))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what a test recorded under the name "gate"."""
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         for name, value in getattr(report, "user_properties", []):

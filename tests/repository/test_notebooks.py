@@ -1,4 +1,7 @@
-"""What nbval cannot see: how many cells it really compared, and the numbers behind the figures. Runs last."""
+"""What nbval cannot see: how many cells it really compared, and the numbers behind the figures.
+
+conftest.py runs these tests right after the notebook that they are about, in the same process.
+"""
 
 import os
 from pathlib import Path
@@ -12,12 +15,15 @@ from xnb.plot import figures
 ROOT = Path(__file__).parents[2]
 COMMITTED = ROOT / "figures"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PROMISED = {
-    cell.id
-    for path in NOTEBOOKS
-    for cell in nbformat.read(path, as_version=4).cells
-    if cell.cell_type == "code" and figures.FIGURE_ID.fullmatch(cell.id)
-}
+
+
+def figure_cells(path):
+    """Ids of the notebook's cells that promise a figure."""
+    cells = nbformat.read(path, as_version=4).cells
+    return {cell.id for cell in cells if cell.cell_type == "code" and figures.FIGURE_ID.fullmatch(cell.id)}
+
+
+PROMISED = set().union(*map(figure_cells, NOTEBOOKS))
 
 
 def stems(folder):
@@ -33,9 +39,9 @@ def cells(request):
     return cells
 
 
-@pytest.fixture
-def fresh():
-    return Path(os.environ["XNB_FIGURES"])
+def figures_of_this_session(path):
+    """The folder in which the notebook's kernel saved its figures, see conftest.py."""
+    return Path(os.environ["XNB_TEST_FIGURES"]) / path.stem
 
 
 def test_most_cells_are_compared(cells, request):
@@ -53,18 +59,23 @@ def test_most_cells_are_compared(cells, request):
 
 
 @pytest.mark.parametrize("id", sorted(PROMISED | stems(COMMITTED)))
-def test_figure_is_as_committed(id, cells, fresh):
-    assert (COMMITTED / f"{id}.json").exists(), "not committed: make refresh, then git add figures"
-    assert (COMMITTED / f"{id}.png").exists(), "the picture is not committed: make refresh, then git add figures"
+def test_figure_is_as_committed(id, cells):
+    stored = COMMITTED / f"{id}.json"
+    assert stored.exists(), "not committed: make refresh, then git add figures"
+    assert stored.with_suffix(".png").exists(), "the picture is not committed: make refresh, then git add figures"
     assert id in PROMISED, "no cell of that id makes it: git rm it"
     if not any(item.cell.get("id") == id for item in cells):
         pytest.skip("its notebook is not part of this session")
-    assert (fresh / f"{id}.json").exists(), "its cell ran and did not save it"
-    assert figures.compare_figures(figures.read_figure(COMMITTED / f"{id}.json"), figures.read_figure(fresh / f"{id}.json")) == []
+    [notebook] = [path for path in NOTEBOOKS if id in figure_cells(path)]
+    fresh = figures_of_this_session(notebook) / f"{id}.json"
+    assert fresh.exists(), "its cell ran and did not save it"
+    assert figures.compare_figures(figures.read_figure(stored), figures.read_figure(fresh)) == []
 
 
-def test_no_other_figure_is_made(cells, fresh):
-    assert stems(fresh) - PROMISED == set(), "a figure's id is the id of the cell that makes it"
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_other_figure_is_made(path):
+    saved = stems(figures_of_this_session(path))
+    assert saved - figure_cells(path) == set(), "a figure's id is the id of the cell that makes it"
 
 
 @pytest.mark.parametrize("id", sorted(stems(COMMITTED / "paper")))
