@@ -103,7 +103,9 @@ def _integrate_chunk(
         nodes = nodes.merge(visit(nodes.rows[:-1][halved], middles[halved]))
     # Trapezoids: a node has half the weight of the step before it and half that of the step behind it.
     lengths = nodes.steps().lengths
-    weights = (F.pad(lengths, (1, 0)) + F.pad(lengths, (0, 1))) / 2
+    step_before = F.pad(lengths, (1, 0))
+    step_behind = F.pad(lengths, (0, 1))
+    weights = (step_before + step_behind) / 2
     weighted = align_to_inputs(weights, x) * nodes.gradients
     return difference * torch.zeros_like(x).index_add(0, nodes.rows, weighted)
 
@@ -111,7 +113,8 @@ def _integrate_chunk(
 def _choose_steps(nodes: _Nodes, inputs: int, most: int, tolerance: float) -> Tensor:
     """Which steps to halve: in each input that is not yet exact enough, those that miss at least its average."""
     lengths, misses = nodes.steps()
-    change = nodes.sum_steps(nodes.scores.diff() * (lengths > 0), inputs)
+    within = lengths > 0  # and not from one input to the next
+    change = nodes.sum_steps(nodes.scores.diff() * within, inputs)
     visited = torch.bincount(nodes.rows, minlength=inputs)
     gap = nodes.sum_steps(misses, inputs).abs()
     # Large misses that cancel leave a small gap, so the root of their sum of squares must be small as well.
@@ -120,4 +123,5 @@ def _choose_steps(nodes: _Nodes, inputs: int, most: int, tolerance: float) -> Te
     unfinished = inexact & (visited < most)
     average = nodes.sum_steps(misses.abs(), inputs) / (visited - 1)
     rows = nodes.rows[:-1]
-    return unfinished[rows] & (misses.abs() >= average[rows]) & (lengths > 0)
+    large = misses.abs() >= average[rows]
+    return unfinished[rows] & large & within

@@ -1,10 +1,10 @@
-"""The two calls of the front door: the attribution of one class by any method, and of every class at once."""
+"""The package's two main calls: the attribution of one class by any method, and of every class at once."""
 
 import torch
 from torch import Tensor
 
 from xnb.access.score import logits
-from xnb.check import finite, require
+from xnb.check import is_finite, require
 from xnb.methods.registry import METHODS
 from xnb.types import Attribution, Batch, Logits, Model, Target
 
@@ -22,17 +22,17 @@ def attribute(
         ValueError: unknown `method`, non-finite `x` or result, or anything `xnb.access.score.score` refuses.
     """
     function = METHODS.find(method)
-    require(finite(x), "attribute: x must be finite", x, "x = x.nan_to_num()")
+    require(is_finite(x), "attribute: x must be finite", x, "x = x.nan_to_num()")
     result = function(model, x, target, **knobs).detach()
-    require(finite(result), f"{method}: attribution must be finite", result)
+    require(is_finite(result), f"{method}: attribution must be finite", result)
     return result
 
 
 def attribute_all(model: Model, x: Batch, method: str = "integrated_gradients", **knobs: object) -> Tensor:
-    """What `attribute` answers for every class, in one call: `(B, K, *shape)`, or 1 on axes that are shared.
+    """The results of `attribute` for every class, from one call: `(B, K, *shape)`, or 1 on axes that values share.
 
-    A method that only runs the model forward asks once for all classes, as every pass returns all logits: K classes
-    then cost what one costs. A method of slopes runs K times as many inputs.
+    A method that only runs the model forward does so once for all classes, as every pass returns all logits: K classes
+    then cost what one costs. A method of gradients runs K times as many inputs.
 
     Args:
         method: a name in `xnb.catalog()`.
@@ -45,12 +45,13 @@ def attribute_all(model: Model, x: Batch, method: str = "integrated_gradients", 
     classes = logits(model, x[:1]).shape[1]
     inputs = x.repeat_interleave(classes, 0)
     target = torch.arange(classes, device=x.device).repeat(len(x))
-    once = _each_once(model) if METHODS.cards[method].needs == "forward" else model
-    return attribute(once, inputs, target, method, **knobs).unflatten(0, (len(x), classes))
+    forward_only = METHODS.cards[method].needs == "forward"
+    attribution = attribute(_skip_repeats(model) if forward_only else model, inputs, target, method, **knobs)
+    return attribution.unflatten(0, (len(x), classes))
 
 
-def _each_once(model: Model) -> Model:
-    """The same function, which runs rows that follow each other and are equal once."""
+def _skip_repeats(model: Model) -> Model:
+    """The same function of its inputs, which runs equal neighbours in a batch only once."""
 
     def run(x: Batch) -> Logits:
         _, back = torch.unique_consecutive(x.flatten(1), dim=0, return_inverse=True)

@@ -10,18 +10,23 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xnb.access.at_layer import Maps, Suffix, activation, activation_and_slope, last_spatial, suffixes
-from xnb.access.score import changed_scores, chunk_size, pick, ready
+from xnb.access.at_layer import (
+    Maps,
+    Suffix,
+    activation_and_gradient,
+    last_spatial_layer,
+    layer_activation,
+    make_suffixes,
+)
+from xnb.access.score import changed_scores, check_explainable, chunk_size, target_logit
 from xnb.check import require
 from xnb.methods.registry import method
-from xnb.progress import watched
+from xnb.progress import show_progress
 from xnb.types import Batch, Target
 
-# Bytes of ablated activations that are run together. Behind an input activations grow a hundredfold, behind a layer
-# they seldom grow, so one pass may fill a second level cache. Measured on the last block of a CNN, where the time an
-# activation takes no longer falls from 16 pictures on.
+# Bytes of ablated activations that are run together. What follows a layer is seldom larger than the layer, so a pass
+# may fill a second level cache: on the last block of a CNN, time an activation no longer falls from 16 pictures on.
 _ABLATED_BYTES = 2 * 2**20
-
 _CamMap = Float[Tensor, "B 1 rows columns"]
 
 
@@ -204,7 +209,7 @@ def score_cam(
         ValueError: as for `grad_cam`, but no gradient is needed.
     """
     layer = _find_cam_layer(model, x, target, layer)
-    maps = activation(model, x, layer, chunk=chunk)
+    maps = layer_activation(model, x, layer, chunk=chunk)
 
     def mask_input(channels: slice, rows: slice) -> Tensor:
         enlarged = F.interpolate(maps[rows, channels], x.shape[2:], mode="bilinear", align_corners=False)
@@ -213,8 +218,7 @@ def score_cam(
         masks = (enlarged - least) / span.where(span > 0, 1)  # a constant channel becomes a mask of zeros
         return masks.transpose(0, 1)[:, :, None] * x[rows]
 
-    channels = maps.shape[1]
-    weights = changed_scores(model, x, target, mask_input, channels, chunk=chunk).softmax(0)
+    weights = changed_scores(model, x, target, mask_input, maps.shape[1], chunk=chunk).softmax(0)
     return _combine_channels(weights.T[:, :, None, None] * maps, x, resize)
 
 
@@ -250,7 +254,7 @@ def ablation_cam(
     """
     layer = _find_cam_layer(model, x, target, layer)
     weighted = []
-    for i, rest in enumerate(watched(suffixes(model, x, layer), len(x), "input")):
+    for i, rest in enumerate(show_progress(make_suffixes(model, x, layer), len(x), "input")):
         weighted.append(_weight_by_ablation(rest, target[i : i + 1], chunk))
     return _combine_channels(torch.cat(weighted), x, resize)
 
@@ -271,23 +275,23 @@ def _weight_by_ablation(rest: Suffix, target: Target, chunk: int | None) -> Maps
         ablated.diagonal(channels.start, 0, 1).zero_()  # row i lacks channel `start + i`
         return ablated[:, None]
 
-    score = pick(rest.logits, target)
+    score = target_logit(rest.logits, target)
     lost = score - changed_scores(rest, maps, target, ablate, channels, chunk=chunk)  # (D, 1)
     return (lost / score).T[:, :, None, None] * maps
 
 
 def _find_cam_layer(model: nn.Module, x: Batch, target: Target, layer: str | None) -> str:
     """Name of the layer whose maps are combined, once model, pictures and target are known to fit."""
-    ready(model, x, target)
+    check_explainable(model, x, target)
     require(x.ndim == 4, "class activation map: x must be pictures (B, C, H, W)", x, "x = x.view(B, C, H, W)")
-    return last_spatial(model, x) if layer is None else layer
+    return last_spatial_layer(model, x) if layer is None else layer
 
 
 def _maps_and_gradient(
     model: nn.Module, x: Batch, target: Target, layer: str | None, chunk: int | None
 ) -> tuple[Maps, Maps]:
     layer = _find_cam_layer(model, x, target, layer)
-    return activation_and_slope(model, x, target, layer, chunk=chunk)
+    return activation_and_gradient(model, x, target, layer, chunk=chunk)
 
 
 def _combine_channels(weighted: Maps, x: Batch, resize: bool) -> _CamMap:

@@ -80,8 +80,9 @@ def _build_nonlinear_table(rule: Rule) -> Rules:
 
 def _refuse_product(call: Call) -> Tensor:
     """The call with its own gradient, unless it multiplies two signals: it is then linear in either, not in both."""
-    both = call.traced(call.args[0]) and call.traced(call.args[1])
-    product = both and call.name not in {"add", "sub"}
+    first, second, *_ = call.args
+    two_signals = call.traced(first) and call.traced(second)
+    product = two_signals and call.name not in {"add", "sub"}
     require(not product, "deep_lift: no rule for a product of two signals", f"{call.name}()", WITHOUT_RULES)
     return keep_gradient(call)
 
@@ -104,9 +105,10 @@ def _rescale(call: Call, reference: Iterator[_ReferenceCall]) -> Tensor:
     """The call's value, with its average slope since the next call of the reference in place of its gradient."""
     z = call.args[0]
     before = next(reference, _ReferenceCall("nothing", z, z))
-    same = before.name == call.name and before.inputs.shape[1:] == z.shape[1:]
+    same_function = before.name == call.name
+    same_shape = before.inputs.shape[1:] == z.shape[1:]
     rule = "deep_lift: the model must take the same path for the baseline as for x"
-    require(same, rule, f"{call.name}() / {before.name}()")
+    require(same_function and same_shape, rule, f"{call.name}() / {before.name}()")
     if call.name in MAXIMA:
         return _rescale_maximum(call, before)
     value = call.value()
@@ -133,7 +135,8 @@ def _rescale_maximum(call: Call, before: _ReferenceCall) -> Tensor:
     _, then = _pool_with_positions(call, before.inputs.expand_as(z))
     top = torch.maximum(value, before.value)
     # Contributions become multipliers when they are divided by the change of the input that they go to.
-    divided = replace_gradient(z, z, (~unchanged) / change.masked_fill(unchanged, 1)).flatten(2)
+    reciprocal = (~unchanged) / change.masked_fill(unchanged, 1)
+    divided = replace_gradient(z, z, reciprocal).flatten(2)
     gained = divided.gather(2, now.flatten(2)).view_as(value)
     lost = divided.gather(2, then.flatten(2)).view_as(value)
     still = call.on(replace_gradient(z, z, unchanged.to(z)))
@@ -141,5 +144,6 @@ def _rescale_maximum(call: Call, before: _ReferenceCall) -> Tensor:
 
 
 def _pool_with_positions(call: Call, z: Tensor) -> tuple[Tensor, Tensor]:
+    kwargs = {**call.kwargs, "return_indices": True}
     with torch.no_grad():
-        return call.function(z, *call.args[1:], **{**call.kwargs, "return_indices": True})
+        return call.function(z, *call.args[1:], **kwargs)

@@ -60,9 +60,13 @@ def _rectified_gradient(
         return keep_positive_gradient(replace_gradient(call.value(), call.args[0]))
 
     surrogate = apply_rules(model, dict.fromkeys(_RECTIFIERS, rectify), who=who, others=keep_gradient)
-    parts = [chunk_gradient(surrogate, x[rows], target[rows]).gradient for rows in chunks(x, chunk)]
+    parts = []
+    for rows in chunks(x, chunk):
+        result = chunk_gradient(surrogate, x[rows], target[rows])
+        parts.append(result.gradient)
+    met = not parts or bool(rectifiers)  # without an input, nothing has been called
     hint = "xnb.attribute(model, x, target, 'gradient')"
-    require(not parts or bool(rectifiers), f"{who}: the model must have a ReLU", "none in a forward pass", hint)
+    require(met, f"{who}: the model must have a ReLU", "none in a forward pass", hint)
     return join_chunks(parts, x)
 
 
@@ -72,4 +76,6 @@ def _lower_bound(call: Call) -> float | None:
         return 0.0
     if len(call.args) > 1:
         return call.args[1]
-    return call.kwargs.get("min_val", -1.0) if call.name == "hardtanh" else call.kwargs.get("min")
+    if call.name == "hardtanh":
+        return call.kwargs.get("min_val", -1.0)
+    return call.kwargs.get("min")

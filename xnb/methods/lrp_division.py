@@ -110,7 +110,8 @@ def divide_by_terms(
     call = _complete_arguments(call)
     x, weight, bias, *_ = call.args
     value = call.value()
-    terms = make_terms(AffineCall(count_inputs_as(x, amounts), weight, bias, value, call.is_positive(x)))
+    inputs = count_inputs_as(x, amounts)
+    terms = make_terms(AffineCall(inputs, weight, bias, value, call.is_positive(x)))
     sums = []
     for term in terms:
         # Sums that are never negative take epsilon with the bias, which saves a pass over each of them.
@@ -128,12 +129,14 @@ def bind_arguments(function: Callable, call: Call) -> dict[str, Any]:
 
 def _complete_arguments(call: Call) -> Call:
     """The same call with `(input, weight, bias, ...)` as its first arguments; the bias is zero if it has none."""
-    arguments = dict(zip(("input", "weight", "bias"), call.args, strict=False)) | dict(call.kwargs)
+    names = ("input", "weight", "bias")
+    arguments = dict(zip(names, call.args, strict=False)) | dict(call.kwargs)
     weight = arguments["weight"].detach()
     bias = arguments.get("bias")
     bias = weight.new_zeros(len(weight)) if bias is None else bias.detach()
-    others = {name: value for name, value in call.kwargs.items() if name not in {"input", "weight", "bias"}}
-    return replace(call, args=(arguments["input"], weight, bias, *call.args[3:]), kwargs=others)
+    args = (arguments["input"], weight, bias, *call.args[3:])
+    kwargs = {name: value for name, value in call.kwargs.items() if name not in names}
+    return replace(call, args=args, kwargs=kwargs)
 
 
 def fold_batch_norm(norm: Call, before: Call) -> Call:
@@ -145,6 +148,7 @@ def fold_batch_norm(norm: Call, before: Call) -> Call:
     before = _complete_arguments(before)
     x, weight, bias, *others = before.args
     # The norm scales outputs, and these are the first axis of every weight.
-    weight = weight * scale.view(-1, *[1] * (weight.ndim - 1))
+    other_axes = [1] * (weight.ndim - 1)
+    weight = weight * scale.view(-1, *other_axes)
     bias = (bias - arguments["running_mean"]) * scale + shift
     return replace(before, args=(x, weight, bias, *others), known=norm.value())

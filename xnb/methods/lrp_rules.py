@@ -54,9 +54,11 @@ def _split_by_sign(call: AffineCall, of_positive: _Elementwise, of_negative: _El
         return x, of_positive(weight)
     # Groups of a convolution stay apart: each gets its own positive and negative inputs, next to each other.
     axis = 1 if weight.ndim > 2 else x.ndim - 1
-    groups = x.unflatten(axis, (x.shape[axis] // weight.shape[1], -1))
-    parts = torch.cat([_positive_part(groups), _negative_part(groups)], axis + 1)
-    return parts.flatten(axis, axis + 1), torch.cat([of_positive(weight), of_negative(weight)], 1)
+    group_count = x.shape[axis] // weight.shape[1]
+    groups = x.unflatten(axis, (group_count, -1))
+    inputs = torch.cat([_positive_part(groups), _negative_part(groups)], axis + 1)
+    weights = torch.cat([of_positive(weight), of_negative(weight)], 1)
+    return inputs.flatten(axis, axis + 1), weights
 
 
 def _z_plus_terms(call: AffineCall) -> list[Term]:
@@ -83,14 +85,18 @@ def _gamma_terms(call: AffineCall, *, gamma: float = 0.25) -> list[Term]:
     # Each output follows the term that favours its own sign.
     above = (call.value > 0).to(call.value)
     below = (call.value < 0).to(call.value)
+    raises = _split_by_sign(call, favour_positive, favour_negative)
+    lowers = _split_by_sign(call, favour_negative, favour_positive)
     return [
-        Term(above, *_split_by_sign(call, favour_positive, favour_negative), favour_positive(call.bias)),
-        Term(below, *_split_by_sign(call, favour_negative, favour_positive), favour_negative(call.bias)),
+        Term(above, *raises, favour_positive(call.bias)),
+        Term(below, *lowers, favour_negative(call.bias)),
     ]
 
 
 def _flat_terms(call: AffineCall) -> list[Term]:
-    return [Term(None, call.inputs, torch.ones_like(call.weight), torch.zeros_like(call.bias))]
+    weight = torch.ones_like(call.weight)
+    bias = torch.zeros_like(call.bias)
+    return [Term(None, call.inputs, weight, bias)]
 
 
 def _epsilon_rule(call: Call) -> Tensor:
@@ -133,7 +139,8 @@ def _matrix_product_rule(call: Call) -> Tensor:
     if not call.traced(second):
         return _epsilon_rule(call)
     if not call.traced(first):
-        return _epsilon_rule(Call("matmul", lambda signal: call.on(first, signal), (second,), marks=call.marks))
+        of_second = Call("matmul", partial(call.on, first), (second,), marks=call.marks)
+        return _epsilon_rule(of_second)
     return divide_in_proportion(call, first, second, share=0.5)
 
 
@@ -194,7 +201,10 @@ def _max_pool_rule(call: Call) -> Tensor:
 def _batch_norm_rule(call: Call, *, rules: Rules) -> Tensor:
     """Fold the norm into the affine call before it and follow that one's rule; alone, it follows epsilon."""
     before = call.pending(call.args[0])
-    return _epsilon_rule(call) if before is None else rules[before.name](fold_batch_norm(call, before))
+    if before is None:
+        return _epsilon_rule(call)
+    rule = rules[before.name]
+    return rule(fold_batch_norm(call, before))
 
 
 _RULES_WITHOUT_WEIGHTS: Rules = {

@@ -44,9 +44,10 @@ class Moments:
 
     def relative_error(self) -> Tensor:
         """Standard error of the mean, root mean square over an input, relative to that of its map: (B,)."""
-        squared_error = self.variance / align_to_inputs(self.count, self.mean)
-        ratio = squared_error.flatten(1).mean(1) / self.mean.square().flatten(1).mean(1)
-        return ratio.sqrt()
+        squared_errors = self.variance / align_to_inputs(self.count, self.mean)
+        squared_error = squared_errors.flatten(1).mean(1)
+        squared_map = self.mean.square().flatten(1).mean(1)
+        return (squared_error / squared_map).sqrt()
 
 
 def estimate_moments(draw: Draw, x: Batch, samples: int, standard_error: float | None, seed: int) -> Moments:

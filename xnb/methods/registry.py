@@ -8,14 +8,14 @@ import pandas as pd
 
 from xnb.registry import Function, Registry
 
-Family = Literal["control", "gradient", "rules", "cam", "attention", "perturbation"]
-Needs = Literal["nothing", "forward", "gradient", "modules"]
-Axiom = Literal["complete", "linear", "dummy", "target_free"]
-SharedGradient = Literal["", "input_gradient", "layer_gradient"]
+_Family = Literal["control", "gradient", "rules", "cam", "attention", "perturbation"]
+_Needs = Literal["nothing", "forward", "gradient", "modules"]
+_Axiom = Literal["complete", "linear", "dummy", "target_free"]
+_SharedGradient = Literal["", "input_gradient", "layer_gradient"]
 
 
 @dataclass(frozen=True)
-class MethodCard:
+class _MethodCard:
     """Facts of one method.
 
     Attributes:
@@ -27,22 +27,28 @@ class MethodCard:
             `catalog`, as it changes what is computed, not what is answered.
     """
 
-    family: Family
-    needs: Needs
+    family: _Family
+    needs: _Needs
     cost: str
-    axioms: tuple[Axiom, ...]
+    axioms: tuple[_Axiom, ...]
     paper: str
-    shares: SharedGradient = ""
+    shares: _SharedGradient = ""
 
 
-METHODS: Registry[MethodCard] = Registry("method", "attribute: no method of that name")
+METHODS: Registry[_MethodCard] = Registry("method", "attribute: no method of that name")
 
 
 def method(
-    *, family: Family, needs: Needs, cost: str, paper: str, axioms: tuple[Axiom, ...] = (), shares: SharedGradient = ""
+    *,
+    family: _Family,
+    needs: _Needs,
+    cost: str,
+    paper: str,
+    axioms: tuple[_Axiom, ...] = (),
+    shares: _SharedGradient = "",
 ) -> Callable[[Function], Function]:
     """Enter a function in `METHODS` under its own name; the function itself is returned untouched."""
-    return METHODS.enter(MethodCard(family, needs, cost, axioms, paper, shares))
+    return METHODS.enter(_MethodCard(family, needs, cost, axioms, paper, shares))
 
 
 def catalog() -> pd.DataFrame:

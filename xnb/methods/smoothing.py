@@ -75,7 +75,8 @@ def vargrad(
         seed: seeds a generator of its own; the global one is left alone.
         chunk: inputs run together; the result does not depend on it.
     """
-    return _noisy_gradient_moments(model, x, target, sigma, samples, None, seed, chunk).variance.to(x.dtype)
+    moments = _noisy_gradient_moments(model, x, target, sigma, samples, None, seed, chunk)
+    return moments.variance.to(x.dtype)
 
 
 def _noisy_gradient_moments(
@@ -90,13 +91,15 @@ def _noisy_gradient_moments(
 ) -> Moments:
     """Moments of the gradient under noise; within `explain`, smoothgrad and vargrad share those of equal noise."""
     flat = x.flatten(1)
-    deviation = sigma * align_to_inputs(flat.amax(1) - flat.amin(1), x)
+    value_range = flat.amax(1) - flat.amin(1)
+    deviation = sigma * align_to_inputs(value_range, x)
 
     def draw(indices: Tensor, samples: int, rng: torch.Generator) -> Blocks:
         noise = torch.randn(samples, 1, *x.shape[1:], generator=rng, dtype=x.dtype, device=x.device)  # for all inputs
 
         def add_noise(draws: slice, rows: slice) -> Tensor:
-            return x[indices[rows]] + deviation[indices[rows]] * noise[draws]
+            members = indices[rows]
+            return x[members] + deviation[members] * noise[draws]
 
         return changed_gradients(model, x[indices], target[indices], add_noise, samples, chunk=chunk)
 
@@ -147,11 +150,13 @@ def expected_gradients(
         start = baselines[numbers]  # one for all inputs: a result must not depend on the batch that it comes in
 
         def move_along_path(draws: slice, rows: slice) -> Tensor:
-            return start[draws] + times[draws] * (x[indices[rows]] - start[draws])
+            difference = x[indices[rows]] - start[draws]
+            return start[draws] + times[draws] * difference
 
         blocks = changed_gradients(model, x[indices], target[indices], move_along_path, samples, chunk=chunk)
         for draws, rows, gradients in blocks:
-            yield draws, rows, (x[indices[rows]] - start[draws]) * gradients
+            difference = x[indices[rows]] - start[draws]
+            yield draws, rows, difference * gradients
 
     moments = estimate_moments(draw, x, samples, standard_error, seed)
     leave_note(standard_error=moments.relative_error())
@@ -162,8 +167,8 @@ def _expand_baselines(baseline: Tensor | float, x: Batch) -> Points:
     """Baselines to draw from, `(N, *shape)`."""
     if not isinstance(baseline, Tensor):
         return torch.full_like(x[:1], baseline)
-    same_kind = baseline.shape[1:] == x.shape[1:] and baseline.dtype == x.dtype
-    fits = same_kind and len(baseline) > 0
+    same_shape = baseline.shape[1:] == x.shape[1:] and len(baseline) > 0
+    fits = same_shape and baseline.dtype == x.dtype
     shape = ", ".join(map(str, x.shape[1:]))
     require(fits, f"baseline: must be a number or inputs (N, {shape}) of x's dtype", baseline, "baseline=0.0")
     return baseline
