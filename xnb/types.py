@@ -3,7 +3,7 @@
 Axes: B inputs, C channels, H W pixels, K classes, D features, N tokens, h heads.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from jaxtyping import Bool, Float, Int
@@ -17,3 +17,4 @@ Logits: TypeAlias = Float[Tensor, "B K"]
 Scores: TypeAlias = Float[Tensor, " B"]
 Masks: TypeAlias = Bool[Tensor, "B 1 H W"]
 Model: TypeAlias = Callable[[Tensor], Tensor]  # (B, *shape) -> logits (B, K)
+Knobs: TypeAlias = Mapping[str, Mapping[str, object]]  # by method or metric: its own keyword arguments

@@ -1,65 +1,26 @@
-"""Methods x metrics x images: the table, its file, and what becomes of a run that is killed."""
+"""Methods x metrics x images: the table, what fails in it, and what its cells share."""
 
-import signal
-import subprocess
-import sys
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from pyarrow import parquet
+from networks import Counted
+from small_sweep import CONTROLS, KNOBS, METHODS, METRICS, broken, mean_of_map
 from torch import nn
 
 import xnb
-from xnb import checkpoints, data, metrics
+from xnb import metrics
 from xnb.comparison import sweep
-from xnb.comparison.plan import chosen, fingerprint, told
+from xnb.comparison.plan import choose_images
 from xnb.data import Part
 from xnb.methods.integrated_gradients import integrated_gradients
 from xnb.metrics.randomised_models import randomised_copy
 
-CONTROLS = ["random", "constant", "input", "edges", "centre"]
-METHODS = ["gradient", "occlusion"]
-METRICS = ["srg", "insertion"]
-FEW = {"srg": {"steps": 3}, "insertion": {"steps": 3}, "occlusion": {"window": 3, "stride": 3}}
-
-
-class Counted(nn.Module):
-    """Counts the inputs that are run."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model, self.forwards = model, 0
-
-    def forward(self, x):
-        self.forwards += len(x)
-        return self.model(x)
-
-
-@pytest.fixture
-def part(x, target):
-    masks = torch.zeros(5, 1, 6, 6, dtype=torch.bool)
-    masks[:, :, 2:4, 1:5] = True
-    return Part(x, target, masks)
-
-
-@pytest.fixture
-def call(model, part):
-    return partial(xnb.compare, model, part, METHODS, METRICS, knobs=FEW, batch=2)
-
-
-def broken(model, x, target):
-    raise RuntimeError("out of paint\nand more")
-
 
 def undefined(model, x, target):
     return torch.full_like(x, torch.nan)
-
-
-def mean_of_map(model, x, target, attribution):
-    return attribution.flatten(1).mean(1)
 
 
 def one_for_all(model, x, target, attribution):
@@ -79,9 +40,9 @@ class TestTable:
         table = call().set_index(["method", "metric"])
         target = model(part.x).argmax(1)
         for name in ("gradient", "occlusion", "edges"):
-            a = xnb.attribute(model, part.x, target, name, **FEW.get(name, {}))
+            a = xnb.attribute(model, part.x, target, name, **KNOBS.get(name, {}))
             for metric in METRICS:
-                expected = metrics.METRICS.find(metric)(model, part.x, target, a, **FEW[metric]).numpy()
+                expected = metrics.METRICS.find(metric)(model, part.x, target, a, **KNOBS[metric]).numpy()
                 np.testing.assert_allclose(table.loc[(name, metric), "value"], expected, rtol=1e-9, atol=1e-12)
 
     def test_explains_what_the_model_predicts_or_what_is_asked_for(self, call, model, part):
@@ -98,10 +59,7 @@ class TestTable:
     def test_images_are_all_or_drawn_or_named(self, call):
         assert list(call()["image"].unique()) == [0, 1, 2, 3, 4]
         assert list(call(images=[3, 1])["image"].unique()) == [3, 1]
-        draws = {tuple(chosen(5, 3, seed)) for seed in range(5)}
-        assert all(list(draw) == sorted(set(draw)) and len(draw) == 3 for draw in draws)
-        assert tuple(call(images=3, seed=4)["image"].unique()) == tuple(chosen(5, 3, 4))
-        assert len(draws) > 1
+        assert tuple(call(images=3, seed=4)["image"].unique()) == tuple(choose_images(5, 3, 4))
         whole = call().set_index(["method", "metric", "image"])["value"]
         some = call(images=[3, 1]).set_index(["method", "metric", "image"])["value"]
         np.testing.assert_allclose(some, whole.loc[some.index], rtol=1e-9, atol=1e-12)
@@ -118,8 +76,8 @@ class TestTable:
     def test_the_seed_reaches_methods_and_metrics_unless_knobs_say_another(self, call):
         table, other = call().set_index("method"), call(seed=1).set_index("method")
         assert (table.loc["random", "value"] != other.loc["random", "value"]).all()
-        kept = call(seed=1, knobs=FEW | {"random": {"seed": 0}}, images=5).set_index("method")
-        np.testing.assert_array_equal(kept.loc["random", "value"], table.loc["random", "value"])
+        pinned = call(seed=1, knobs=KNOBS | {"random": {"seed": 0}}, images=5).set_index("method")
+        np.testing.assert_array_equal(pinned.loc["random", "value"], table.loc["random", "value"])
 
     def test_tables_have_the_controls_that_fit_them(self):
         net = nn.Linear(4, 3).eval()
@@ -130,21 +88,21 @@ class TestTable:
 
     def test_several_models(self, call, model, part):
         other = nn.Sequential(nn.Flatten(), nn.Linear(72, 3)).double().eval()
-        table = xnb.compare([model, other], part, METHODS, METRICS, knobs=FEW, batch=2)
+        table = xnb.compare([model, other], part, METHODS, METRICS, knobs=KNOBS, batch=2)
         assert list(table["model"].unique()) == [0, 1]
         np.testing.assert_array_equal(table[table["model"] == 0]["value"], call()["value"])
 
     def test_progress_counts_every_cell(self, call, monkeypatch):
-        seen = []
+        counts = []
 
-        def watched(items, total, unit):
+        def record(items, total, unit):
             items = list(items)
-            seen.append((len(items), total))
+            counts.append((len(items), total))
             return items
 
-        monkeypatch.setattr(sweep, "watched", watched)
+        monkeypatch.setattr(sweep, "show_progress", record)
         call()
-        assert seen == [(3 * 7 * (1 + 2), 3 * 7 * (1 + 2))]
+        assert counts == [(3 * 7 * (1 + 2), 3 * 7 * (1 + 2))]
 
 
 class TestFailures:
@@ -190,8 +148,8 @@ class TestFailures:
             ({"metrics": ["surg"]}, "srg"),
             ({"knobs": {"lrp": {}}}, "knobs of what is not compared"),
             ({"images": 9}, "images must be from 1 to 5"),
-            ({"images": []}, "different places"),
-            ({"images": [1, 1]}, "different places"),
+            ({"images": []}, "different positions"),
+            ({"images": [1, 1]}, "different positions"),
             ({"target": torch.tensor([0])}, "one class per input of the data"),
             ({"batch": 0}, "batch must be at least 1"),
         ],
@@ -226,137 +184,10 @@ class TestSharing:
         assert self.passes(model, part, ["gradient"], [metric]) == self.passes(model, part, [], [metric]) + 5
 
     def test_a_method_costs_what_it_costs_alone(self, model, part):
-        knobs = {name: FEW[name] for name in ("srg", "occlusion")}
+        knobs = {name: KNOBS[name] for name in ("srg", "occlusion")}
         table = xnb.compare(model, part, ["gradient", "gradient_times_input", "occlusion"], ["srg"], knobs=knobs)
         cost = table.groupby("method")[["forward", "backward"]].first()
         assert (cost.loc["gradient"] == [1, 1]).all()
         assert (cost.loc["gradient_times_input"] == [1, 1]).all()
         assert (cost.loc["occlusion"] == [5, 0]).all()  # the picture, and four windows
         assert (cost.loc[CONTROLS] == 0).all(axis=None)
-
-
-class TestFile:
-    def test_values_do_not_depend_on_the_clock_and_seconds_lie_beside(self, call, tmp_path):
-        a, b = tmp_path / "a.parquet", tmp_path / "deep" / "b.parquet"
-        table = call(path=a)
-        call(path=b)
-        assert a.read_bytes() == b.read_bytes()
-        assert "seconds" not in parquet.read_schema(a).names
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "a.seconds.parquet", "deep"]
-        assert (table["seconds"] > 0).all()
-        pd.testing.assert_frame_equal(
-            table.drop(columns=["seconds", "method_seconds"]),
-            call().drop(columns=["seconds", "method_seconds"]),
-        )
-
-    def test_what_is_finished_is_not_run_again(self, call, tmp_path, monkeypatch):
-        path = tmp_path / "t.parquet"
-        first = call(path=path)
-        before = path.read_bytes()
-        monkeypatch.setattr(sweep, "attempt", lambda call: pytest.fail("run again"))
-        pd.testing.assert_frame_equal(call(path=path), first)
-        assert path.read_bytes() == before
-
-    def test_without_its_ledger_seconds_are_not_known(self, call, tmp_path):
-        path = tmp_path / "t.parquet"
-        first = call(path=path)
-        (tmp_path / "t.seconds.parquet").unlink()
-        again = call(path=path)
-        assert again[["seconds", "method_seconds"]].isna().all(axis=None)
-        np.testing.assert_array_equal(first["value"], again["value"])
-
-    def test_errors_and_nan_survive(self, model, part, tmp_path):
-        ask = partial(xnb.compare, model, part, [broken], [mean_of_map], path=tmp_path / "t.parquet")
-        ask()
-        again = ask().set_index("method")
-        assert (again.loc["broken", "error"] == "RuntimeError: out of paint").all()
-        assert again.loc["broken", "value"].isna().all()
-        assert again.loc["random", "error"].isna().all()
-
-    @pytest.mark.parametrize(
-        ("setting", "change"),
-        [
-            ("seed", {"seed": 1}),
-            ("metrics", {"knobs": FEW | {"srg": {"steps": 4}}}),
-            ("methods", {"methods": ["occlusion", "gradient"]}),
-            ("images", {"images": [0, 1]}),
-            ("target", {"target": torch.zeros(5, dtype=torch.long)}),
-            ("batch", {"batch": 3}),
-        ],
-    )
-    def test_other_settings_are_refused_by_name(self, setting, change, model, part, tmp_path):
-        ask = {"methods": METHODS, "metrics": METRICS, "knobs": FEW, "batch": 2, "path": tmp_path / "t.parquet"}
-        xnb.compare(model, part, **ask)
-        before = (tmp_path / "t.parquet").read_bytes()
-        with pytest.raises(ValueError, match=f"written with other settings: .*{setting}.*\n.*\n.*t-2.parquet"):
-            xnb.compare(model, part, **ask | change)
-        assert (tmp_path / "t.parquet").read_bytes() == before
-
-    def test_another_model_and_other_data_are_refused(self, call, model, part, tmp_path):
-        call(path=tmp_path / "t.parquet")
-        ask = partial(xnb.compare, methods=METHODS, metrics=METRICS, knobs=FEW, batch=2, path=tmp_path / "t.parquet")
-        with pytest.raises(ValueError, match="other settings: data "):
-            ask(model, Part(part.x + 1e-9, part.y, part.masks))
-        with torch.no_grad():
-            model[0].weight[0, 0, 0, 0] += 1e-9
-        with pytest.raises(ValueError, match="other settings: models "):
-            ask(model, part)
-
-    def test_a_file_of_something_else_is_refused(self, call, tmp_path):
-        pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "t.parquet")
-        with pytest.raises(ValueError, match="other settings"):
-            call(path=tmp_path / "t.parquet")
-
-    def test_fingerprints(self):
-        w = torch.tensor([1.0, 2.0])
-        assert fingerprint([w]) == fingerprint([w.clone()]) != fingerprint([w[None]])
-        assert fingerprint([w, None]) != fingerprint([None, w])
-        assert told(partial(integrated_gradients, baseline=w)) != told(partial(integrated_gradients, baseline=w + 1))
-        one, other = nn.Linear(2, 2), nn.Linear(2, 2)
-        assert told(partial(mean_of_map, other=one)) != told(partial(mean_of_map, other=other))
-        assert told(partial(mean_of_map, method=mean_of_map)) == told(partial(mean_of_map, method=mean_of_map))
-        assert told(partial(integrated_gradients, steps=3)).endswith(
-            "integrated_gradients.integrated_gradients(steps=3)"
-        )
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import xnb
-from xnb import checkpoints, data
-from xnb.comparison import store, sweep
-
-def dies_at_call(number, plain):
-    count = 0
-    def call(*given):
-        nonlocal count
-        count += 1
-        if count == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return plain(*given)
-    return call
-
-if sys.argv[2] == "in a block":
-    sweep.measure = dies_at_call(7 * 2 + 5, sweep.measure)
-else:
-    store.Store.write = dies_at_call(4, store.Store.write)
-part = data.shapes(n=(0, 6), seed=3).test
-xnb.compare(checkpoints.load("smallcnn-shapes"), part, {methods}, {metrics}, knobs={few}, batch=2, path=sys.argv[1])
-"""
-
-
-@pytest.mark.parametrize("moment", ["in a block", "between its two files"])
-def test_a_killed_run_resumes_and_ends_with_the_same_bytes(moment, tmp_path):
-    killed, whole = tmp_path / "killed.parquet", tmp_path / "whole.parquet"
-    script = KILLED.replace("{methods}", repr(METHODS)).replace("{metrics}", repr(METRICS)).replace("{few}", repr(FEW))
-    done = subprocess.run([sys.executable, "-c", script, killed, moment], check=False, capture_output=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    assert set(parquet.read_table(killed)["image"].to_pylist()) == {0, 1}
-    net, part = checkpoints.load("smallcnn-shapes"), data.shapes(n=(0, 6), seed=3).test
-    ask = partial(xnb.compare, net, part, METHODS, METRICS, knobs=FEW, batch=2)
-    resumed, uninterrupted = ask(path=killed), ask(path=whole)
-    assert killed.read_bytes() == whole.read_bytes()
-    assert resumed["seconds"].notna().all()
-    assert len(resumed) == len(uninterrupted)
-    assert not list(tmp_path.glob(".*.part"))

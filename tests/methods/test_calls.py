@@ -1,18 +1,8 @@
 import pytest
 import torch
-from torch import nn
+from networks import Counted
 
 from xnb import METHODS, attribute, attribute_all
-
-
-class Counted(nn.Module):
-    def __init__(self, model):
-        super().__init__()
-        self.model, self.forwards = model, 0
-
-    def forward(self, x):
-        self.forwards += len(x)
-        return self.model(x)
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))

@@ -1,10 +1,11 @@
-"""What a comparison consists of, and the settings by which its file is known again."""
+"""What a comparison consists of, and the settings by which its file is recognised."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +14,32 @@ from xnb.check import require
 from xnb.data import Part
 from xnb.methods import METHODS
 from xnb.metrics import METRICS
-from xnb.types import Batch, Model, Target
+from xnb.types import Batch, Knobs, Model, Target
 
-Named = Iterable[str | Callable] | Mapping[str, str | Callable]
-Knobs = Mapping[str, Mapping[str, object]]
-CONTROLS = ("random", "constant", "input")
-PICTURE_CONTROLS = ("edges", "centre")
+# Names in a catalog or functions of one's own, with or without labels.
+Selection: TypeAlias = Iterable[str | Callable] | Mapping[str, str | Callable]
+_CONTROLS = ("random", "constant", "input")
+_PICTURE_CONTROLS = ("edges", "centre")
+
+
+class ImageBlock(NamedTuple):
+    """What is worked on, written and resumed as one."""
+
+    model: int  # its number among the models
+    rows: slice  # of the images
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The work: `images` are places in the data that was given, `part` is what stands there."""
+    """The work, looked up and checked.
+
+    Attributes:
+        part: the selected inputs of the data.
+        images: their positions in the data.
+        target: a class for each of them; None stands for the class that the model predicts.
+        methods: functions by label, their knobs set; metrics likewise.
+        batch: images of one block.
+    """
 
     models: Sequence[Model]
     part: Part
@@ -34,70 +50,32 @@ class Plan:
     batch: int
     seed: int
 
-    def blocks(self) -> list[tuple[int, slice]]:
-        """What is worked on, written and resumed as one: (model, some of the images)."""
+    def blocks(self) -> list[ImageBlock]:
+        """Return all blocks, model by model, in the order in which they are run."""
         starts = range(0, len(self.part), self.batch)
-        return [(m, slice(start, start + self.batch)) for m in range(len(self.models)) for start in starts]
+        slices = [slice(start, start + self.batch) for start in starts]
+        return [ImageBlock(number, rows) for number in range(len(self.models)) for rows in slices]
 
     def settings(self) -> dict[str, object]:
-        """All that the values are a function of, as JSON can hold it. Of a function of your own, only its name."""
+        """Return all that the values are a function of, as JSON can hold it; of a function of your own, its name."""
         return {
             "models": [fingerprint(model) for model in self.models],
             "images": list(self.images),
             "data": fingerprint([self.part.x, self.part.masks]),
             "target": "predicted" if self.target is None else fingerprint([self.target]),
-            "methods": {label: told(function) for label, function in self.methods.items()},
-            "metrics": {label: told(function) for label, function in self.metrics.items()},
+            "methods": _describe_all(self.methods),
+            "metrics": _describe_all(self.metrics),
             "seed": self.seed,
             "batch": self.batch,
             "torch": torch.__version__,
         }
 
 
-def chosen(count: int, images: int | Sequence[int] | None, seed: int) -> list[int]:
-    """Which of `count` inputs: all, the places given, or so many drawn without replacement, in their order."""
-    if images is None:
-        return list(range(count))
-    if isinstance(images, int):
-        fits = 1 <= images <= count
-        require(fits, f"compare: images must be from 1 to {count}, or places in the data", images, f"images={count}")
-        drawn = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:images]
-        return sorted(drawn.tolist())
-    places = [int(place) for place in images]
-    inside = bool(places) and len(set(places)) == len(places) and all(0 <= place < count for place in places)
-    require(inside, f"compare: images must be different places in [0, {count})", places, "images=range(16)")
-    return places
-
-
-def with_controls(methods: Named, x: Batch) -> dict[str, str | Callable]:
-    """The methods by label, and the controls that fit the input and are not among them."""
-    given, controls = labelled(methods), CONTROLS + (PICTURE_CONTROLS if x.ndim == 4 else ())
-    return given | {name: name for name in controls if name not in given}
-
-
-def labelled(given: Named) -> dict[str, str | Callable]:
-    """Label -> name or function; a function without a label goes by its own name."""
-    if isinstance(given, Mapping):
-        return dict(given)
-    return {one if isinstance(one, str) else bare(one).__name__: one for one in given}
-
-
-def bound(
-    given: Mapping[str, str | Callable], find: Callable[[str], Callable], knobs: Knobs, seed: int
-) -> dict[str, Callable]:
-    """Label -> function with its knobs set, and the seed where it takes one."""
-    functions = {label: find(one) if isinstance(one, str) else one for label, one in given.items()}
-    return {
-        label: partial(function, **({"seed": seed} if takes(function, "seed") else {}) | dict(knobs.get(label, {})))
-        for label, function in functions.items()
-    }
-
-
-def plan(
+def make_plan(
     models: Sequence[Model],
     data: Part,
-    methods: Named,
-    measures: Named,
+    methods: Selection,
+    metrics: Selection,
     *,
     images: int | Sequence[int] | None,
     target: Target | None,
@@ -105,63 +83,145 @@ def plan(
     knobs: Knobs,
     batch: int,
 ) -> Plan:
-    """Everything looked up and checked before anything is run."""
+    """Look up and check everything before anything is run; arguments are those of `xnb.compare`."""
     require(len(models) > 0 and len(data) > 0, "compare: needs a model and an input", (len(models), len(data)))
     require(batch >= 1, "compare: batch must be at least 1 input", batch, "batch=16")
-    places = chosen(len(data), images, seed)
+    positions = choose_images(len(data), images, seed)
     short = target is not None and len(target) != len(data)
     require(not short, f"compare: target must have one class per input of the data ({len(data)},)", target)
-    explainers, measures = with_controls(methods, data.x), labelled(measures)
-    strange = sorted(set(knobs) - set(explainers) - set(measures))
-    require(not strange, "compare: knobs of what is not compared", strange, f"one of {[*explainers, *measures]}")
-    some = torch.tensor(places)
+    method_functions = _add_controls(_label_functions(methods), data.x)
+    metric_functions = _label_functions(metrics)
+    labels = [*method_functions, *metric_functions]
+    unknown = sorted(set(knobs) - set(labels))
+    # A misspelt label would leave a method at its defaults, and nobody would notice.
+    require(not unknown, "compare: knobs of what is not compared", unknown, f"one of {labels}")
+    rows = torch.tensor(positions)
     return Plan(
-        models,
-        data[some],
-        places,
-        None if target is None else target[some],
-        bound(explainers, METHODS.find, knobs, seed),
-        bound(measures, METRICS.find, knobs, seed),
-        batch,
-        seed,
+        models=models,
+        part=data[rows],
+        images=positions,
+        target=None if target is None else target[rows],
+        methods=_bind_all(method_functions, METHODS.find, knobs, seed),
+        metrics=_bind_all(metric_functions, METRICS.find, knobs, seed),
+        batch=batch,
+        seed=seed,
     )
 
 
-def bare(function: Callable) -> Callable:
-    """The function below what `partial` has set."""
-    return bare(function.func) if isinstance(function, partial) else function
+def choose_images(count: int, images: int | Sequence[int] | None, seed: int) -> list[int]:
+    """Return positions of images in data of length `count`, in the order in which they are compared.
+
+    Args:
+        images: None for all, positions as they are, or how many to draw without replacement; drawn ones are sorted.
+        seed: of the draw.
+    """
+    if images is None:
+        return list(range(count))
+    if isinstance(images, int):
+        possible = 1 <= images <= count
+        rule = f"compare: images must be from 1 to {count}, or positions in the data"
+        require(possible, rule, images, f"images={count}")
+        # A generator of its own: the caller's random numbers stay as they are.
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+        return sorted(order[:images].tolist())
+    positions = [int(position) for position in images]
+    different = bool(positions) and len(set(positions)) == len(positions)
+    inside = all(0 <= position < count for position in positions)
+    rule = f"compare: images must be different positions in [0, {count})"
+    require(different and inside, rule, positions, "images=range(16)")
+    return positions
 
 
-def takes(function: Callable, name: str) -> bool:
-    """Whether a knob of that name is left to be set."""
+def _label_functions(selection: Selection) -> dict[str, str | Callable]:
+    """Return names and functions by label; a function without a label goes by its own name."""
+    if isinstance(selection, Mapping):
+        return dict(selection)
+    labels: dict[str, str | Callable] = {}
+    for function in selection:
+        label = function if isinstance(function, str) else _unwrap_partial(function).__name__
+        labels[label] = function
+    return labels
+
+
+def _add_controls(methods: dict[str, str | Callable], x: Batch) -> dict[str, str | Callable]:
+    """Return the methods, and after them the controls that fit the input and are not among them."""
+    controls = _CONTROLS
+    if x.ndim == 4:
+        controls += _PICTURE_CONTROLS
+    return methods | {name: name for name in controls if name not in methods}
+
+
+def _bind_all(
+    functions: Mapping[str, str | Callable],
+    find: Callable[[str], Callable],
+    knobs: Knobs,
+    seed: int,
+) -> dict[str, Callable]:
+    """Return functions by label with their knobs set; `find` looks up those that are names."""
+    bound = {}
+    for label, name_or_function in functions.items():
+        function = find(name_or_function) if isinstance(name_or_function, str) else name_or_function
+        bound[label] = _bind_knobs(function, knobs.get(label, {}), seed)
+    return bound
+
+
+def _bind_knobs(function: Callable, knobs: Mapping[str, object], seed: int) -> Callable:
+    """Return the function with these knobs set, and the seed where it takes one and they say no other."""
+    defaults = {"seed": seed} if takes_knob(function, "seed") else {}
+    return partial(function, **(defaults | dict(knobs)))
+
+
+def takes_knob(function: Callable, name: str) -> bool:
+    """Return whether the function has a knob of that name, and no `partial` has set it."""
     return name in signature(function).parameters and name not in getattr(function, "keywords", {})
 
 
-def told(function: Callable) -> str:
-    """A function by name and knobs; tensors and models among them by their content."""
-    knobs = sorted(getattr(function, "keywords", {}).items())
-    given = {k: fingerprint([v] if isinstance(v, Tensor) else v) if big(v) else v for k, v in knobs}
-    inner = bare(function)
+def _unwrap_partial(function: Callable) -> Callable:
+    """Return the function below what `partial` has set."""
+    return _unwrap_partial(function.func) if isinstance(function, partial) else function
+
+
+def _describe_all(functions: Mapping[str, Callable]) -> dict[str, str]:
+    return {label: describe_function(function) for label, function in functions.items()}
+
+
+def describe_function(function: Callable) -> str:
+    """Return module, name and knobs of a function; tensors and models among them by their content.
+
+    The text is part of the settings in a comparison's file: another text makes all files unknown.
+    """
+    settings = sorted(getattr(function, "keywords", {}).items())
+    knobs = ", ".join(f"{name}={_describe_knob(value)}" for name, value in settings)
+    inner = _unwrap_partial(function)
     name = getattr(inner, "__qualname__", type(inner).__qualname__)
-    return f"{inner.__module__}.{name}({', '.join(f'{k}={v!r}' for k, v in given.items())})"
+    return f"{inner.__module__}.{name}({knobs})"
 
 
-def big(knob: object) -> bool:
-    """Whether its repr does not tell what it is."""
-    return isinstance(knob, Tensor) or callable(knob)
+def _describe_knob(value: object) -> str:
+    """Return the repr, but a fingerprint where it would leave values out or show an address in memory."""
+    if isinstance(value, Tensor):
+        return repr(fingerprint([value]))
+    return repr(fingerprint(value) if callable(value) else value)
 
 
-def fingerprint(of: Model | Sequence[Tensor | None]) -> str:
-    """Sixteen digits of the SHA-256 of all tensors, of a model those of its state; a plain function by its name."""
-    if callable(of) and not isinstance(of, nn.Module):
-        return told(of)
+def fingerprint(content: Model | Sequence[Tensor | None]) -> str:
+    """Return sixteen digits of the SHA-256 of all tensors, of a model those of its state; of a function its name."""
+    if callable(content) and not isinstance(content, nn.Module):
+        return describe_function(content)
     digest = hashlib.sha256()
-    for name, tensor in named_tensors(of):
-        digest.update(f"{name} {None if tensor is None else (tensor.dtype, tuple(tensor.shape))}".encode())
+    for name, tensor in _name_tensors(content):
+        # dtype and shape too: the same bytes may be another tensor
+        kind = None if tensor is None else (tensor.dtype, tuple(tensor.shape))
+        digest.update(f"{name} {kind}".encode())
         if tensor is not None:
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+            flat = tensor.detach().cpu().contiguous().view(-1)
+            digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
 
 
-def named_tensors(of: nn.Module | Sequence[Tensor | None]) -> Iterator[tuple[str, Tensor | None]]:
-    yield from of.state_dict().items() if isinstance(of, nn.Module) else ((str(i), t) for i, t in enumerate(of))
+def _name_tensors(content: nn.Module | Sequence[Tensor | None]) -> Iterator[tuple[str, Tensor | None]]:
+    if isinstance(content, nn.Module):
+        yield from content.state_dict().items()
+    else:
+        for position, tensor in enumerate(content):
+            yield str(position), tensor

@@ -1,7 +1,7 @@
 """What a table of `xnb.compare` says: means with their uncertainty, ranks, agreement, and what cheapness costs."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -10,17 +10,10 @@ from numpy.typing import NDArray
 from xnb.check import require
 from xnb.metrics import METRICS
 
-Directions = Mapping[str, Literal["higher", "lower", "neither"]]
-RESAMPLES = 2000
-BACKWARD = 2  # a backward pass by a forward one, as multiplications go
-
-
-def by_image(table: pd.DataFrame) -> pd.DataFrame:
-    """Values with a row for each (method, metric) and a column for each image; the mean where models are several."""
-    keys = ["method", "metric"]
-    order = table[keys].drop_duplicates()
-    wide = table.groupby([*keys, "image"], sort=False)["value"].mean().unstack("image").sort_index(axis=1)
-    return wide.reindex(pd.MultiIndex.from_frame(order))
+Directions: TypeAlias = Mapping[str, Literal["higher", "lower", "neither"]]  # by metric: which end is better
+_SIGNS = {"higher": 1, "lower": -1, "neither": 0}
+_RESAMPLES = 2000
+_BACKWARD_COST = 2  # a backward pass by a forward one, as multiplications go
 
 
 def intervals(
@@ -28,10 +21,10 @@ def intervals(
     *,
     versus: str | None = None,
     level: float = 0.95,
-    resamples: int = RESAMPLES,
+    resamples: int = _RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Mean over images with a bootstrap interval: a row for each (method, metric).
+    """Return the mean over images with a bootstrap interval: a row for each (method, metric).
 
     Images are drawn with replacement, the same for every method, so that differences are paired. The interval speaks
     of other images and of this network: `spread`, the standard deviation of the means of several models, speaks of
@@ -47,58 +40,89 @@ def intervals(
         ValueError: `versus` is not among the methods, or `level` not in (0, 1).
     """
     require(0 < level < 1, "intervals: level must lie between 0 and 1", level, "level=0.95")
-    rows = compared(by_image(table), versus)
-    low, high = bootstrap(rows.to_numpy(), level, resamples, seed)
-    found = pd.DataFrame({"mean": rows.mean(axis=1), "low": low, "high": high, "images": rows.notna().sum(axis=1)})
+    values = _subtract_method(_image_columns(table), versus)
+    low, high = _bootstrap_mean(values.to_numpy(), level, resamples, seed)
+    columns = {
+        "mean": values.mean(axis=1),
+        "low": low,
+        "high": high,
+        "images": values.notna().sum(axis=1),
+    }
+    summary = pd.DataFrame(columns)
     if "model" in table:
-        means = [compared(by_image(one), versus).mean(axis=1) for _, one in table.groupby("model")]
-        found["spread"] = pd.concat(means, axis=1).std(axis=1)
-    return found.reset_index()
+        # The mean of each model first: how images differ is what the interval tells.
+        model_means = []
+        for _, rows in table.groupby("model"):
+            model_values = _subtract_method(_image_columns(rows), versus)
+            model_means.append(model_values.mean(axis=1))
+        summary["spread"] = pd.concat(model_means, axis=1).std(axis=1)
+    return summary.reset_index()
 
 
-def compared(rows: pd.DataFrame, versus: str | None) -> pd.DataFrame:
+def _image_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Return values with a row for each (method, metric) and a column for each image; means where models are several.
+
+    Rows stand in the order of the table, images by their number.
+    """
+    keys = ["method", "metric"]
+    values = table.groupby([*keys, "image"], sort=False)["value"].mean()
+    by_image = values.unstack("image").sort_index(axis=1)
+    order = pd.MultiIndex.from_frame(table[keys].drop_duplicates())
+    return by_image.reindex(order)
+
+
+def _subtract_method(values: pd.DataFrame, versus: str | None) -> pd.DataFrame:
+    """Return the differences from the values of one method by the same metric on the same image."""
     if versus is None:
-        return rows
-    methods = rows.index.unique("method")
+        return values
+    methods = values.index.unique("method")
     require(versus in methods, "intervals: versus must be one of the methods", versus, f"one of {list(methods)}")
-    other = rows.xs(versus, level="method")
-    return rows - other.reindex(rows.index.get_level_values("metric")).to_numpy()
+    reference = values.xs(versus, level="method")
+    metrics = values.index.get_level_values("metric")
+    return values - reference.reindex(metrics).to_numpy()
 
 
-def bootstrap(rows: NDArray, level: float, resamples: int, seed: int) -> tuple[NDArray, NDArray]:
-    """Percentile interval of the mean of each row; one product of matrices, as a draw is a weight for each column."""
-    count = rows.shape[1]
-    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), resamples).astype(float)
-    there = np.isfinite(rows)
-    total, number = weights @ np.where(there, rows, 0).T, weights @ there.T.astype(float)
-    means = np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
-    nothing = ~there.any(1)
-    means[:, nothing] = 0
-    low, high = np.nanquantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return np.where(nothing, np.nan, low), np.where(nothing, np.nan, high)
+def _bootstrap_mean(values: NDArray, level: float, resamples: int, seed: int) -> tuple[NDArray, NDArray]:
+    """Return the ends of the percentile interval of each row's mean."""
+    images = values.shape[1]
+    # A draw of images with replacement is how often each image was drawn; all draws are then one product of matrices.
+    draws = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), resamples)
+    weights = draws.astype(float)
+    present = np.isfinite(values)
+    totals = weights @ np.where(present, values, 0).T
+    counts = weights @ present.T.astype(float)
+    undefined = np.full_like(totals, np.nan)  # the mean of a draw that has no image with a value
+    means = np.divide(totals, counts, out=undefined, where=counts > 0)
+    # nanquantile warns of a row without any value: such a row is filled here, and undone below.
+    empty = ~present.any(1)
+    means[:, empty] = 0
+    tail = (1 - level) / 2
+    low, high = np.nanquantile(means, [tail, (1 + level) / 2], axis=0)
+    return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
 
 
-def oriented(table: pd.DataFrame, better: Directions | None = None) -> pd.DataFrame:
-    """Mean of each method (rows) by each metric (columns), turned so that more is better.
+def _signed_means(table: pd.DataFrame, better: Directions | None = None) -> pd.DataFrame:
+    """Return the mean of each method (rows) by each metric (columns), with the sign by which more is better.
 
     Metrics of which neither direction is better are left out, and methods that some metric has no value for.
 
     Raises:
         ValueError: a metric's direction is not known.
     """
-    means = by_image(table).mean(axis=1).unstack("metric")[table["metric"].unique()]
-    means = means.reindex(table["method"].unique())
-    known = {name: card.better for name, card in METRICS.cards.items()} | dict(better or {})
-    strange = [name for name in means if name not in known]
-    require(
-        not strange, "ranks: of some metrics it is not known which end is better", strange, "better={...: 'higher'}"
-    )
-    sign = pd.Series({name: {"higher": 1, "lower": -1, "neither": 0}[known[name]] for name in means})
-    return (means * sign)[sign.index[sign != 0]].dropna()
+    means = _image_columns(table).mean(axis=1).unstack("metric")
+    means = means.loc[table["method"].unique(), table["metric"].unique()]
+    directions = {name: card.better for name, card in METRICS.cards.items()} | dict(better or {})
+    unknown = [name for name in means if name not in directions]
+    rule = "ranks: of some metrics it is not known which end is better"
+    require(not unknown, rule, unknown, "better={...: 'higher'}")
+    signs = pd.Series({name: _SIGNS[directions[name]] for name in means})
+    judged = signs.index[signs != 0]
+    # dropped last: a metric that judges nobody must not cost a method its rank
+    return (means * signs)[judged].dropna()
 
 
 def ranks(table: pd.DataFrame, *, better: Directions | None = None) -> pd.DataFrame:
-    """Rank of each method (rows) by each metric (columns): 1 is best, ties share their mean.
+    """Return the rank of each method (rows) by each metric (columns): 1 is best, ties share their mean.
 
     Args:
         better: direction of metrics that `xnb.metrics.catalog()` does not know, `{"my_metric": "lower"}`.
@@ -106,16 +130,16 @@ def ranks(table: pd.DataFrame, *, better: Directions | None = None) -> pd.DataFr
     Raises:
         ValueError: a metric's direction is not known.
     """
-    return oriented(table, better).rank(ascending=False)
+    return _signed_means(table, better).rank(ascending=False)
 
 
 def agreement(table: pd.DataFrame, *, better: Directions | None = None) -> pd.DataFrame:
-    """Spearman's correlation between metrics of their ranks of the methods: 1, the same order; -1, the reverse."""
+    """Return Spearman's correlation between metrics of their ranks of the methods: 1, same order; -1, reverse order."""
     return ranks(table, better=better).corr()
 
 
 def concordance(table: pd.DataFrame, *, better: Directions | None = None) -> float:
-    r"""Kendall's W of all metrics: 1 if they rank the methods alike, about 1 / metrics if by chance.
+    r"""Return Kendall's W of all metrics: 1 if they rank the methods in the same order, about 1 / metrics if by chance.
 
     .. math:: W = \frac{12 \sum_i (R_i - \bar R)^2}{m^2 (n^3 - n) - m \sum_j T_j}
 
@@ -125,12 +149,17 @@ def concordance(table: pd.DataFrame, *, better: Directions | None = None) -> flo
 
     Source: Kendall & Babington Smith 1939, doi:10.1214/aoms/1177732186
     """
-    places = ranks(table, better=better)
-    n, m = places.shape
-    tied = sum(((t := column.value_counts()) ** 3 - t).sum() for _, column in places.items())
-    most = m**2 * (n**3 - n) - m * tied
-    squares = places.sum(axis=1).sub(m * (n + 1) / 2).pow(2).sum()
-    return float(12 * squares / most) if most > 0 and m > 1 else float("nan")
+    table_of_ranks = ranks(table, better=better)
+    n, m = table_of_ranks.shape
+    ties = 0
+    for _, column in table_of_ranks.items():
+        t = column.value_counts()
+        ties += (t**3 - t).sum()
+    largest = m**2 * (n**3 - n) - m * ties
+    if largest <= 0 or m < 2:
+        return float("nan")
+    deviations = table_of_ranks.sum(axis=1) - m * (n + 1) / 2  # the mean of the sums is known: ties share their mean
+    return float(12 * deviations.pow(2).sum() / largest)
 
 
 def pareto(
@@ -140,7 +169,7 @@ def pareto(
     cost: Literal["passes", "method_seconds"] = "passes",
     better: Directions | None = None,
 ) -> pd.DataFrame:
-    """Cost and value of each method, and whether it is on the `front`: nobody is better who costs no more.
+    """Return cost and value of each method, and whether it is on the `front`: nobody is better who costs no more.
 
     `passes` counts a forward pass as 1 and a backward pass as 2, and is the same on every machine; seconds are not.
 
@@ -152,19 +181,26 @@ def pareto(
     Raises:
         ValueError: no such metric in the table, or its direction is not known.
     """
-    some = table[table["metric"] == metric]
-    require(len(some) > 0, "pareto: no such metric in the table", metric, f"one of {list(table['metric'].unique())}")
-    worth = oriented(some, better)
-    require(metric in worth, "pareto: of this metric neither direction is better", metric, "metric='srg'")
-    passes = some["forward"] + BACKWARD * some["backward"]
-    costs = (passes if cost == "passes" else some[cost]).groupby(some["method"]).mean()
-    found = pd.DataFrame({"cost": costs, "value": by_image(some).mean(axis=1).droplevel("metric")}).loc[worth.index]
-    found["front"] = on_front(found["cost"].to_numpy(), worth[metric].to_numpy())
-    return found
+    rows = table[table["metric"] == metric]
+    require(len(rows) > 0, "pareto: no such metric in the table", metric, f"one of {list(table['metric'].unique())}")
+    signed = _signed_means(rows, better)
+    require(metric in signed, "pareto: of this metric neither direction is better", metric, "metric='srg'")
+    costs = rows["forward"] + _BACKWARD_COST * rows["backward"] if cost == "passes" else rows[cost]
+    # the value as it is for the reader, its sign turned for the front
+    columns = {
+        "cost": costs.groupby(rows["method"]).mean(),
+        "value": _image_columns(rows).mean(axis=1).droplevel("metric"),
+    }
+    methods = pd.DataFrame(columns).loc[signed.index]
+    methods["front"] = _is_on_front(methods["cost"].to_numpy(), signed[metric].to_numpy())
+    return methods
 
 
-def on_front(cost: NDArray, worth: NDArray) -> NDArray:
-    """Whether nobody is as cheap and as good, and one of both more."""
-    cheap, good = cost[:, None] >= cost, worth[:, None] <= worth  # [i, j]: j is at least as cheap, as good as i
-    more = (cost[:, None] > cost) | (worth[:, None] < worth)
-    return ~(cheap & good & more).any(1)
+def _is_on_front(cost: NDArray, value: NDArray) -> NDArray:
+    """Return for each method whether no other is as cheap and as good, and cheaper or better."""
+    # [i, j] compares method i, a row, with method j, a column
+    as_cheap = cost[:, None] >= cost
+    as_good = value[:, None] <= value
+    cheaper_or_better = (cost[:, None] > cost) | (value[:, None] < value)
+    beaten = as_cheap & as_good & cheaper_or_better
+    return ~beaten.any(1)

@@ -1,6 +1,6 @@
 """The file of a comparison: values in one, measured seconds in another beside it.
 
-Values are a function of the settings, seconds never are. So they are kept apart: a run that was killed and resumed
+Values are a function of the settings, seconds never are. With a file each, a run that was killed and resumed
 leaves the same bytes in the file of values as one that was not.
 """
 
@@ -16,7 +16,7 @@ from pyarrow import parquet
 from xnb.check import require
 from xnb.folders import replace_file
 
-VALUES = pa.schema(
+_VALUES = pa.schema(
     [
         ("model", pa.int32()),
         ("method", pa.string()),
@@ -28,8 +28,12 @@ VALUES = pa.schema(
         ("backward", pa.float64()),
     ]
 )
-SECONDS = pa.schema([("seconds", pa.float64()), ("method_seconds", pa.float64())])
-KEY = b"xnb.compare"
+_SECONDS = pa.schema([("seconds", pa.float64()), ("method_seconds", pa.float64())])
+_SETTINGS_KEY = b"xnb.compare"  # of the settings among a file's metadata
+
+
+def _empty_table() -> pd.DataFrame:
+    return pa.schema([*_VALUES, *_SECONDS]).empty_table().to_pandas()
 
 
 @dataclass
@@ -38,57 +42,68 @@ class Store:
 
     path: Path | None
     settings: Mapping[str, object]
-    table: pd.DataFrame = field(default_factory=lambda: empty().to_pandas())
+    table: pd.DataFrame = field(default_factory=_empty_table)
 
     def __post_init__(self) -> None:
         """Take over the rows of an earlier run with the same settings."""
         self.settings = json.loads(json.dumps(self.settings))
         if self.path is None or not self.path.exists():
             return
-        found = parquet.read_table(self.path)
-        check(json.loads((found.schema.metadata or {}).get(KEY, b"{}")), self.settings, self.path)
-        values, seconds = found.to_pandas(), SECONDS.empty_table().to_pandas()
-        if self.clock.exists():
-            seconds = parquet.read_table(self.clock).to_pandas()
-        # seconds are written first: a run killed in between has some too many; where they were deleted all are NaN
-        self.table = pd.concat([values, seconds.reindex(range(len(values)))], axis=1)
-
-    @property
-    def clock(self) -> Path:
-        return self.path.with_suffix(".seconds.parquet")
+        file = parquet.read_table(self.path)
+        metadata = file.schema.metadata or {}
+        earlier = json.loads(metadata.get(_SETTINGS_KEY, b"{}"))
+        _check_same_settings(earlier, self.settings, self.path)
+        values = file.to_pandas()
+        seconds = _read_seconds(_seconds_path(self.path), len(values))
+        self.table = pd.concat([values, seconds], axis=1)
 
     def has(self, model: int, image: int) -> bool:
-        return bool(((self.table["model"] == model) & (self.table["image"] == image)).any())
+        """Return whether there are rows of this model and image."""
+        same = (self.table["model"] == model) & (self.table["image"] == image)
+        return bool(same.any())
 
     def add(self, rows: pd.DataFrame) -> None:
         """Enter the rows of one finished block."""
         rows = rows[self.table.columns].astype(self.table.dtypes.to_dict())
         self.table = pd.concat([self.table, rows], ignore_index=True) if len(self.table) else rows
         if self.path is not None:
-            self.write(SECONDS, self.clock)
-            self.write(VALUES, self.path)
+            self.write(_SECONDS, _seconds_path(self.path))
+            self.write(_VALUES, self.path)
 
     def write(self, schema: pa.Schema, path: Path) -> None:
         """Replace the file at once, so that a killed run leaves the one before."""
-        columns = [as_arrow(self.table[name], schema.field(name).type) for name in schema.names]
-        told = schema.with_metadata({KEY: json.dumps(self.settings).encode()})
+        columns = [_to_arrow(self.table[name], schema.field(name).type) for name in schema.names]
+        metadata = {_SETTINGS_KEY: json.dumps(self.settings).encode()}
+        table = pa.Table.from_arrays(columns, schema=schema.with_metadata(metadata))
         with replace_file(path) as draft:
-            parquet.write_table(pa.Table.from_arrays(columns, schema=told), draft)
+            parquet.write_table(table, draft)
 
 
-def as_arrow(column: pd.Series, kind: pa.DataType) -> pa.Array:
-    """In one piece, whatever pieces it was put together from; only an error can be absent, NaN stays NaN."""
-    text = pa.types.is_string(kind)
-    return pa.array(column.to_numpy(dtype=object, na_value=None) if text else column.to_numpy(), kind, from_pandas=text)
+def _seconds_path(path: Path) -> Path:
+    return path.with_suffix(".seconds.parquet")
 
 
-def empty() -> pa.Table:
-    return pa.schema([*VALUES, *SECONDS]).empty_table()
+def _read_seconds(path: Path, rows: int) -> pd.DataFrame:
+    """Return the seconds of so many rows; NaN where the file was deleted."""
+    seconds = parquet.read_table(path) if path.exists() else _SECONDS.empty_table()
+    # A run that is killed between its two files has written some seconds too many: they go first.
+    return seconds.to_pandas().reindex(range(rows))
 
 
-def check(earlier: Mapping[str, object], now: Mapping[str, object], path: Path) -> None:
+def _to_arrow(column: pd.Series, kind: pa.DataType) -> pa.Array:
+    """Return the column in one piece, so that the file does not depend on how many pieces it was made from."""
+    if pa.types.is_string(kind):
+        # only an error can be absent; in a column of numbers NaN stays NaN
+        return pa.array(column.to_numpy(dtype=object, na_value=None), kind, from_pandas=True)
+    return pa.array(column.to_numpy(), kind, from_pandas=False)
+
+
+def _check_same_settings(earlier: Mapping[str, object], now: Mapping[str, object], path: Path) -> None:
     """Refuse to mix rows that were made otherwise, and name what is not the same."""
-    others = [name for name in now if json.dumps(earlier.get(name)) != json.dumps(now[name])]
-    got = {name: (earlier.get(name), now[name]) for name in others}
-    rule = f"compare: {path.name} was written with other settings: {', '.join(others)} (in the file, now)"
-    require(not others, rule, got, f'path="{path.stem}-2.parquet"')
+    different = {}
+    for name, setting in now.items():
+        # as text: NaN among the knobs then equals itself
+        if json.dumps(earlier.get(name)) != json.dumps(setting):
+            different[name] = (earlier.get(name), setting)
+    rule = f"compare: {path.name} was written with other settings: {', '.join(different)} (in the file, now)"
+    require(not different, rule, different, f'path="{path.stem}-2.parquet"')

@@ -13,21 +13,21 @@ from xnb.access.ledger import count_passes
 from xnb.access.memo import remember_answers
 from xnb.access.score import logits
 from xnb.check import is_finite, require
-from xnb.comparison.plan import Knobs, Named, Plan, plan, takes
+from xnb.comparison.plan import ImageBlock, Plan, Selection, make_plan, takes_knob
 from xnb.comparison.store import Store
 from xnb.data import Part
 from xnb.progress import show_progress
-from xnb.types import Attribution, Batch, Model, Target
+from xnb.types import Attribution, Batch, Knobs, Model, Target
 
-USUAL = ("gradient", "gradient_times_input", "integrated_gradients", "smoothgrad", "lrp", "occlusion")
-FAITHFUL = ("srg", "insertion", "deletion", "road")
+_USUAL_METHODS = ("gradient", "gradient_times_input", "integrated_gradients", "smoothgrad", "lrp", "occlusion")
+_FAITHFULNESS = ("srg", "insertion", "deletion", "road")
 
 
 def compare(
     model: Model | Sequence[Model],
     data: Part,
-    methods: Named = USUAL,
-    metrics: Named = FAITHFUL,
+    methods: Selection = _USUAL_METHODS,
+    metrics: Selection = _FAITHFULNESS,
     *,
     images: int | Sequence[int] | None = None,
     target: Target | None = None,
@@ -38,19 +38,19 @@ def compare(
 ) -> pd.DataFrame:
     """Measure every method by every metric, an image a row; never averaged, so that intervals can follow.
 
-    Columns: `method`, `metric`, `image` (its place in the data), `value`, `seconds` (of the metric, per image; what
+    Columns: `method`, `metric`, `image` (its position in the data), `value`, `seconds` (of the metric, per image; what
     several share is paid by the first), and of the method, per image and alone, `method_seconds` and the inputs it
     runs `forward` and `backward`; `error` is the first line of what went wrong, then `value` is NaN; with several
-    models `model`, their number. Explained is the class that the model predicts, unless `target` says another.
+    models `model`, their number. The class that the model predicts is explained, unless `target` names another.
 
     Random, constant and input, and of pictures edges and centre, are always among the methods.
 
     Args:
         model: one, or a list, e.g. of the same network trained with several seeds.
-        data: inputs, and the masks that metrics of localisation ask for.
+        data: inputs, and the masks that metrics of localisation need.
         methods: names in `xnb.catalog()` or functions `(model, x, target) -> attribution`; `{label: ...}` for both.
         metrics: names in `xnb.metrics.catalog()` or functions, likewise.
-        images: how many, drawn by `seed`, or which; all if omitted.
+        images: how many, drawn by `seed`, or their positions in the data; all if omitted.
         target: one class for each input of the data, e.g. `data.y`; the predicted class if omitted.
         seed: of the draw, and of every method and metric that takes one.
         knobs: by label, for methods and metrics that want other than their defaults, `{"occlusion": {"window": 8}}`.
@@ -62,48 +62,62 @@ def compare(
         ValueError: unknown names, images or targets out of range, or a file that was written with other settings.
     """
     models = model if isinstance(model, list | tuple) else [model]
-    given = {"images": images, "target": target, "seed": seed, "knobs": knobs or {}, "batch": batch}
-    work = plan(models, data, methods, metrics, **given)
-    store = Store(None if path is None else Path(path), work.settings())
-    todo = [block for block in work.blocks() if not store.has(block[0], work.images[block[1].start])]
-    cells = len(todo) * len(work.methods) * (1 + len(work.metrics))
-    for _ in show_progress(measured(work, todo, store), cells, "cell"):
+    plan = make_plan(
+        models,
+        data,
+        methods,
+        metrics,
+        images=images,
+        target=target,
+        seed=seed,
+        knobs=knobs or {},
+        batch=batch,
+    )
+    store = Store(None if path is None else Path(path), plan.settings())
+    # A block is written as a whole: its first image tells whether it is done.
+    todo = [block for block in plan.blocks() if not store.has(block.model, plan.images[block.rows.start])]
+    cells = len(todo) * len(plan.methods) * (1 + len(plan.metrics))
+    for _ in show_progress(_measure_blocks(plan, todo, store), cells, "cell"):
         pass
     table = store.table
     return table if len(models) > 1 else table.drop(columns="model")
 
 
-def measured(work: Plan, todo: Sequence[tuple[int, slice]], store: Store) -> Iterator[None]:
-    """Work through the blocks; yields after every cell, for the progress bar."""
-    for number, rows in todo:
-        frames = []
-        for frame in block(work, number, rows):
-            frames += [] if frame is None else [frame]
+def _measure_blocks(plan: Plan, todo: Sequence[ImageBlock], store: Store) -> Iterator[None]:
+    """Measure and store the blocks; yield after every attribution and every metric, for the progress bar."""
+    for block in todo:
+        tables = []
+        for table in _measure_block(plan, block):
+            if table is not None:
+                tables.append(table)
             yield
-        store.add(pd.concat(frames, ignore_index=True))
+        store.add(pd.concat(tables, ignore_index=True))
 
 
-def block(work: Plan, number: int, rows: slice) -> Iterator[pd.DataFrame | None]:
-    """One model and some images: the rows of each method and metric, and None when an attribution is there.
+def _measure_block(plan: Plan, block: ImageBlock) -> Iterator[pd.DataFrame | None]:
+    """Yield the rows of each method and metric, and None whenever an attribution is computed.
 
-    What metrics ask of the model is asked once for all methods. Each method runs as if it were alone, so that its
+    What metrics ask of the model is computed once for all methods. Each method runs as if it were alone, so that its
     cost is its own.
     """
-    model, part = work.models[number], work.part[rows]
-    target = logits(model, part.x).argmax(1) if work.target is None else work.target[rows]
+    model = plan.models[block.model]
+    part = plan.part[block.rows]
+    images = plan.images[block.rows]
+    target = logits(model, part.x).argmax(1) if plan.target is None else plan.target[block.rows]
     with remember_answers():
-        for label, method in work.methods.items():
-            method = partial(alone, method)
-            explained = attempt(partial(method, model, part.x, target))
+        for label, method in plan.methods.items():
+            explain = partial(_explain_alone, method)
+            explained = attempt(partial(explain, model, part.x, target))
             yield None
-            for name, metric in work.metrics.items():
-                found = measure(metric, model, part, target, method, explained)
-                place = {"model": number, "method": label, "metric": name, "image": work.images[rows]}
-                yield pd.DataFrame(place | found.columns(len(part)) | explained.cost(len(part)))
+            for name, metric in plan.metrics.items():
+                # metrics too explain only through `explain`: neighbours, say, and at their own cost
+                measured = measure(metric, model, part, target, explain, explained)
+                key = {"model": block.model, "method": label, "metric": name, "image": images}
+                yield pd.DataFrame(key | measured.metric_columns(len(part)) | explained.method_columns(len(part)))
 
 
 @dataclass(frozen=True)
-class Outcome:
+class _Outcome:
     """What a call returned, or the first line of its error, and what it cost."""
 
     value: Tensor | None
@@ -112,31 +126,35 @@ class Outcome:
     forward: int = 0
     backward: int = 0
 
-    def columns(self, inputs: int) -> dict[str, object]:
-        """Of a metric."""
+    def metric_columns(self, inputs: int) -> dict[str, object]:
+        """Return what the table says of a metric."""
         value = float("nan") if self.value is None else self.value.double().cpu().numpy()
         return {"value": value, "error": self.error, "seconds": self.seconds / inputs}
 
-    def cost(self, inputs: int) -> dict[str, float]:
-        """Of a method."""
-        passes = {"forward": self.forward / inputs, "backward": self.backward / inputs}
-        return {"method_seconds": self.seconds / inputs, **passes}
+    def method_columns(self, inputs: int) -> dict[str, float]:
+        """Return what the table says of a method."""
+        return {
+            "method_seconds": self.seconds / inputs,
+            "forward": self.forward / inputs,
+            "backward": self.backward / inputs,
+        }
 
 
-def attempt(call: Callable[[], Tensor]) -> Outcome:
-    """The call's outcome, whatever happens: one bad cell must not end a long run."""
+def attempt(call: Callable[[], Tensor]) -> _Outcome:
+    """Return the call's outcome, whatever happens: one bad cell must not end a long run."""
+    value = error = None
     with count_passes() as passes:
         start = perf_counter()
         try:
-            value, error = call(), None
+            value = call()
         except Exception as problem:
-            value, error = None, f"{type(problem).__name__}: {problem}".splitlines()[0]
+            error = f"{type(problem).__name__}: {problem}".splitlines()[0]
         seconds = perf_counter() - start
-    return Outcome(value, error, seconds, passes.forward, passes.backward)
+    return _Outcome(value, error, seconds, passes.forward, passes.backward)
 
 
-def alone(method: Callable, model: Model, x: Batch, target: Target) -> Attribution:
-    """The attribution, with nothing taken from or left for others."""
+def _explain_alone(method: Callable, model: Model, x: Batch, target: Target) -> Attribution:
+    """Return the attribution; no answer is taken from or left for other methods."""
     with remember_answers():
         a = method(model, x, target).detach()
     require(is_finite(a), "compare: attribution must be finite", "NaN or infinity")
@@ -144,20 +162,28 @@ def alone(method: Callable, model: Model, x: Batch, target: Target) -> Attributi
 
 
 def measure(
-    metric: Callable, model: Model, part: Part, target: Target, method: Callable, explained: Outcome
-) -> Outcome:
-    """One number an image, or why there is none."""
+    metric: Callable,
+    model: Model,
+    part: Part,
+    target: Target,
+    method: Callable,
+    explained: _Outcome,
+) -> _Outcome:
+    """Return one number an image, or why there is none; `explained` is the outcome of `method` on these images."""
     if explained.error is not None:
-        return Outcome(None, explained.error)
-    asked = {"masks": part.masks, "method": method}
-    asked = {name: given for name, given in asked.items() if takes(metric, name)}
+        return _Outcome(None, explained.error)
+    offers = {"masks": part.masks, "method": method}
+    arguments = {name: value for name, value in offers.items() if takes_knob(metric, name)}
 
     def call() -> Tensor:
-        require(asked.get("masks", part) is not None, "compare: this metric asks for masks, the data have none", None)
+        # refused in here: what a metric lacks is an error of its cells, not of the whole run
+        lacks_masks = "masks" in arguments and part.masks is None
+        require(not lacks_masks, "compare: this metric asks for masks, the data have none", None)
         hint = 'knobs={"data_randomisation": {"other": net}}'  # within the rule, as a table keeps the first line
-        require(not takes(metric, "other"), f"compare: this metric asks for another model, {hint}", None)
-        found = metric(model, part.x, target, explained.value, **asked)
-        require(found.shape == (len(part),), f"compare: a metric returns one number per input ({len(part)},)", found)
-        return found
+        require(not takes_knob(metric, "other"), f"compare: this metric asks for another model, {hint}", None)
+        values = metric(model, part.x, target, explained.value, **arguments)
+        fits = values.shape == (len(part),)
+        require(fits, f"compare: a metric returns one number per input ({len(part)},)", values)
+        return values
 
     return attempt(call)
