@@ -1,7 +1,5 @@
 """Localisation: closed forms, what says nothing scores as chance, scikit-learn and Quantus, and where Quantus errs."""
 
-import warnings
-
 import numpy as np
 import pytest
 import torch
@@ -39,13 +37,6 @@ def pictures():
     rng = torch.Generator().manual_seed(3)
     masks = torch.rand(200, 1, 8, 8, generator=rng) < 0.2
     return torch.rand(200, 3, 8, 8, generator=rng), torch.arange(200) % 4, masks
-
-
-@pytest.fixture
-def quantus():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield pytest.importorskip("quantus")
 
 
 @pytest.mark.parametrize(

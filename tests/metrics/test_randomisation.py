@@ -1,7 +1,6 @@
 """Randomisation: what does not see the model fails, closed forms, and Quantus on our copies."""
 
 import math
-import warnings
 from itertools import count
 
 import numpy as np
@@ -158,13 +157,6 @@ def test_copies_are_not_mistaken_for_the_model_in_shared_memory(model, x, target
 
 
 # ------------------------------------------------------------------------------------------------ Quantus
-
-
-@pytest.fixture
-def quantus():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield pytest.importorskip("quantus")
 
 
 def explain(model, inputs, targets, **ignored):

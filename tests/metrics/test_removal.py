@@ -1,7 +1,5 @@
 """Removal curves: closed forms on a linear model, ties, and Quantus."""
 
-import warnings
-
 import pytest
 import torch
 from torch import nn
@@ -17,13 +15,6 @@ def linear(x):
     """Class 0 has the weighted sum, class 1 nothing."""
     score = x.flatten(1) @ WEIGHTS
     return torch.stack([score, torch.zeros_like(score)], 1)
-
-
-@pytest.fixture
-def quantus():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield pytest.importorskip("quantus")
 
 
 def test_curves_of_a_linear_model_are_partial_sums():

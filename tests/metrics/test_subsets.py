@@ -1,7 +1,5 @@
 """Metrics on sets drawn without the map: closed forms, Captum, Quantus, and where those measure something else."""
 
-import warnings
-
 import numpy as np
 import pytest
 import torch
@@ -32,13 +30,6 @@ def linear():
 @pytest.fixture
 def exact(linear, x, target):
     return (x * linear[1].weight[target].view_as(x)).detach()
-
-
-@pytest.fixture
-def quantus():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield pytest.importorskip("quantus")
 
 
 @pytest.mark.parametrize("metric", CORRELATIONS)

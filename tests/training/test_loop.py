@@ -160,6 +160,14 @@ def test_best_file_holds_the_epoch_with_the_highest_accuracy(parts, tmp_path):
     assert evaluate(model, parts[1])[1] == history["valid_accuracy"].max()
 
 
+def test_files_of_earlier_runs_can_go_on(parts, tmp_path):
+    """They hold these settings, under these names."""
+    fit(fresh(), *parts, epochs=2, folder=tmp_path, progress=False, batch=96, schedule=cosine)
+    settings = read_tensors(tmp_path / "last.safetensors")[1]["settings"]
+    assert settings.keys() == {"count", "train", "optimizer", "knobs"}
+    assert (settings["count"], settings["knobs"]) == (2, "batch=96, schedule=cosine")
+
+
 def test_other_settings_in_the_folder_are_refused(parts, tmp_path):
     model = fresh()
     fit(model, *parts, epochs=1, folder=tmp_path, progress=False)

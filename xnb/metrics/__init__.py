@@ -15,8 +15,8 @@ from xnb.metrics.registry import METRICS as METRICS, catalog as catalog
 
 # The order of the catalog; files that are not named here come after these, by name.
 _FIRST = ("subsets", "axioms", "complexity", "saco", "localisation", "randomisation", "removal", "robustness")
-_FOUND = tuple(module.name for module in iter_modules(__path__))
-for _name in dict.fromkeys(_FIRST + _FOUND):
+_FILES = tuple(module.name for module in iter_modules(__path__))
+for _name in dict.fromkeys(_FIRST + _FILES):
     import_module(f"{__name__}.{_name}")
 
 # After the modules: the metric `saco` takes the place of the module of the same name.

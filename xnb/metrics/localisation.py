@@ -206,9 +206,9 @@ def make_grids(x: Batch, target: Target, *, side: int = 2, seed: int = 0) -> _Gr
     require(1 <= cells <= classes, f"grids: the batch must have at least {cells} classes", classes, "side=2")
     rng = torch.Generator().manual_seed(seed)
     labels = target.tolist()
-    drawn = [_draw_cells(labels, i, cells, rng) for i in range(len(x))]
-    tiles = x[torch.tensor([grid.inputs for grid in drawn], device=x.device)]
-    own = torch.tensor([grid.own for grid in drawn], device=x.device)
+    grids = [_draw_cells(labels, i, cells, rng) for i in range(len(x))]
+    tiles = x[torch.tensor([grid.inputs for grid in grids], device=x.device)]
+    own = torch.tensor([grid.own for grid in grids], device=x.device)
     is_own = torch.nn.functional.one_hot(own, cells).bool()
     # A cell's mask is a tile of its own, (B, cells, 1, H, W), and is put together like the pictures.
     height, width = x.shape[2:]
