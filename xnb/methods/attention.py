@@ -26,7 +26,8 @@ def add_residual(weights: Float[Tensor, "B N M"]) -> Float[Tensor, "B N M"]:
     N, M = weights.shape[1:]
     if N != M:
         return weights
-    return (weights + torch.eye(N, dtype=weights.dtype, device=weights.device)) / 2
+    identity = torch.eye(N, dtype=weights.dtype, device=weights.device)
+    return (weights + identity) / 2
 
 
 @method(
@@ -63,7 +64,8 @@ def raw_attention(
 def _select_weights(layers: list[Attention], block: int, head: int | None) -> Float[Tensor, "B N M"]:
     """Weights of one block: of one head, or the mean over heads."""
     n = len(layers)
-    require(-n <= block < n, f"raw_attention: block must lie in [{-n}, {n})", block, "block=-1")
+    rule = f"raw_attention: block must lie in [{-n}, {n})"
+    require(-n <= block < n, rule, block, "block=-1")
     weights = layers[block].weights.detach()
     if head is None:
         return weights.mean(1)

@@ -63,7 +63,8 @@ def _maximum_flows(shares: Float[Tensor, " N"], steps: list[Float[Tensor, "N M"]
     edges = [shares[None], *reversed(steps)]  # from the source, then from layer to layer
     sizes = [1, *(block.shape[1] for block in edges)]
     starts = np.cumsum([0, *sizes])  # number of the first node of each layer
-    capacities = np.zeros((starts[-1], starts[-1]), dtype=np.int32)
+    nodes = starts[-1]
+    capacities = np.zeros((nodes, nodes), dtype=np.int32)
     for block, row, column in zip(edges, starts, starts[1:], strict=False):
         rows, columns = block.shape
         whole = np.floor(block.double().cpu().numpy() * UNIT)

@@ -72,13 +72,13 @@ def _run_attention(model: Model, x: Batch, target: Target, who: str) -> Attentio
             return model(inputs)
 
     at_weights = chunk_gradient(observed, x, target, capture.weights).at_captured
-    require(bool(capture.found), f"{who}: no attention was seen", "a forward pass without any", HINT)
-    whole = all(len(layer.weights) == len(x) for layer in capture.found)
+    require(bool(capture.attentions), f"{who}: no attention was seen", "a forward pass without any", HINT)
+    whole = all(len(layer.weights) == len(x) for layer in capture.attentions)
     require(whole, f"{who}: attention must be over whole inputs", "windows", HINT)
     gradients = []
     for weights, gradient in zip(capture.weights.values(), at_weights, strict=True):
         gradients.append(torch.zeros_like(weights) if gradient is None else gradient)
-    return AttentionPass(capture.found, gradients, readout_shares(gradients[-1]), capture.after)
+    return AttentionPass(capture.attentions, gradients, readout_shares(gradients[-1]), capture.functions_after)
 
 
 def readout_shares(gradients: Float[Tensor, "B h N M"]) -> Float[Tensor, "B N"]:

@@ -38,7 +38,8 @@ def average_rounds(play_round: PlayRound, inputs: int, standard_error: float | N
 
     def play(rows: Tensor) -> None:
         estimate = play_round(rows, rng)
-        rounds = estimate.values.new_ones(len(rows), *[1] * (estimate.values.ndim - 1))
+        axes = estimate.values.ndim - 1
+        rounds = estimate.values.new_ones(len(rows), *[1] * axes)
         if not totals:  # all inputs take part in the first round
             totals.extend([*estimate, rounds])
             return
@@ -78,7 +79,9 @@ def sandwich_variance(
     """
     draws = solve.shape[-1]
     errors = solve.square() @ squares
-    return errors * draws / (draws - unknowns) if draws > unknowns else torch.full_like(errors, torch.inf)
+    if draws <= unknowns:
+        return torch.full_like(errors, torch.inf)
+    return errors * draws / (draws - unknowns)
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,8 @@ def draw_pairs(
     preference = halved if sampling == "leverage" else np.sqrt(kernel * halved)
     expected = _split_number(number, preference, available)
     # Systematic sampling: each size gets its expected number, rounded up or down at random, and the sum is kept.
-    ends = np.floor(np.round(np.cumsum(expected), 6) + torch.rand(1, generator=rng).item())
+    offset = torch.rand(1, generator=rng).item()
+    ends = np.floor(np.round(np.cumsum(expected), 6) + offset)
     counts = np.diff(ends, prepend=0).clip(0, available).astype(int)
     members = _draw_coalitions(players, sizes, counts, available, rng)
     size_index = members.sum(1) - 1
@@ -129,7 +133,8 @@ def _split_number(number: int, preference: np.ndarray, available: np.ndarray) ->
     full = np.zeros(len(available), bool)
     while True:
         rest = number - available[full].sum()
-        split = np.where(full, available, preference * rest / preference[~full].sum())
+        total = preference[~full].sum()
+        split = np.where(full, available, preference * rest / total)
         if (split <= available).all():
             return split
         full |= split > available
@@ -151,9 +156,10 @@ def _draw_coalitions(
 
 def _list_coalitions(players: int, size: int) -> Bool[np.ndarray, "N M"]:
     """All coalitions of a size; of half the players, those that the first player is in."""
-    always: tuple[int, ...] = (0,) if 2 * size == players else ()
+    half = 2 * size == players
+    always = [0] if half else []
     others = combinations(range(len(always), players), size - len(always))
-    numbers = np.array([always + rest for rest in others])
+    numbers = np.array([[*always, *rest] for rest in others])
     members = np.zeros((len(numbers), players), bool)
     np.put_along_axis(members, numbers, True, 1)
     return members
@@ -175,9 +181,11 @@ def draw_distinct_coalitions(
     repeats = np.arange(len(sizes))
     while len(repeats):
         tickets = torch.rand(len(repeats), players, generator=rng, dtype=torch.double).numpy()  # no ties
-        last = np.sort(tickets, 1)[np.arange(len(repeats)), sizes[repeats] - 1]
+        size = sizes[repeats]
+        last = np.sort(tickets, 1)[np.arange(len(repeats)), size - 1]  # the largest ticket that is in
         drawn = tickets <= last[:, None]
-        flip = (2 * sizes[repeats] == players) & ~drawn[:, 0]
+        half = 2 * size == players
+        flip = half & ~drawn[:, 0]
         members[repeats] = drawn ^ flip[:, None]
         _, firsts = np.unique(members @ keys, return_index=True)
         repeats = np.delete(np.arange(len(sizes)), firsts)
@@ -207,5 +215,7 @@ def draw_smooth_masks(height: int, width: int, cells: int, number: int, rng: tor
 def _cell_weights(length: int, cells: int) -> Float[Tensor, "offsets length cells"]:
     """How much each pixel takes from each cell, for every offset at which the enlarged cells can be cropped."""
     cell = -(-length // cells)
-    enlarged = F.interpolate(torch.eye(cells).double()[None], size=(cells + 1) * cell, mode="linear")[0]
-    return enlarged.unfold(1, length, 1)[:, :cell].permute(1, 2, 0)
+    single_cells = torch.eye(cells).double()[None]
+    enlarged = F.interpolate(single_cells, size=(cells + 1) * cell, mode="linear")[0]
+    crops = enlarged.unfold(1, length, 1)[:, :cell]
+    return crops.permute(1, 2, 0)

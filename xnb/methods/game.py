@@ -44,7 +44,8 @@ class Game:
         present = coalitions.to(x)
 
         def remove_regions(draws: slice, rows: slice) -> Tensor:
-            return torch.lerp(baseline[rows], x[rows], present[draws][:, None, self.regions])
+            mask = present[draws][:, None, self.regions]
+            return torch.lerp(baseline[rows], x[rows], mask)
 
         scores = changed_scores(
             self.model, x, self.target[taking_part], remove_regions, len(coalitions), chunk=self.chunk

@@ -108,7 +108,8 @@ def rise(
         hidden = start[rows]
 
         def mask_inputs(draws: slice, inputs: slice) -> Tensor:
-            return torch.lerp(hidden[inputs], shown[inputs], make_masks(draws).to(x)[:, None])
+            masks = make_masks(draws).to(x)[:, None]
+            return torch.lerp(hidden[inputs], shown[inputs], masks)
 
         scores = changed_scores(model, shown, target[rows], mask_inputs, samples, chunk=chunk)
         return _weigh_scores(make_masks, scores.cpu().double(), estimator)
@@ -120,9 +121,11 @@ def _draw_masks(x: Batch, regions: Tensor | None, cells: int, samples: int, rng:
     """Smooth masks for pictures, and for all else random bits, one for each region."""
     if x.ndim == 4 and regions is None:
         require(cells >= 1, "rise: cells must be at least 1", cells, "cells=7")
-        return draw_smooth_masks(*x.shape[2:], cells, samples, rng)
+        H, W = x.shape[2:]
+        return draw_smooth_masks(H, W, cells, samples, rng)
     numbers = number_regions(regions, x).cpu()
-    bits = torch.randint(2, (samples, int(numbers.max()) + 1), generator=rng).double()
+    count = int(numbers.max()) + 1
+    bits = torch.randint(2, (samples, count), generator=rng).double()
     return lambda draws: bits[draws][:, numbers]
 
 
@@ -143,12 +146,17 @@ def _weigh_scores(make_masks: MakeMasks, scores: Float[Tensor, "N B"], estimator
     squares = torch.zeros(())
     for block in blocks:
         weights = (make_masks(block) - mean) / scale
-        values = values + torch.tensordot(deviations[block], weights, ([0], [0]))
-        squares = squares + torch.tensordot(deviations[block].square(), weights.square(), ([0], [0]))
+        scores_of_block = deviations[block]
+        values = values + _sum_over_masks(scores_of_block, weights)
+        squares = squares + _sum_over_masks(scores_of_block.square(), weights.square())
     variance = (squares - values.square() / N).clamp(min=0)
     if estimator == "coverage":  # its weights add up to one, so what was taken off the scores comes back as it was
         values = values + align_to_inputs(centre, values)
     return Estimate(values, variance)
+
+
+def _sum_over_masks(scores: Float[Tensor, "n B"], weights: Tensor) -> Tensor:
+    return torch.tensordot(scores, weights, ([0], [0]))
 
 
 def _mask_moments(make_masks: MakeMasks, blocks: list[slice], samples: int, estimator: str) -> tuple[Tensor, Tensor]:
@@ -225,7 +233,8 @@ def lime(
         members = torch.randint(2, (samples, game.players), generator=rng).bool()
         # Of all inputs, though only some take part in later rounds: next to a pass of the model it costs nothing.
         distances = _distances_from_input(game, members, distance)[:, rows]
-        kernel = torch.exp(-distances.square() / (2 * width**2))
+        exponents = -distances.square() / (2 * width**2)
+        kernel = torch.exp(exponents)
         return _fit_ridge(members.double(), kernel.mT, game.values(members, rows).mT, ridge)
 
     return game.place_on_input(average_rounds(play_round, len(x), standard_error, seed))
@@ -250,8 +259,10 @@ def _distances_from_input(game: Game, members: Tensor, kind: str) -> Float[Tenso
         return (absent @ sum_regions((x - baseline).square())).sqrt()
     # A changed input has the input's values in the regions that are present and the baseline's in the others.
     x_squares = sum_regions(x.square())
-    product = present @ x_squares + absent @ sum_regions(x * baseline)
-    length = (present @ x_squares + absent @ sum_regions(baseline.square())).sqrt()
+    products = sum_regions(x * baseline)
+    baseline_squares = sum_regions(baseline.square())
+    product = present @ x_squares + absent @ products
+    length = (present @ x_squares + absent @ baseline_squares).sqrt()
     lengths = x_squares.sum(0).sqrt() * length
     return 1 - product / lengths.clamp(min=1e-12)
 
@@ -267,7 +278,8 @@ def _fit_ridge(
     weighted = (centred * kernel[..., None]).mT
     penalty = ridge * torch.eye(M).to(members)
     solve = torch.linalg.solve(weighted @ centred + penalty, weighted)
-    centred_scores = scores[..., None] - share @ scores[..., None]
+    columns = scores[..., None]
+    centred_scores = columns - share @ columns
     coefficients = solve @ centred_scores
     residuals = centred_scores - centred @ coefficients
     variance = sandwich_variance(solve, residuals.square(), M + 1)

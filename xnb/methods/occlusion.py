@@ -51,7 +51,8 @@ def occlusion(
     require(x.ndim == 4, "occlusion: x must be pictures (B, C, H, W)", x, "x = x.view(B, C, H, W)")
     H, W = x.shape[2:]
     step = window if stride is None else stride
-    require(1 <= window <= min(H, W), f"occlusion: window must lie in [1, {min(H, W)}]", window, "window=4")
+    largest = min(H, W)
+    require(1 <= window <= largest, f"occlusion: window must lie in [1, {largest}]", window, "window=4")
     require(1 <= step <= window, f"occlusion: stride must lie in [1, {window}], or pixels are skipped", step)
     windows = Windows(_first_pixels(H, window, step), _first_pixels(W, window, step), window)
     original = score(model, x, target, chunk=chunk)
@@ -87,7 +88,8 @@ def score_by_full_passes(
         inside = row[:, :, None] & column[:, None, :]
         return torch.where(inside[:, None, None], paint[rows], x[rows])
 
-    scores = changed_scores(model, x, target, paint_over, len(tops) * len(lefts), chunk=chunk)
+    count = len(tops) * len(lefts)
+    scores = changed_scores(model, x, target, paint_over, count, chunk=chunk)
     return scores.view(len(tops), len(lefts), len(x))
 
 

@@ -69,7 +69,8 @@ def kernel_shap(
 
     def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
         pairs = draw_pairs(game.players, samples // 2, sampling, rng)
-        values = game.values(torch.cat([ends, pairs.members, ~pairs.members]), rows)
+        coalitions = torch.cat([ends, pairs.members, ~pairs.members])
+        values = game.values(coalitions, rows)
         change = values[1] - values[0]
         halves = (values[2:] / 2).unflatten(0, (2, len(pairs.members)))
         return _fit_shapley_values(pairs, change, halves)
@@ -101,7 +102,8 @@ def _fit_shapley_values(pairs: CoalitionPairs, change: Float[Tensor, " B"], halv
     residuals -= centred @ rest
     errors = torch.zeros_like(rest)  # nothing was left to chance
     if pairs.missing.any():
-        errors = sandwich_variance(solve, pairs.missing[:, None] * residuals.square(), M - 1)
+        squares = pairs.missing[:, None] * residuals.square()
+        errors = sandwich_variance(solve, squares, M - 1)
     return Estimate((rest + change / M).mT, errors.mT)
 
 
@@ -204,7 +206,8 @@ def exact_shapley(
     M = game.players
     hint = "xnb.attribute(model, x, target, 'kernel_shap')"
     require(M <= EXACT, f"exact_shapley: at most {EXACT} regions, or there are too many coalitions", M, hint)
-    members = (torch.arange(2**M)[:, None] >> torch.arange(M)) % 2 == 1
+    number = torch.arange(2**M)[:, None]
+    members = (number >> torch.arange(M)) % 2 == 1  # the bits of a coalition's number say who is in
     weights = _coalition_weights(members)
     return game.place_on_input((weights.mT @ game.values(members)).mT)
 
@@ -216,8 +219,9 @@ def _coalition_weights(members: Bool[Tensor, "N M"]) -> Float[Tensor, "N M"]:
     counts for it as what it joined to, one that it is not in counts as what it could join, with a minus.
     """
     M = members.shape[1]
-    joining = [1 / (M * comb(M - 1, size)) for size in range(M)]  # |S|! (M - |S| - 1)! / M!, by the size of S
-    weight = torch.tensor(joining, dtype=torch.double)
+    orders = [M * comb(M - 1, size) for size in range(M)]  # M! / |S|! (M - |S| - 1)!, by the size of S
+    weight = torch.tensor([1 / count for count in orders], dtype=torch.double)
     size = members.sum(1, keepdim=True)
-    without_player = (size - 1).clamp(min=0)
-    return torch.where(members, weight[without_player], -weight[size.clamp(max=M - 1)])
+    inside = weight[(size - 1).clamp(min=0)]
+    outside = -weight[size.clamp(max=M - 1)]
+    return torch.where(members, inside, outside)

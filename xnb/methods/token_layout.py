@@ -5,6 +5,7 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
+from xnb.access.score import align_to_inputs
 from xnb.check import require
 from xnb.types import Attribution, Batch
 
@@ -32,8 +33,9 @@ def find_token_layout(tokens: int, x: Batch, who: str) -> _TokenLayout:
         ValueError: no patch size fits, or tokens of another input are not its pieces, on its second axis.
     """
     if x.ndim != 4:
-        prefix = tokens - x.shape[1]
-        require(0 <= prefix <= PREFIX, f"{who}: tokens must be the {x.shape[1]} pieces of the input", tokens)
+        pieces = x.shape[1]
+        prefix = tokens - pieces
+        require(0 <= prefix <= PREFIX, f"{who}: tokens must be the {pieces} pieces of the input", tokens)
         return _TokenLayout(prefix, None)
     H, W = x.shape[2:]
     layouts = []
@@ -41,10 +43,12 @@ def find_token_layout(tokens: int, x: Batch, who: str) -> _TokenLayout:
         rows = H // side
         columns = W // side
         prefix = tokens - rows * columns
-        divides = rows * side == H and columns * side == W
-        if divides and 0 <= prefix <= PREFIX and 2 * prefix < tokens:  # most tokens are pieces
+        if (rows * side, columns * side) != (H, W):
+            continue
+        if 0 <= prefix <= PREFIX and 2 * prefix < tokens:  # most tokens are pieces
             layouts.append(_TokenLayout(prefix, (rows, columns)))
-    require(bool(layouts), f"{who}: tokens must be square patches of the picture {H} x {W}", f"{tokens} tokens")
+    rule = f"{who}: tokens must be square patches of the picture {H} x {W}"
+    require(bool(layouts), rule, f"{tokens} tokens")
     return min(layouts, key=lambda layout: layout.prefix)
 
 
@@ -53,7 +57,7 @@ def place_tokens_on_input(attributions: Float[Tensor, "B N"], x: Batch, who: str
     prefix, cells = find_token_layout(attributions.shape[1], x, who)
     pieces = attributions[:, prefix:].to(x)
     if cells is None:
-        return pieces.view(*pieces.shape, *[1] * (x.ndim - 2))
+        return align_to_inputs(pieces, x)
     side = x.shape[2] // cells[0]
     patches = pieces.unflatten(1, (1, *cells))
     return patches.repeat_interleave(side, 2).repeat_interleave(side, 3)

@@ -25,7 +25,8 @@ STAGES_HINT = "xnb.models.from_torchvision(model)  # or a module with tokens(x),
 
 def _require_stages(model: Model, who: str) -> Any:
     """The model, if it is a module with the stages of a Transformer."""
-    staged = isinstance(model, nn.Module) and all(hasattr(model, stage) for stage in STAGES)
+    has_stages = all(hasattr(model, stage) for stage in STAGES)
+    staged = isinstance(model, nn.Module) and has_stages
     require(staged, f"{who}: the model must have tokens, blocks and readout", type(model).__name__, STAGES_HINT)
     return model
 
@@ -51,7 +52,7 @@ def legrad(model: Model, x: Batch, target: Target, *, chunk: int | None = None) 
         with AttentionCapture(len(x[rows])) as capture:
             layerwise = _read_out_each_block(_require_stages(model, "legrad"))
             gradients = chunk_gradient(layerwise, x[rows], target[rows], capture.weights).at_captured
-        require(bool(capture.found), "legrad: no attention was seen", type(model).__name__)
+        require(bool(capture.attentions), "legrad: no attention was seen", type(model).__name__)
         # cut at zero before the mean: heads and queries that disagree must not cancel
         by_layer = [gradient.clamp(min=0).mean((1, 2)) for gradient in gradients]
         attributions = torch.stack(by_layer).mean(0)
@@ -67,7 +68,7 @@ def _read_out_each_block(model: Any) -> Model:
 
     def run(x: Batch) -> Tensor:
         state = model.tokens(x)
-        total = 0
+        total = x.new_zeros(())
         for block in model.blocks:
             output = block(state)
             total = total + model.readout(output)
@@ -119,8 +120,8 @@ def _capture_blocks(model: Any, captured: dict[str, Tensor], capture: AttentionC
             state = block(state)
             captured[f"block {number}"] = state
         out = model.readout(state)
-        require(bool(capture.found), "attcat: no attention was seen", type(model).__name__)
-        captured["weights"] = capture.found[-1].weights
+        require(bool(capture.attentions), "attcat: no attention was seen", type(model).__name__)
+        captured["weights"] = capture.attentions[-1].weights
         return out
 
     return run
@@ -133,7 +134,7 @@ def _capture_blocks(model: Any, captured: dict[str, Tensor], capture: AttentionC
     paper="Selvaraju et al. 2017, arXiv:1610.02391, on tokens: Chefer et al. 2021, arXiv:2012.09838, baselines",
 )
 def token_cam(
-    model: Model, x: Batch, target: Target, *, layer: str | None = None, chunk: int | None = None
+    model: nn.Module, x: Batch, target: Target, *, layer: str | None = None, chunk: int | None = None
 ) -> Attribution:
     r"""Grad-CAM of a Transformer: channels of the patch tokens at `layer`, each weighted by its mean slope.
 
@@ -172,9 +173,11 @@ def token_cam(
 def _find_last_norm(model: Any) -> str:
     """Name of the first layer norm in the last block: what enters the last attention."""
     last = model.blocks[-1] if len(model.blocks) else model
-    norms = [name for name, module in hooks.modules_by_name(last).items() if isinstance(module, nn.LayerNorm)]
+    inside = hooks.modules_by_name(last)
+    norms = [name for name, module in inside.items() if isinstance(module, nn.LayerNorm)]
     require(bool(norms), "token_cam: the last block must have a layer norm", type(last).__name__, "layer='blocks.3'")
-    block = next(name for name, module in hooks.modules_by_name(model).items() if module is last)
+    modules = hooks.modules_by_name(model)
+    block = next(name for name, module in modules.items() if module is last)
     return f"{block}.{norms[0]}"
 
 
@@ -204,7 +207,8 @@ def token_occlusion(
     whole = score(model, x, target, chunk=chunk)
     maps = []
     for rows in chunks(x, chunk, large=True):
-        maps.append(_occlude_tokens(model, x[rows], target[rows], whole[rows], window))
+        attributions = _occlude_tokens(model, x[rows], target[rows], whole[rows], window)
+        maps.append(attributions)
     return join_chunks(maps, x)
 
 
@@ -214,9 +218,11 @@ def _occlude_tokens(model: Model, x: Batch, target: Target, whole: Tensor, windo
     tokens = staged.tokens(x)
     N = tokens.shape[1]
     prefix, cells = find_token_layout(N, x, "token_occlusion")
-    groups = prefix + _group_pieces(N - prefix, cells, window).to(x.device)
+    pieces = _group_pieces(N - prefix, cells, window)
+    groups = prefix + pieces.to(x.device)
     numbers = torch.arange(N, device=x.device)
-    rest = torch.stack([numbers[~torch.isin(numbers, group)] for group in groups])
+    rests = [numbers[~torch.isin(numbers, group)] for group in groups]
+    rest = torch.stack(rests)
 
     def leave_out(draws: slice, rows: slice) -> Tensor:
         return tokens[rows][:, rest[draws]].transpose(0, 1)
@@ -236,8 +242,8 @@ def _occlude_tokens(model: Model, x: Batch, target: Target, whole: Tensor, windo
 def _group_pieces(pieces: int, cells: tuple[int, int] | None, window: int) -> Int[Tensor, "G M"]:
     """Numbers of the pieces that are left out together, a row for each group."""
     rows, columns = (1, pieces) if cells is None else cells
-    whole = window >= 1 and rows % window == 0 and columns % window == 0
-    fits = whole and (window == 1 or cells is not None)
+    divides = window >= 1 and rows % window == 0 and columns % window == 0
+    fits = divides and (window == 1 or cells is not None)
     require(fits, f"token_occlusion: window must divide the {rows} x {columns} tokens", window, "window=1")
     numbers = torch.arange(pieces).view(rows // window, window, columns // window, window)
     return numbers.transpose(1, 2).reshape(-1, window * window)

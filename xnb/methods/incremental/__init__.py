@@ -92,9 +92,11 @@ def run_crops(
     for part, r, c in show_progress(plan, len(plan), "pass"):
         occluded = _occlude(tape, x[part], windows.select(r, c), paint[part])
         logits = chunk_logits(model, occluded)
-        scores = target_logit(logits, target[part].repeat_interleave(len(r) * len(c)))
-        by_picture = scores.view(-1, len(r), len(c))
-        out[torch.tensor(r)[:, None], torch.tensor(c), part] = by_picture.permute(1, 2, 0)
+        targets = target[part].repeat_interleave(len(r) * len(c))
+        scores = target_logit(logits, targets).view(-1, len(r), len(c))
+        row = torch.tensor(r)[:, None]
+        column = torch.tensor(c)
+        out[row, column, part] = scores.permute(1, 2, 0)
     return out
 
 
@@ -102,7 +104,9 @@ def _occlude(tape: Tape, x: Tensor, windows: Windows, paint: Tensor) -> Occluded
     """Every picture under every window, for a new pass through the model."""
     tops, lefts, size = windows
     squares = paint.unfold(2, size, 1).unfold(3, size, 1)  # a view: one square for each pixel that can be its first
-    painted = squares[:, :, torch.tensor(tops)[:, None], torch.tensor(lefts)]
+    top = torch.tensor(tops)[:, None]
+    left = torch.tensor(lefts)
+    painted = squares[:, :, top, left]
     patch = painted.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
     rows = Span(tuple(tops), size)
     columns = Span(tuple(lefts), size)

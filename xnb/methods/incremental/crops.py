@@ -62,13 +62,15 @@ class Tape:
         positional = map(_argument_key, args)
         named = map(_argument_key, options.values())
         key = (operation, *positional, *options, *named)
-        recorded = self.position < len(self.entries) and self.entries[self.position].key == key
-        if not recorded:
-            # All later entries follow from another past; rows of pixels may belong to tensors that are now freed.
-            self.pixel_rows.clear()
-            self.entries[self.position :] = [_Recorded(key, operation(*args, **options), (args, options))]
+        position = self.position
         self.position += 1
-        return self.entries[self.position - 1].result
+        if position < len(self.entries) and self.entries[position].key == key:
+            return self.entries[position].result
+        # Another pass than the last one: what it recorded from here on does not count, nor rows of its pixels.
+        self.pixel_rows.clear()
+        result = operation(*args, **options)
+        self.entries[position:] = [_Recorded(key, result, (args, options))]
+        return result
 
     def padded_pixels(self, base: Tensor, around: Around, padding: float) -> Tensor:
         """A row of channels for each pixel of a base and of the margins around it."""
@@ -112,7 +114,9 @@ class Crops:
     plain: Tensor | None = None
 
     def __post_init__(self) -> None:
-        self.tape.note_size(self.patch, self.base[:1].numel() - self.patch[:1].numel())
+        picture = self.base[:1].numel()
+        crop = self.patch[:1].numel()
+        self.tape.note_size(self.patch, spared=picture - crop)
 
     @property
     def is_open(self) -> bool:
@@ -185,14 +189,18 @@ def _table_rows(
     h, w = (span.size for span in old)
     # Five axes: picture, row of windows, column of windows, row of the crop, column of the crop. Where a pixel's row
     # lies depends on the second and the fourth, where its column lies on the third and the fifth.
-    y, crop_y, y_inside = (values[:, None, :, None] for values in _locate_pixels(old[0], new[0]))
-    x, crop_x, x_inside = (values[None, :, None, :] for values in _locate_pixels(old[1], new[1]))
+    rows = _locate_pixels(old[0], new[0])
+    columns = _locate_pixels(old[1], new[1])
+    y, crop_y, y_inside = (values[:, None, :, None] for values in rows)
+    x, crop_x, x_inside = (values[None, :, None, :] for values in columns)
     picture = torch.arange(pictures, dtype=torch.int32).view(-1, 1, 1, 1, 1)
     window = torch.arange(R * L, dtype=torch.int32).view(R, L, 1, 1)
     crop = picture * R * L + window
     base_row = (picture * H + y) * W + x
-    patch_row = pictures * H * W + (crop * h + crop_y) * w + crop_x
-    return torch.where(y_inside & x_inside, patch_row, base_row).flatten().to(device)
+    behind_base = pictures * H * W
+    patch_row = behind_base + (crop * h + crop_y) * w + crop_x
+    index = torch.where(y_inside & x_inside, patch_row, base_row)
+    return index.flatten().to(device)
 
 
 class _Location(NamedTuple):

@@ -57,12 +57,13 @@ def _fit_span(firsts: list[int], lasts: list[int], length: int) -> Span:
 
 def unite_spans(spans: list[Span], length: int) -> Span:
     """The smallest span inside `length` that holds all of these."""
+    sizes = [span.size for span in spans]
     firsts = []
     lasts = []
     for starts in zip(*(span.starts for span in spans), strict=True):
-        ends = [start + span.size - 1 for start, span in zip(starts, spans, strict=True)]
+        lasts_of_window = [start + size - 1 for start, size in zip(starts, sizes, strict=True)]
         firsts.append(min(starts))
-        lasts.append(max(ends))
+        lasts.append(max(lasts_of_window))
     return _fit_span(firsts, lasts, length)
 
 
@@ -77,7 +78,8 @@ def output_span(span: Span, layer: Layer, length: int) -> Span:
     lasts = []
     for first in span.starts:
         last = first + span.size - 1
-        first_output = -((layer.extent - 1 - layer.padding - first) // layer.stride)  # ceil(a / b) is -(-a // b)
+        before = first + layer.padding - layer.extent + 1
+        first_output = -(-before // layer.stride)  # rounded up
         last_output = (last + layer.padding) // layer.stride
         firsts.append(max(0, first_output))
         lasts.append(min(length - 1, last_output))
@@ -87,7 +89,8 @@ def output_span(span: Span, layer: Layer, length: int) -> Span:
 def input_span(span: Span, layer: Layer) -> Span:
     """Pixels that the outputs of the span see, those of the padding included."""
     starts = tuple(start * layer.stride - layer.padding for start in span.starts)
-    return Span(starts, (span.size - 1) * layer.stride + layer.extent)
+    size = (span.size - 1) * layer.stride + layer.extent
+    return Span(starts, size)
 
 
 def margins(layer: Layer, length: int, outputs: int) -> tuple[int, int]:
@@ -101,7 +104,8 @@ def group_windows(starts: list[int], last: int, size: int) -> list[list[int]]:
 
     A window near the border reaches less of the next layers, at either border alike; those in a group share a size.
     """
-    order = sorted(range(len(starts)), key=lambda i: min(starts[i], last - starts[i]))
+    distances = [min(start, last - start) for start in starts]
+    order = sorted(range(len(starts)), key=distances.__getitem__)
     count = -(-len(order) // size)
     borders = [i * len(order) // count for i in range(count + 1)]
     return [order[start:end] for start, end in pairwise(borders)]

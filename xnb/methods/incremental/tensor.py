@@ -19,7 +19,7 @@ class Occluded(Tensor):
     """Looks like (n, C, H, W). An operation with a rule works on the crops, any other gets the plain tensor."""
 
     crops: Crops
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]  # as torch's own subclasses
 
     @staticmethod
     def __new__(cls, crops: Crops) -> "Occluded":
@@ -27,13 +27,16 @@ class Occluded(Tensor):
         C, H, W = base.shape[1:]
         shape = (len(crops.patch), C, H, W)
         last = memory_format_of(base) is torch.channels_last
-        strides = (C * H * W, 1, W * C, C) if last else (C * H * W, H * W, W, 1)
+        per_pixel = (1, W * C, C) if last else (H * W, W, 1)
+        strides = (C * H * W, *per_pixel)
         wrapper = Tensor._make_wrapper_subclass(cls, shape, strides=strides, dtype=base.dtype, device=base.device)
         wrapper.crops = crops
         return wrapper
 
     @classmethod
-    def __torch_dispatch__(cls, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None) -> object:
+    def __torch_dispatch__(  # type: ignore[override]  # torch's stub is that of a static function
+        cls, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None
+    ) -> object:
         options = kwargs or {}
         on_crops = _find_rule(func)
         if on_crops is not None:
@@ -87,7 +90,8 @@ def _is_per_pixel(x: object) -> bool:
     if x.ndim < 3:
         return x.numel() == 1
     one_picture = x.ndim == 3 or (x.ndim == 4 and len(x) == 1)
-    return one_picture and x.shape[-2:].numel() == 1  # a number for each channel
+    one_pixel = x.shape[-2:].numel() == 1  # a number for each channel
+    return one_picture and one_pixel
 
 
 def _apply_in_place(func: Any, x: object, *args: object, **options: object) -> object:
@@ -221,7 +225,9 @@ def _slide_kernel(
         top, bottom = margins(layers[0], before[0], after[0])
         left, right = margins(layers[1], before[1], after[1])
         around = (left, right, top, bottom)
-        inputs = crops.cut(input_span(rows, layers[0]), input_span(columns, layers[1]), around, padding)
+        input_rows = input_span(rows, layers[0])
+        input_columns = input_span(columns, layers[1])
+        inputs = crops.cut(input_rows, input_columns, around, padding)
         patches = func(inputs, *bare)
     pairs = zip(bases, _as_list(patches), strict=True)
     return [Crops(crops.tape, base, patch, rows, columns) for base, patch in pairs]
