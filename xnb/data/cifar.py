@@ -38,7 +38,11 @@ class _CifarPicture(NamedTuple):
     image: Image.Image
 
 
-def cifar10(source: str | Path | None = None, *, per_class: int | None = None) -> Split:
+def cifar10(
+    source: str | Path | None = None,
+    *,
+    per_class: int | None = None,
+) -> Split:
     """60,000 colour pictures of 32 x 32 in ten classes, as `image_folder` reads them.
 
     The first call brings them as PNG into `data/cache/CIFAR10/{train,test}/<class>/`, the next ones read that.

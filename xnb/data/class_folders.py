@@ -42,9 +42,10 @@ def image_folder(
             a channel, sizes differ, or everything together is larger than 4 GiB.
     """
     root = Path(path)
-    require(size is None or size > 0, "image_folder: size must be at least 1 pixel", size, "size=64")
-    takes_any = per_class is None or per_class > 0
-    require(takes_any, "image_folder: per_class must be at least 1", per_class, "per_class=100")
+    has_pixels = size is None or size > 0
+    require(has_pixels, "image_folder: size must be at least 1 pixel", size, "size=64")
+    has_pictures = per_class is None or per_class > 0
+    require(has_pictures, "image_folder: per_class must be at least 1", per_class, "per_class=100")
     _check_layout(root)
     train = _list_classes(root / "train", per_class)
     test = _list_classes(root / "test", per_class)
@@ -52,7 +53,9 @@ def image_folder(
     require(not unmatched, "image_folder: train/ and test/ must have the same classes", unmatched)
     # Before anything is read: a set that is too large is refused at once, not after minutes.
     _check_memory([*_list_files(train), *_list_files(test)], size)
-    return Split(_read_class_folders(train, size), _read_class_folders(test, size), tuple(train))
+    train_part = _read_class_folders(train, size)
+    test_part = _read_class_folders(test, size)
+    return Split(train_part, test_part, classes=tuple(train))
 
 
 def _check_layout(root: Path) -> None:
@@ -73,7 +76,8 @@ def _list_classes(folder: Path, per_class: int | None) -> Classes:
     part = folder.name
     entries = list(_list_visible(folder))
     loose = [entry.name for entry in entries if not entry.is_dir()]
-    require(not loose, f"image_folder: {part}/ must hold class folders only", loose[:8], LAYOUT)
+    rule = f"image_folder: {part}/ must hold class folders only"
+    require(not loose, rule, loose[:8], LAYOUT)
     classes = {}
     for entry in entries:
         files = list(_list_visible(entry))  # sorted, so that the first ones are the same on every disk
@@ -90,9 +94,12 @@ def _list_files(classes: Classes) -> list[Path]:
 
 
 def _check_memory(files: list[Path], size: int | None) -> None:
-    height, width, channels = _read_pixels(files[0], None).shape if size is None else (size, size, 3)
-    numbers = len(files) * height * width * channels
-    needed = 4 * numbers  # as float32
+    if size is None:
+        height, width, _ = _read_pixels(files[0], None).shape
+    else:
+        height = width = size
+    pixels = len(files) * height * width
+    needed = pixels * 3 * 4  # bytes: three channels of float32
     gibibytes = f"{needed / 2**30:.1f} GiB"
     described = f"{len(files)} pictures of {height} x {width}: {gibibytes}"
     require(needed <= LIMIT_BYTES, "image_folder: pictures must fit into 4 GiB", described, "size=64, or per_class=100")
@@ -112,7 +119,11 @@ def _read_class_folders(classes: Classes, size: int | None) -> Part:
     return Part(x.div_(255), y)
 
 
-def _read_same_size(file: Path, size: int | None, shape: tuple[int, ...]) -> np.ndarray:
+def _read_same_size(
+    file: Path,
+    size: int | None,
+    shape: tuple[int, ...],
+) -> np.ndarray:
     """Pixels of a picture that must have the shape of the first one."""
     pixels = _read_pixels(file, size)
     rule = f"image_folder: pictures must have one size; {file.name} differs from {shape[:2]}"

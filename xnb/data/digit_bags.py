@@ -157,7 +157,8 @@ def bags(
     Raises:
         ValueError: an unknown task, a negative `n`, a `size` too small for the task.
     """
-    require(task in TASKS, "bags: task must be a known one", task, f"one of {', '.join(TASKS)}")
+    hint = f"one of {', '.join(TASKS)}"
+    require(task in TASKS, "bags: task must be a known one", task, hint)
     rules = TASKS[task]
     smallest = rules.smallest_bag
     rule = f"bags: {task} needs bags of at least {smallest} instances"

@@ -34,7 +34,9 @@ def _in_triangle(u: NDArray, v: NDArray) -> NDArray:
 def _in_cross(u: NDArray, v: NDArray) -> NDArray:
     nearer_axis = np.minimum(abs(u), abs(v))
     farther_axis = np.maximum(abs(u), abs(v))
-    return (nearer_axis <= 0.33) & (farther_axis <= 1)
+    in_width = nearer_axis <= 0.33
+    in_length = farther_axis <= 1
+    return in_width & in_length
 
 
 def _in_ring(u: NDArray, v: NDArray) -> NDArray:

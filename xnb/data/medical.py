@@ -32,7 +32,12 @@ OFFICIAL_FILES = {
 MEDMNIST_HINT = 'data.medmnist("pneumoniamnist", download=True)'
 
 
-def medmnist(source: str | Path, *, test: str = "test", download: bool = False) -> Split:
+def medmnist(
+    source: str | Path,
+    *,
+    test: str = "test",
+    download: bool = False,
+) -> Split:
     """Pictures `(N, C, H, W)` in [0, 1] of a MedMNIST file, one class each; grey ones have one channel.
 
     The training and the test part are the official ones. To choose settings, take `test="val"`: the official
@@ -53,7 +58,8 @@ def medmnist(source: str | Path, *, test: str = "test", download: bool = False) 
     """
     require(test in ("test", "val"), 'medmnist: test must be "test" or "val"', test, 'test="val"')
     file = _fetch_official(str(source)) if download else Path(source)
-    require(file.is_file() and is_zipfile(file), "medmnist: source must be an .npz file", file.name, MEDMNIST_HINT)
+    is_npz = file.is_file() and is_zipfile(file)
+    require(is_npz, "medmnist: source must be an .npz file", file.name, MEDMNIST_HINT)
     test_images = f"{test}_images"
     test_labels = f"{test}_labels"
     arrays = _load_arrays(file, ["train_images", "train_labels", test_images, test_labels])
@@ -120,7 +126,8 @@ def _convert_arrays(images: NDArray, labels: NDArray, name: str) -> Part:
     are_classes = one_each and are_integers and n > 0
     got = f"{labels.dtype}{list(labels.shape)} for {n} pictures"
     require(are_classes, f"medmnist: {name} must hold one class a picture", got, MEDMNIST_HINT)
-    pixels = images[:, None] if is_grey else images.transpose(0, 3, 1, 2)
-    x = torch.from_numpy(np.ascontiguousarray(pixels)).float()
+    channels_first = images[:, None] if is_grey else images.transpose(0, 3, 1, 2)
+    pixels = np.ascontiguousarray(channels_first)
+    x = torch.from_numpy(pixels).float()
     y = torch.from_numpy(labels.reshape(-1).astype(np.int64))
     return Part(x.div_(255), y)

@@ -21,7 +21,7 @@ PHOTOS = {
 def photos(size: int = 256) -> Split:
     """Six photographs `(6, 3, size, size)` in [0, 1]: short side resized, then the middle cut out.
 
-    There is nothing to train on: the training part is empty. The classes are what is to be seen; where ImageNet
+    There is nothing to train on: the training part is empty. The classes say what the pictures show; where ImageNet
     has no such class (astronaut), no network trained on it can be right.
 
     Args:

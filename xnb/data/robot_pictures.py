@@ -94,7 +94,7 @@ def robots(
 
     After FunnyBirds (arXiv:2308.06248). Each part has three variants, alike in area. The nine classes are words of a
     code in which any two classes share exactly one part: each variant of a part leaves three classes, any two parts
-    leave one, and all four parts matter alike. Colours, place and background are drawn without looking at the class;
+    leave one, and all four parts matter alike. Colours, position and background are drawn without looking at the class;
     head and body are the same for all.
 
     `parts[b, 0, h, w]` is 1 for the antenna, 2 for eyes, 3 for arms, 4 for legs, and 0 elsewhere; the mask is where

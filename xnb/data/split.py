@@ -27,7 +27,8 @@ class Part:
 
     def __post_init__(self) -> None:
         lengths = {len(values) for values in self._tensors().values()}
-        require(len(lengths) == 1, "Part: x, y, parts, masks and evidence must have the same length", sorted(lengths))
+        rule = "Part: x, y, parts, masks and evidence must have the same length"
+        require(len(lengths) == 1, rule, sorted(lengths))
 
     def __len__(self) -> int:
         return len(self.y)

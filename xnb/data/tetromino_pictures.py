@@ -64,7 +64,8 @@ def tetrominoes(
     Raises:
         ValueError: an unknown task or background, or a negative `n`.
     """
-    require(task in STRENGTH, "tetrominoes: task must be a known one", task, f"one of {', '.join(STRENGTH)}")
+    hint = f"one of {', '.join(STRENGTH)}"
+    require(task in STRENGTH, "tetrominoes: task must be a known one", task, hint)
     known = background in STRENGTH[task]
     require(known, "tetrominoes: background must be white or correlated", background, "background='white'")
     require(min(n) >= 0, "tetrominoes: n must be two numbers of pictures", n, "n=(2000, 500)")

@@ -23,7 +23,8 @@ class Residual(nn.Module):
     def forward(self, x: Float[Tensor, "B D H W"]) -> Float[Tensor, "B D H W"]:
         hidden = self.relu1(self.norm1(self.conv1(x)))
         change = self.norm2(self.conv2(hidden))
-        return self.relu2(self.add(x, change))
+        joined = self.add(x, change)
+        return self.relu2(joined)
 
 
 def _widen_channels(before: int, after: int, stride: int) -> nn.Sequential:
@@ -62,4 +63,5 @@ class SmallCNN(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Logits:
         x = self.stage3(self.stage2(self.stage1(x)))
-        return self.head(self.flatten(self.pool(x)))
+        features = self.flatten(self.pool(x))
+        return self.head(features)

@@ -34,7 +34,7 @@ class Stage(NamedTuple):
     width: int
 
 
-STAGES = (
+LITE0_STAGES = (
     Stage(1, 1, 3, 1, 16),
     Stage(2, 6, 3, 2, 24),
     Stage(2, 6, 5, 2, 40),
@@ -89,7 +89,7 @@ class FastNet(nn.Module):
         self.stem = ConvNorm(3, 32, 3, 2)
         blocks = []
         width = 32
-        for stage in STAGES:
+        for stage in LITE0_STAGES:
             strides = (stage.stride, *[1] * (stage.blocks - 1))  # only the first block of a stage lowers the resolution
             for stride in strides:
                 blocks.append(Inverted(width, stage, stride))

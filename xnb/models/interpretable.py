@@ -48,7 +48,12 @@ class Rescale(nn.Module):
     In evaluation it is one factor a channel, so that a network of it has no bias anywhere.
     """
 
-    def __init__(self, width: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(
+        self,
+        width: int,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
         self.running_square = nn.Parameter(torch.ones(width), requires_grad=False)
@@ -115,7 +120,8 @@ class BcosConv(nn.Module):
 
     .. math:: g \, |\cos(x, w)| \, \hat w^\top x
 
-    There is no bias and no activation. For a given picture it is linear, with weights that turn towards what is there.
+    There is no bias and no activation. For one picture it is linear, with weights that turn towards the picture's
+    own patches.
 
     Args:
         before: channels that come in.
@@ -124,7 +130,13 @@ class BcosConv(nn.Module):
         stride: step in pixels.
     """
 
-    def __init__(self, before: int, after: int, kernel: int, stride: int = 1) -> None:
+    def __init__(
+        self,
+        before: int,
+        after: int,
+        kernel: int,
+        stride: int = 1,
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(nn.Conv2d(before, after, kernel).weight.data)
         gain = float(kernel * before**0.5)
@@ -142,7 +154,9 @@ class BcosConv(nn.Module):
         sums = F.conv2d(squares, ones, None, self.stride, self.padding)
         patch_length = (sums + 1e-6).sqrt()
         cosine = self.gain * projection.abs() / patch_length
-        return projection * (cosine.detach() if self.linear else cosine)
+        if self.linear:
+            cosine = cosine.detach()
+        return projection * cosine
 
 
 class Complement(nn.Module):

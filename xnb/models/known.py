@@ -61,7 +61,11 @@ class Gate(nn.Module):
     def forward(self, x: Float[Tensor, "B 2"]) -> Logits:
         return self.times(x[:, :1], x[:, 1:])
 
-    def truth(self, x: Float[Tensor, "B 2"], baseline: Float[Tensor, "B 2"]) -> Truth:
+    def truth(
+        self,
+        x: Float[Tensor, "B 2"],
+        baseline: Float[Tensor, "B 2"],
+    ) -> Truth:
         other = x.flip(1)  # of each feature, the value of the other one
         other_baseline = baseline.flip(1)
         difference = x - baseline
@@ -88,7 +92,11 @@ class Ridge(nn.Sequential):
         first = next(self.parameters())
         return first.new_tensor(self.weights)
 
-    def truth(self, x: Float[Tensor, "B 2"], baseline: Float[Tensor, "B 2"]) -> Truth:
+    def truth(
+        self,
+        x: Float[Tensor, "B 2"],
+        baseline: Float[Tensor, "B 2"],
+    ) -> Truth:
         x_terms = x * self.direction
         baseline_terms = baseline * self.direction
         end = x_terms.sum(1, keepdim=True)

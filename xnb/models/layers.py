@@ -73,8 +73,11 @@ class Attend(nn.Module):
     def forward(
         self, query: Float[Tensor, "B N D"], key: Float[Tensor, "B M D"], value: Float[Tensor, "B M D"]
     ) -> Float[Tensor, "B N D"]:
-        read = F.scaled_dot_product_attention(self._split(query), self._split(key), self._split(value))
-        return read.transpose(1, 2).flatten(2)
+        query = self._split(query)
+        key = self._split(key)
+        value = self._split(value)
+        output = F.scaled_dot_product_attention(query, key, value)
+        return output.transpose(1, 2).flatten(2)
 
     def _split(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B h N d"]:
         """The tokens of each head."""

@@ -1,4 +1,4 @@
-"""Vision Transformers: a small one of our own, and torchvision's taken apart."""
+"""Vision Transformers: a small one of our own, and torchvision's in the same three stages."""
 
 from abc import abstractmethod
 
@@ -19,7 +19,8 @@ class SelfAttention(nn.Module):
         super().__init__()
         nearest = heads * max(1, width // heads)
         hint = f"width={nearest}"
-        require(width % heads == 0, "SelfAttention: width must be a multiple of heads", (width, heads), hint)
+        divides = width % heads == 0
+        require(divides, "SelfAttention: width must be a multiple of heads", (width, heads), hint)
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
@@ -55,8 +56,10 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
     def forward(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
-        x = self.add1(x, self.attention(self.norm1(x)))
-        return self.add2(x, self.mlp(self.norm2(x)))
+        attention_update = self.attention(self.norm1(x))
+        x = self.add1(x, attention_update)
+        mlp_update = self.mlp(self.norm2(x))
+        return self.add2(x, mlp_update)
 
 
 class Positions(nn.Module):
@@ -176,7 +179,8 @@ class ViT(Transformer):
         super().__init__()
         nearest = max(1, size // patch) * patch
         hint = f"size={nearest}"
-        require(size % patch == 0, "ViT: size must be a multiple of patch", (size, patch), hint)
+        divides = size % patch == 0
+        require(divides, "ViT: size must be a multiple of patch", (size, patch), hint)
         require(pool in ("class", "mean"), "ViT: pool must be class or mean", pool, "pool='class'")
         self.prefix = registers + (pool == "class")
         self.standardise = Standardise(mean, std)
