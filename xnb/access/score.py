@@ -18,9 +18,10 @@ from xnb.check import refuse, require
 from xnb.progress import show_progress
 from xnb.types import Batch, Logits, Model, Scores, Target
 
-# Inputs of one chunk together, in bytes. On a processor 16 pictures of 3x32x32 in float32: the activations of a
-# small CNN are some hundred times its input, so such a chunk stays near the few MiB of second and third level
-# cache. An accelerator wants work instead: 64 MiB.
+# This limits the inputs that run together, in bytes; `methods.cam` limits what enters the rest of a model behind a
+# layer, `methods.incremental` the widest activation of the windows that run together. On a processor 16 pictures of
+# 3x32x32 in float32: the activations of a small CNN are some hundred times its input, so such a chunk stays near the
+# few MiB of second and third level cache. An accelerator wants work instead: 64 MiB.
 CHUNK_BYTES = 16 * 3 * 32 * 32 * 4
 CHUNK_BYTES_ACCELERATOR = 64 * 2**20
 # A network on a table widens it less than one on pictures does, but to as many units whatever the features: four

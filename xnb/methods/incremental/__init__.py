@@ -25,9 +25,9 @@ from xnb.methods.incremental.tensor import Occluded
 from xnb.progress import show_progress
 from xnb.types import Model, Target
 
-# Limits the widest activation, in bytes, of the windows that run together; `score.chunk_size` limits inputs of the
-# model and `cam.ABLATED_BYTES` activations that enter its rest. Some such tensors live at a time. Small crops want to
-# be many, or the calls cost more than the work; from 64 windows on nothing is gained.
+# This limits the widest activation of the windows that run together, in bytes; `access.score` limits inputs that run
+# together, `methods.cam` what enters the rest of a model behind a layer. Some such tensors live at a time. Small
+# crops want to be many, or the calls cost more than the work; from 64 windows on nothing is gained.
 WIDEST = 4 * 2**20
 WIDEST_ACCELERATOR = 64 * 2**20
 # Crops that hold more than this share of all values are no faster than full passes: measured on residual and plain
