@@ -24,10 +24,8 @@ from xnb.methods.registry import method
 from xnb.progress import show_progress
 from xnb.types import Batch, Target
 
-# Bytes of ablated activations that are run together; `access.score` limits the inputs that run together,
-# `methods.incremental` the widest activation of the windows that do. What follows a layer is seldom larger than the
-# layer, so a pass may fill a second level cache: on the last block of a CNN, time an activation no longer falls from
-# 16 pictures on.
+# Bytes of ablated activations run together (`access.score`: of inputs, `methods.incremental`: of windows). What follows
+# a layer is seldom larger, so a pass may fill a second level cache: on a CNN's last block 16 pictures are enough.
 _ABLATED_BYTES = 2 * 2**20
 _CamMap = Float[Tensor, "B 1 rows columns"]
 
