@@ -39,7 +39,7 @@ def latency() -> dict[str, dict[str, float]]:
 
 
 def cell(name: str) -> str:
-    knobs = "".join(f"play.own[{name!r}][{knob!r}].value = {v}\n" for knob, v in KNOBS.get(name, {}).items())
+    knobs = "".join(f"play.knob_controls[{name!r}][{knob!r}].value = {v}\n" for knob, v in KNOBS.get(name, {}).items())
     return f"play = widgets.explore(net, split, method={name!r})\n{knobs}play"
 
 

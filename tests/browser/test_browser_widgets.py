@@ -97,8 +97,8 @@ def says(twin, shown, name):
 def settings(twin):
     """Controls of the twin that the page has too, those of the method last, as choosing it makes them."""
     yield from (one for one in twin.controls.values() if one.has_trait("value") and one.description)
-    if hasattr(twin, "own"):
-        yield from twin.own[twin.controls["method"].value].values()
+    if hasattr(twin, "knob_controls"):
+        yield from twin.knob_controls[twin.controls["method"].value].values()
 
 
 def differ(a, b):

@@ -1,12 +1,13 @@
 """Explanations that can be moved, in plain ipywidgets: nothing to install in JupyterLab, Notebook 7, VS Code or Colab.
 
 Each is a thin shell over pure functions from a state to a picture. Where no kernel runs, its last picture stays.
+How to write another one is told in `xnb.widgets.panel.Panel`.
 """
 
+from xnb.adapters import contrast as contrast
 from xnb.widgets.attention_view import attention as attention
 from xnb.widgets.explorer import explore as explore
 from xnb.widgets.layer_view import layers as layers
 from xnb.widgets.perturbation import perturb as perturb
 from xnb.widgets.methods_view import side_by_side as side_by_side
-from xnb.widgets.explained import contrast as contrast
 from xnb.widgets.training_view import watch as watch

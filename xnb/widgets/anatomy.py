@@ -14,13 +14,14 @@ from xnb.explanation import explain
 from xnb.summary.receptive_field import measure_size
 from xnb.widgets import pixels
 from xnb.widgets.explained import Subject
+from xnb.widgets.pixels import Pixels
 
 MAX_CHANNELS = 64  # that are drawn
 _STRIP_COLUMNS = 16  # of an output that is no picture
 _FIELD_SCALE = 4  # times the input's side on which a receptive field is measured
 
 
-def draw_filters(model: nn.Module, layer: str) -> NDArray[np.uint8] | None:
+def draw_filters(model: nn.Module, layer: str) -> Pixels | None:
     """Draw a layer's weights: colour filters as they are, others on the signed scale; None without a weight matrix.
 
     A filter on more than three channels is drawn on the one that it weighs most.
@@ -33,20 +34,21 @@ def draw_filters(model: nn.Module, layer: str) -> NDArray[np.uint8] | None:
     if values.ndim == 2:
         return _enlarge(pixels.signed_colours(values, end))
     shown = values[:MAX_CHANNELS]
-    colours = values.shape[1] == 3
-    tiles = [_draw_colour_filter(kernel, end) if colours else _draw_strongest(kernel, end) for kernel in shown]
+    draw_filter = _draw_colour_filter if values.shape[1] == 3 else _draw_strongest
+    tiles = [draw_filter(kernel, end) for kernel in shown]
     return _draw_sheet(np.stack(tiles))
 
 
-def _draw_colour_filter(kernel: NDArray, end: float) -> NDArray[np.uint8]:
+def _draw_colour_filter(kernel: NDArray, end: float) -> Pixels:
     """Draw a filter `(3, h, w)` on colours as a picture, grey where it is zero."""
     return pixels.to_rgb(kernel / (2 * end) + 0.5)
 
 
-def _draw_strongest(kernel: NDArray, end: float) -> NDArray[np.uint8]:
+def _draw_strongest(kernel: NDArray, end: float) -> Pixels:
     """Draw the channel of a filter `(C, h, w)` that has the largest weights."""
-    strongest = np.abs(kernel).sum((1, 2)).argmax()
-    return pixels.signed_colours(kernel[strongest], end)
+    strength = np.abs(kernel).sum((1, 2))
+    strongest = kernel[strength.argmax()]
+    return pixels.signed_colours(strongest, end)
 
 
 def _largest_magnitude(values: NDArray) -> float:
@@ -54,25 +56,25 @@ def _largest_magnitude(values: NDArray) -> float:
     return float(np.abs(values).max()) or 1.0
 
 
-def _draw_sheet(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _draw_sheet(tiles: Pixels) -> Pixels:
     """Put tiles `(N, h, w, 3)` side by side on a sheet that is about as wide as high."""
     columns = math.ceil(math.sqrt(len(tiles)))
     return _enlarge(pixels.montage(tiles, columns, gap=1))
 
 
-def _enlarge(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _enlarge(rgb: Pixels) -> Pixels:
     size = pixels.display_size(*rgb.shape[:2])
     return pixels.resize_nearest(rgb, size)
 
 
 def layer_output(subject: Subject, row: int, layer: str) -> Tensor:
     """What the layer returns for one input, without the batch axis."""
-    with capture_outputs(subject.model, layer) as outputs:
+    with capture_outputs(subject.module, layer) as outputs:
         logits(subject.model, subject.input(row))
     return outputs[layer][0].detach().cpu()
 
 
-def draw_channels(values: Tensor) -> NDArray[np.uint8]:
+def draw_channels(values: Tensor) -> Pixels:
     """Draw the channels of an output `(C, h, w)` side by side on one signed scale; other outputs as one strip."""
     end = float(values.abs().max()) or 1.0
     if values.ndim == 3:
@@ -92,10 +94,10 @@ def receptive_field_size(subject: Subject, layer: str) -> tuple[int, int]:
     """
     C, H, W = subject.x.shape[1:]
     larger = torch.zeros(1, C, _FIELD_SCALE * H, _FIELD_SCALE * W)
-    return measure_size(subject.model, larger, layer)
+    return measure_size(subject.module, larger, layer)
 
 
-def draw_receptive_field(subject: Subject, row: int, values: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
+def draw_receptive_field(subject: Subject, row: int, values: Tensor, size: tuple[int, int]) -> Pixels:
     """Draw the picture with an outline of what the strongest position of the layer's output can see.
 
     Args:
@@ -108,13 +110,13 @@ def draw_receptive_field(subject: Subject, row: int, values: Tensor, size: tuple
     h, w = strength.shape
     top, left = divmod(int(strength.argmax()), w)
     # The position is a square of the picture; the field lies around the middle of that square.
-    rows = window_slice((top + 0.5) * H / h, size[0], H)
-    columns = window_slice((left + 0.5) * W / w, size[1], W)
+    middle_row = (top + 0.5) * H / h
+    middle_column = (left + 0.5) * W / w
+    rows = window_slice(middle_row, size[0], H)
+    columns = window_slice(middle_column, size[1], W)
     mask = np.zeros((H, W), dtype=bool)
     mask[rows, columns] = True
-    rgb = pixels.to_rgb(subject.x[row].cpu())
-    enlarged = pixels.resize_nearest(rgb, pixels.display_size(H, W))
-    return pixels.draw_outline(enlarged, mask)
+    return pixels.draw_outline(pixels.enlarge_picture(subject.x[row]), mask)
 
 
 def window_slice(middle: float, length: int, side: int) -> slice:
@@ -123,12 +125,13 @@ def window_slice(middle: float, length: int, side: int) -> slice:
     return slice(max(0, start), min(side, start + length))
 
 
-def draw_layer_cam(subject: Subject, row: int, layer: str, target: int) -> NDArray[np.uint8]:
+def draw_layer_cam(subject: Subject, row: int, layer: str, target: int) -> Pixels:
     """Draw Layer-CAM at the layer on the signed scale, as coarse as it is."""
     x = subject.input(row)
-    index = torch.tensor([target], device=x.device)
     knobs = {"layer_cam": {"layer": layer}}
-    explanation = explain(subject.model, x, index, ["layer_cam"], knobs=knobs)
-    heat = explanation.attributions["layer_cam"][0].sum(0).cpu().numpy()
+    explanation = explain(subject.model, x, subject.target_of(target), ["layer_cam"], knobs=knobs)
+    attribution = explanation.attributions["layer_cam"]
+    heat = attribution[0].sum(0).cpu().numpy()
     rgb = pixels.signed_colours(heat, _largest_magnitude(heat))
-    return pixels.resize_nearest(rgb, pixels.display_size(*x.shape[2:]))
+    H, W = x.shape[2:]
+    return pixels.resize_nearest(rgb, pixels.display_size(H, W))

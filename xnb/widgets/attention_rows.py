@@ -1,20 +1,22 @@
-"""What an attention reads: rows of its weights, and rows handed back through several layers."""
+"""What an attention reads: rows of its weights, and rows multiplied back through several layers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from xnb.access.hooks import captured_attention
+from xnb.access.hooks import capture_attention
 from xnb.access.score import logits
 from xnb.check import require
 from xnb.widgets import pixels
 from xnb.widgets.explained import Subject
+from xnb.widgets.pixels import Pixels
 
 
 @dataclass(frozen=True)
-class Gaze:
+class RowSelection:
     """Which row is shown: of which input, layer, head (None: the mean) and query, through how many layers."""
 
     picture: int = 0
@@ -25,68 +27,87 @@ class Gaze:
 
 
 @dataclass(frozen=True)
-class Weights:
+class LayerAttention:
     """Weights of one layer, `(h, N, M)`, and the module that used them."""
 
     layer: str
     weights: Float[NDArray, "h N M"]
 
 
-def captured(subject: Subject, row: int) -> list[Weights]:
-    """The attention of each layer for one input."""
-    with captured_attention(subject.model) as found:
+def capture_layers(subject: Subject, row: int) -> list[LayerAttention]:
+    """Return the attention of each layer for one input."""
+    with capture_attention(subject.module) as captures:
         logits(subject.model, subject.input(row))
     hint = "xnb.widgets.explore(model, x)  # needs no attention"
-    require(bool(found), "attention: no attention was seen", "a forward pass without any", hint)
-    return [Weights(one.layer, one.weights[0].detach().cpu().numpy()) for one in found]
+    require(bool(captures), "attention: no attention was seen", "a forward pass without any", hint)
+    layers = []
+    for capture in captures:
+        weights = capture.weights[0].detach().cpu().numpy()
+        layers.append(LayerAttention(capture.layer, weights))
+    return layers
 
 
-def read(layers: list[Weights], gaze: Gaze) -> Float[NDArray, " M"]:
+def attention_row(layers: Sequence[LayerAttention], selection: RowSelection) -> Float[NDArray, " M"]:
     """How much the query reads of each token. Sums to 1.
 
     At depth 1 these are the weights themselves; deeper, half of each layer is its shortcut, as in rollout
     (arXiv:2005.00928), which is a convention and no measurement.
     """
-    last = gaze.layer % len(layers)
-    first = max(0, last + 1 - gaze.depth)
-    row = None
-    for one in reversed(layers[first : last + 1]):
-        weights = one.weights.mean(0) if gaze.head is None else one.weights[min(gaze.head, len(one.weights) - 1)]
-        if gaze.depth > 1 and weights.shape[0] == weights.shape[1]:
-            weights = (weights + np.eye(len(weights), dtype=weights.dtype)) / 2
-        row = weights[min(gaze.query, len(weights) - 1)] if row is None else row @ weights
+    last = selection.layer % len(layers)
+    first = max(0, last + 1 - selection.depth)
+    followed = layers[first : last + 1]
+    *earlier, top = [_layer_matrix(layer, selection) for layer in followed]
+    query = min(selection.query, len(top) - 1)  # layers may have different numbers of queries
+    row = top[query]
+    for matrix in reversed(earlier):
+        row = row @ matrix
     return row
 
 
-def board(tokens: int) -> tuple[int, int]:
+def _layer_matrix(layer: LayerAttention, selection: RowSelection) -> Float[NDArray, "N M"]:
+    """Weights of the selected head, or the mean of all; half of it the shortcut where several layers are followed."""
+    if selection.head is None:
+        weights = layer.weights.mean(0)
+    else:
+        head = min(selection.head, len(layer.weights) - 1)  # layers may have different numbers of heads
+        weights = layer.weights[head]
+    N, M = weights.shape
+    if selection.depth == 1 or N != M:
+        return weights
+    shortcut = np.eye(N, dtype=weights.dtype)
+    return (weights + shortcut) / 2
+
+
+def token_layout(tokens: int) -> tuple[int, int]:
     """How many tokens stand in front, and how many patches a side has: 65 are a class token and 8 x 8 patches."""
     side = int(np.sqrt(tokens))
     return tokens - side * side, side
 
 
-def named(token: int, tokens: int) -> str:
-    """Where a token is."""
-    front, side = board(tokens)
+def token_name(token: int, tokens: int) -> str:
+    """Name of a token: the class token, a register, or row and column of a patch."""
+    front, side = token_layout(tokens)
     if token < front:
         return "the class token" if token == 0 else f"register {token}"
     row, column = divmod(token - front, side)
     return f"row {row + 1}, column {column + 1}"
 
 
-def weights_picture(subject: Subject, row: NDArray) -> NDArray[np.uint8]:
-    """The row over the picture: light is much, dark is little."""
-    front, side = board(len(row))
-    size = pixels.shown_size(*subject.x.shape[2:])
-    grid = row[front:].reshape(side, side)
-    return pixels.stretched(pixels.unsigned(grid, float(grid.max())), size)
+def draw_attention_row(subject: Subject, row: NDArray) -> Pixels:
+    """Draw the row as a picture of its patches: light is much, dark is little."""
+    front, side = token_layout(len(row))
+    patches = row[front:].reshape(side, side)
+    rgb = pixels.unsigned_colours(patches, float(patches.max()))
+    H, W = subject.x.shape[2:]
+    return pixels.resize_nearest(rgb, pixels.display_size(H, W))
 
 
-def query_picture(subject: Subject, gaze: Gaze, tokens: int) -> NDArray[np.uint8]:
-    """The picture with the query's patch outlined, or all of it if it is no patch."""
-    x = subject.x[gaze.picture].cpu()
-    front, side = board(tokens)
+def draw_query(subject: Subject, selection: RowSelection, tokens: int) -> Pixels:
+    """Draw the picture with an outline of the query's patch, or without one where the query is no patch."""
+    x = subject.x[selection.picture]
+    front, side = token_layout(tokens)
     mask = np.zeros((side, side), dtype=bool)
-    if gaze.query >= front:
-        mask[divmod(gaze.query - front, side)] = True
-    rgb = pixels.stretched(pixels.picture(x), pixels.shown_size(*x.shape[1:]))
-    return pixels.outlined(rgb, mask)
+    if selection.query >= front:
+        patch = divmod(selection.query - front, side)
+        mask[patch] = True
+    return pixels.draw_outline(pixels.enlarge_picture(x), mask)

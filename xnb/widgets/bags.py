@@ -1,10 +1,9 @@
-"""Bags of pictures: each instance with what it is said to do for a class."""
+"""Bags of pictures: each instance with what a method says of it for a class."""
 
 from collections.abc import Iterator
+from typing import Any
 
-import ipywidgets as W
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -12,94 +11,152 @@ from xnb.applicability import verdict
 from xnb.explanation import explain
 from xnb.widgets import markup, pixels, static
 from xnb.widgets.explained import Subject
-from xnb.widgets.panel import Panel, choice, slider
+from xnb.widgets.panel import Panel, make_dropdown, make_input_slider, number_classes
+from xnb.widgets.pixels import Pixels
 
-METHODS = ("leave_one_out", "gradient_weighted_attention", "raw_attention", "value_weighted_attention")
-METHODS += ("gradient_times_input", "integrated_gradients", "gradient", "random")
-EVIDENCE, POSITION = "evidence, most for it first", "place in the bag"
-TILE = 56
-SIGNS = {1: "for", -1: "against", 0: "neither"}
+# Those that are quick; the ones that are right for the model are offered.
+_INSTANCE_METHODS = (
+    "leave_one_out",
+    "gradient_weighted_attention",
+    "raw_attention",
+    "value_weighted_attention",
+    "gradient_times_input",
+    "integrated_gradients",
+    "gradient",
+    "random",
+)
+_BY_EVIDENCE = "evidence, most for it first"
+_BY_POSITION = "place in the bag"
+_INSTANCE_SIDE = 56  # pixels, with the frame
+_FRAME = 8  # pixels on each side
+_LEAST_COLUMNS = 4
+_TRUTH_WORDS = {1: "for", -1: "against", 0: "neither"}
 
 
-class Bags(Panel):
-    """Instances by evidence; a widget of `attention`."""
+class BagPanel(Panel):
+    """The widget of `xnb.widgets.attention` for bags: their instances in the order of their evidence."""
 
     def __init__(self, subject: Subject, bag: int) -> None:
         self.subject = subject
-        names = instance_methods(subject)
-        classes, first = [(name, k) for k, name in enumerate(subject.classes)], int(subject.said(bag).argmax())
-        controls = {
-            "bag": slider(W.IntSlider, "bag", bag, 0, len(subject.x) - 1),
-            "target": choice("class", classes, first),
-            "method": choice("method", names, names[0]),
-            "order": choice("order", [EVIDENCE, POSITION], EVIDENCE),
-        }
-        super().__init__(controls)
+        super().__init__(_bag_controls(subject, bag))
         self.refresh()
 
-    def asked(self) -> tuple[int, int, str]:
-        return tuple(self.controls[name].value for name in ("bag", "target", "method"))
+    @property
+    def bag(self) -> int:
+        return self.controls["bag"].value
 
     @property
-    def picture(self) -> NDArray[np.uint8]:
-        """All instances in the order that is shown, framed by their evidence."""
-        values = evidence(self.subject, *self.asked())
-        return sheet(self.subject, self.controls["bag"].value, values, self.rows(values))
+    def target(self) -> int:
+        return self.controls["target"].value
 
-    def rows(self, values: NDArray) -> NDArray:
-        """Instances in the order in which they are shown."""
-        first = self.controls["order"].value == EVIDENCE
-        return np.argsort(-values, kind="stable") if first else np.arange(len(values))
+    @property
+    def method(self) -> str:
+        return self.controls["method"].value
+
+    def evidence(self) -> NDArray:
+        """One number an instance, for what the controls select now."""
+        return instance_evidence(self.subject, self.bag, self.target, self.method)
+
+    def order(self, values: NDArray) -> NDArray:
+        """Indices of the instances in the order in which they are shown."""
+        if self.controls["order"].value == _BY_EVIDENCE:
+            return np.argsort(-values, kind="stable")
+        return np.arange(len(values))
+
+    @property
+    def picture(self) -> Pixels:
+        """All instances in the order that is shown, framed by their evidence."""
+        values = self.evidence()
+        return _draw_instances(self.subject, self.bag, values, self.order(values))
 
     def draw(self) -> Iterator[tuple[str, str]]:
-        bag, target, method = self.asked()
-        values, name = evidence(self.subject, *self.asked()), self.subject.classes[target]
-        order = self.rows(values)
-        said = self.subject.said(bag).cpu().numpy()
+        values = self.evidence()
+        order = self.order(values)
+        colour_bar = markup.scale_html(_evidence_end(values))
+        picture = markup.column_html(self._instances_page(values, order), colour_bar)
+        yield "view", markup.row_html(picture, self._facts_page(values, order))
+
+    def _instances_page(self, values: NDArray, order: NDArray) -> str:
+        caption = self._caption()
         numbers = ", ".join(f"{values[n]:+.2g}" for n in order)
-        caption = f"bag {bag}: {method} for {name}"
-        picture = markup.image(sheet(self.subject, bag, values, order), f"{caption}: {numbers}", caption)
-        scale = markup.scale(float(np.abs(values).max()) or 1.0)
-        bars = markup.bars(self.subject.classes, said, mark=name)
-        facts = markup.table("Instances", told(self.subject, bag, target, values, order))
-        yield "view", markup.row(markup.column(picture, scale), markup.column(bars, facts))
+        rgb = _draw_instances(self.subject, self.bag, values, order)
+        return markup.image_html(rgb, f"{caption}: {numbers}", caption)
 
-    def words(self) -> str:
-        return f"attention: bag {self.controls['bag'].value}. Run the cell to move it."
+    def _facts_page(self, values: NDArray, order: NDArray) -> str:
+        """What the model predicts, and the numbers of the instances."""
+        probabilities = self.subject.class_probabilities(self.bag)
+        classes = self.subject.classes
+        bars = markup.bars_html(classes, probabilities, mark=classes[self.target])
+        truth = _true_evidence(self.subject, self.bag, self.target)
+        facts = {}
+        for n in order:
+            facts[f"instance {n + 1}"] = f"{values[n]:+.2g}{truth[n]}"
+        return markup.column_html(bars, markup.table_html("Instances", facts))
 
-    def still(self) -> Figure:
-        bag, target, method = self.asked()
-        fig, axes = static.figure(2)
-        static.shown(self.picture, axes[0], f"bag {bag}: {method} for {self.subject.classes[target]}")
-        static.shares(self.subject.classes, self.subject.said(bag).cpu().numpy(), axes[1])
+    def _caption(self) -> str:
+        return f"bag {self.bag}: {self.method} for {self.subject.classes[self.target]}"
+
+    def describe(self) -> str:
+        return f"attention: bag {self.bag}. Run the cell to move it."
+
+    def draw_static(self) -> Figure:
+        """Draw the instances and the probabilities."""
+        fig, axes = static.new_figure(2)
+        static.show_pixels(self.picture, axes[0], self._caption())
+        probabilities = self.subject.class_probabilities(self.bag)
+        static.show_probabilities(self.subject.classes, probabilities, axes[1])
         return fig
 
 
-def instance_methods(subject: Subject) -> list[str]:
-    """Those that are quick, and right for the model."""
-    x, target = subject.input(0), subject.said(0).argmax()[None]
-    return [name for name in METHODS if verdict(subject.model, x, target, name)["valid"]]
+def _bag_controls(subject: Subject, bag: int) -> dict[str, Any]:
+    """Make the controls, for the class that the model predicts at first."""
+    names = _choose_instance_methods(subject)
+    classes = number_classes(subject.classes)
+    return {
+        "bag": make_input_slider(len(subject.x), bag, "bag"),
+        "target": make_dropdown("class", classes, subject.predicted_class(bag)),
+        "method": make_dropdown("method", names, names[0]),
+        "order": make_dropdown("order", [_BY_EVIDENCE, _BY_POSITION], _BY_EVIDENCE),
+    }
 
 
-def evidence(subject: Subject, bag: int, target: int, method: str) -> NDArray:
-    """One number an instance `(N,)`: what the method says of it for the class."""
+def _choose_instance_methods(subject: Subject) -> list[str]:
+    """Choose the methods that are right for the model."""
+    x = subject.input(0)
+    target = subject.target_of(subject.predicted_class(0))
+    return [name for name in _INSTANCE_METHODS if verdict(subject.model, x, target, name)["valid"]]
+
+
+def instance_evidence(subject: Subject, bag: int, target: int, method: str) -> NDArray:
+    """Sum the method's attribution for the class over each instance `(N,)`."""
     x = subject.input(bag)
-    found = explain(subject.model, x, torch.tensor([target], device=x.device), [method])
-    return found.attributions[method][0].flatten(1).sum(1).cpu().numpy()
+    explanation = explain(subject.model, x, subject.target_of(target), [method])
+    attribution = explanation.attributions[method]
+    return attribution[0].flatten(1).sum(1).cpu().numpy()
 
 
-def sheet(subject: Subject, bag: int, values: NDArray, order: NDArray) -> NDArray[np.uint8]:
-    """The instances in rows of four or more, each framed in the colour of its evidence."""
-    frames = pixels.signed(values, float(np.abs(values).max()) or 1.0)
-    inner = TILE - 16
-    tiles = np.repeat(np.repeat(frames[:, None, None], TILE, 1), TILE, 2)
+def _evidence_end(values: NDArray) -> float:
+    """Where the colour scale of the frames ends."""
+    return float(np.abs(values).max()) or 1.0
+
+
+def _draw_instances(subject: Subject, bag: int, values: NDArray, order: NDArray) -> Pixels:
+    """Draw the instances in rows of four or more, each framed in the colour of its evidence."""
+    colours = pixels.signed_colours(values, _evidence_end(values))
+    rows = np.repeat(colours[:, None, None], _INSTANCE_SIDE, 1)
+    tiles = np.repeat(rows, _INSTANCE_SIDE, 2)
+    inside = slice(_FRAME, _INSTANCE_SIDE - _FRAME)
+    inner = _INSTANCE_SIDE - 2 * _FRAME
     for n, picture in enumerate(subject.x[bag].cpu()):
-        tiles[n, 8 : 8 + inner, 8 : 8 + inner] = pixels.stretched(pixels.picture(picture), (inner, inner))
-    return pixels.montage(tiles[order], max(4, int(np.ceil(np.sqrt(len(order))))), gap=4)
+        rgb = pixels.to_rgb(picture)
+        tiles[n, inside, inside] = pixels.resize_nearest(rgb, (inner, inner))
+    columns = int(np.ceil(np.sqrt(len(order))))  # about as wide as high
+    return pixels.montage(tiles[order], max(_LEAST_COLUMNS, columns), gap=4)
 
 
-def told(subject: Subject, bag: int, target: int, values: NDArray, order: NDArray) -> dict[str, str]:
-    """Numbers of the instances, with the truth where it is known."""
-    truth = None if subject.evidence is None else subject.evidence[bag, :, target].tolist()
-    ends = ["" if sign is None else f", in truth {SIGNS[sign]}" for sign in truth or [None] * len(order)]
-    return {f"instance {n + 1}": f"{values[n]:+.2g}{ends[n]}" for n in order}
+def _true_evidence(subject: Subject, bag: int, target: int) -> list[str]:
+    """Words for the true evidence of each instance for the class, empty where it is not known."""
+    if subject.evidence is None:
+        return [""] * subject.x.shape[1]
+    signs = subject.evidence[bag, :, target].tolist()
+    return [f", in truth {_TRUTH_WORDS[sign]}" for sign in signs]

@@ -1,57 +1,56 @@
 """One input, one explanation, and everything about it that can be moved."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import ipywidgets as W
-import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from torch import Tensor
 from traitlets import Bunch
 
-from xnb.applicability import verdict
-from xnb.data import Part, Split
-from xnb.methods import METHODS
-from xnb.progress import silently
 from xnb.types import Model
-from xnb.widgets import knobs, markup, static
-from xnb.widgets.explained import Subject, subject
-from xnb.widgets.explore_state import (
-    Answer,
-    Look,
-    Question,
-    answer,
-    code,
-    curves,
-    end,
-    original,
-    picture,
-    words,
+from xnb.widgets import markup, static
+from xnb.widgets.cache import BoundedCache
+from xnb.widgets.explained import Data, Subject, prepare_subject
+from xnb.widgets.explore_state import Look, MapAnswer, Question, answer_question, scale_end
+from xnb.widgets.explorer_pages import (
+    NO_REMOVAL,
+    facts_page,
+    input_caption,
+    removal_options,
+    removal_page,
+    shown_classes,
+    view_page,
 )
-from xnb.widgets.panel import AUTOMATIC, Panel, choice, chosen, slider, tick
-from xnb.widgets.upload import picture as uploaded
+from xnb.widgets.knobs import make_knob_controls
+from xnb.widgets.map_code import code_lines
+from xnb.widgets.map_pictures import draw_input, draw_map
+from xnb.widgets.method_choice import lint_methods, method_options, refusal_reasons
+from xnb.widgets.panel import (
+    Panel,
+    make_checkbox,
+    make_class_dropdown,
+    make_dropdown,
+    make_input_slider,
+    make_slider,
+    selected_value,
+)
+from xnb.widgets.pixels import Pixels
+from xnb.widgets.upload import decode_upload
 
-SCALES = [("ends at the largest value", "largest"), ("clipped: 99 % of the values", "clip"), ("held as it is", "held")]
-MOST = 6  # classes that are shown
-FAMILIES = ("gradient", "rules", "cam", "attention", "perturbation", "control")
-OFF = "off"
-REMOVALS = [("not shown", OFF), ("to the mean colour", "mean"), ("to black", "zero"), ("to a blur", "blur")]
-REMOVALS += [("to what is around", "noisy_linear")]
-LARGE = 3 * 64 * 64  # numbers of an input from which on removal is shown when asked for
-KEPT = 64  # answers that are not asked for again
+_SCALES = [("ends at the largest value", "largest"), ("clipped: 99 % of the values", "clip"), ("held as it is", "held")]
+_LARGE_INPUT = 3 * 64 * 64  # numbers of an input above which removal, which takes long, is shown only on request
 
 
 def explore(
     model: Model,
-    data: Split | Part | Tensor,
+    data: Data,
     *,
     classes: Sequence[str] | None = None,
     method: str = "gradient_times_input",
     picture: int = 0,
     methods: Sequence[str] | None = None,
     upload: bool = False,
-) -> "Explorer":
+) -> "_ExplorerPanel":
     """Explain single inputs and move everything: input, class, method, knobs, colours.
 
     Inputs are pictures, or rows of a table, whose maps are bars. Shown are the probabilities, the map on a scale
@@ -69,194 +68,173 @@ def explore(
     Raises:
         ValueError: as `xnb.explain`; later refusals are shown in the widget.
     """
-    return Explorer(subject(model, data, classes), Question(picture=picture, method=method), methods, upload=upload)
+    subject = prepare_subject(model, data, classes)
+    start = Question(picture=picture, method=method)
+    return _ExplorerPanel(subject, start, methods, upload=upload)
 
 
-class Explorer(Panel):
-    """See `explore`."""
+class _ExplorerPanel(Panel):
+    """The widget of `explore`.
+
+    Attributes:
+        knob_controls: controls of each method that was selected, which keep their values when another one is.
+        refusal: why an uploaded file was not taken, until it is shown.
+        held_end: where the colour scale ends while it is held.
+    """
 
     def __init__(
-        self, subject: Subject, start: Question, methods: Sequence[str] | None = None, *, upload: bool = False
+        self,
+        subject: Subject,
+        start: Question,
+        methods: Sequence[str] | None = None,
+        *,
+        upload: bool = False,
     ) -> None:
-        self.subject, self.answers, self.own, self.refused = subject, {}, {}, ""
-        table = verdicts(subject, methods)
-        classes = [(name, k) for k, name in enumerate(subject.classes)]
-        controls = {
-            "picture": slider(W.IntSlider, "picture", start.picture, 0, len(subject.x) - 1),
-            "target": choice("class", [("what the model says", AUTOMATIC), *classes], start.target),
-            "rather": choice("rather than", [("no other class", AUTOMATIC), *classes], start.rather),
-            "method": choice("method", offered(table["valid"].astype(bool)), start.method),
-            "knobs": W.VBox(),
-            "scale": choice("colours", SCALES, "largest"),
-            "opacity": slider(W.FloatSlider, "opacity", 1.0, 0, 1, 0.05),
-            "normalised": tick("numbers as shares of the end of the scale", False),
-            "outline": tick("outline of the true evidence", subject.masks is not None),
-            "removal": choice("removal", removals(subject), "mean" if subject.x[0].numel() <= LARGE else OFF),
-            "refused": W.HTML(markup.reasons(table["reason"][~table["valid"].astype(bool)].to_dict())),
-        }
+        self.subject = subject
+        self.answers: BoundedCache[Question, MapAnswer] = BoundedCache()
+        self.knob_controls: dict[str, dict[str, W.Widget]] = {}
+        self.refusal = ""
+        self.held_end = 1.0
+
+        controls = _explorer_controls(subject, start, methods)
         if upload:
-            controls = {"upload": W.FileUpload(accept="image/*", description="your picture"), **controls}
-            controls["upload"].observe(self.receive, "value")
-        controls["outline"].disabled = subject.masks is None
-        controls["opacity"].disabled = subject.x.ndim == 2  # a table's row has nothing to lay its bars over
-        controls["scale"].observe(self.hold, "value")  # before the panel's own observers, which draw
-        controls["method"].observe(self.turn, "value")
-        self.end = 1.0
+            button = W.FileUpload(accept="image/*", description="your picture")
+            button.observe(self.receive_upload, "value")
+            controls = {"upload": button, **controls}
+        # These come before the observers of the panel, which draw: the view must find what they set.
+        controls["scale"].observe(self.hold_scale, "value")
+        controls["method"].observe(self.show_knobs, "value")
         super().__init__(controls, ("view", "facts", "removal", "code"))
-        self.turn()
+        self.show_knobs()
         self.refresh()
 
-    def turn(self, change: object = None) -> None:
-        """Show the knobs of the method that is chosen; each method keeps where its own were."""
+    def show_knobs(self, change: object = None) -> None:
+        """Show the knobs of the selected method, where they were when it was selected last."""
         method = self.controls["method"].value
-        if method not in self.own:
-            self.own[method] = knobs.controls(method, self.subject)
-            for knob in self.own[method].values():
-                self.follow(knob)
-        self.controls["knobs"].children = [*self.own[method].values()]
+        if method not in self.knob_controls:
+            self.knob_controls[method] = make_knob_controls(method, self.subject)
+            for control in self.knob_controls[method].values():
+                self.redraw_on_change(control)
+        self.controls["knobs"].children = [*self.knob_controls[method].values()]
 
-    def receive(self, change: Bunch) -> None:
+    def receive_upload(self, change: Bunch) -> None:
         """Show an uploaded picture, or why it cannot be shown."""
         if not change.new:
             return
+        C, H, W_ = self.subject.x.shape[1:]
+        content = bytes(change.new[-1]["content"])
         try:
-            x = uploaded(bytes(change.new[-1]["content"]), tuple(self.subject.x.shape[2:]), self.subject.x.shape[1])
+            x = decode_upload(content, (H, W_), C)
         except ValueError as refusal:
-            self.refused = str(refusal)
+            self.refusal = str(refusal)
             return
-        self.subject = self.subject.joined(x)
-        self.controls["picture"].max = len(self.subject.x) - 1
-        self.controls["picture"].value = len(self.subject.x) - 1
+        self.subject = self.subject.add_upload(x)
+        last = len(self.subject.x) - 1
+        self.controls["picture"].max = last
+        self.controls["picture"].value = last
 
-    def hold(self, change: Bunch) -> None:
-        """Keep the end of the scale where it was before."""
+    def hold_scale(self, change: Bunch) -> None:
+        """Keep the end of the colour scale where it was before it was held."""
         if change.new == "held":
-            self.end = end(self.answer(), Look(scale=change.old))
+            before = Look(scale=change.old)
+            self.held_end = scale_end(self.answer(), before)
 
     @property
     def question(self) -> Question:
         """What the controls ask now."""
         method = self.controls["method"].value
-        given = tuple((name, chosen(knob)) for name, knob in self.own.get(method, {}).items())
-        picture, target, rather = (chosen(self.controls[name]) for name in ("picture", "target", "rather"))
-        return Question(picture, target, rather, method, given)
+        knobs = self.knob_controls.get(method, {})
+        return Question(
+            picture=self.controls["picture"].value,
+            target=selected_value(self.controls["target"]),
+            rather=selected_value(self.controls["rather"]),
+            method=method,
+            knobs=tuple((name, selected_value(control)) for name, control in knobs.items()),
+        )
 
     @property
     def look(self) -> Look:
-        """How the controls want it drawn."""
-        values = {name: self.controls[name].value for name in ("scale", "normalised", "opacity", "outline")}
-        return Look(end=self.end, **values)
+        """How the controls want the answer drawn."""
+        return Look(
+            scale=self.controls["scale"].value,
+            end=self.held_end,
+            normalised=self.controls["normalised"].value,
+            opacity=self.controls["opacity"].value,
+            outline=self.controls["outline"].value,
+        )
 
-    def answer(self) -> Answer:
-        """The answer to the question, asked once."""
+    def answer(self) -> MapAnswer:
+        """Answer to the question; it is computed once."""
         question = self.question
-        if question not in self.answers:
-            while len(self.answers) >= KEPT:
-                self.answers.pop(next(iter(self.answers)))
-            self.answers[question] = answer(self.subject, question)
-        return self.answers[question]
+        return self.answers.get(question, lambda: answer_question(self.subject, question))
 
     @property
-    def picture(self) -> NDArray[np.uint8]:
+    def picture(self) -> Pixels:
         """The map that is shown, `(H, W, 3)`."""
-        return picture(self.subject, self.question, self.answer(), self.look)
+        return draw_map(self.subject, self.question, self.answer(), self.look)
 
     def draw(self) -> Iterator[tuple[str, str]]:
-        if self.refused:
-            yield "view", markup.message(self.refused)
-            self.refused = ""
+        """Yield the map first, as the curves of removal take longest."""
+        if self.refusal:
+            yield "view", markup.message_html(self.refusal)
+            self.refusal = ""
             return
-        question, look, found = self.question, self.look, self.answer()
-        yield "view", view(self.subject, question, found, look)
-        yield "facts", facts(self.subject, found)
-        yield "code", markup.code("Copy as code", code(self.subject, question, found, look))
-        yield "removal", removal(self.subject, question, found, self.controls["removal"].value)
+        question = self.question
+        look = self.look
+        answer = self.answer()
+        yield "view", view_page(self.subject, question, answer, look)
+        yield "facts", facts_page(self.subject, answer)
+        lines = code_lines(self.subject, question, answer, look)
+        yield "code", markup.code_html("Copy as code", lines)
+        yield "removal", removal_page(self.subject, question, answer, self.controls["removal"].value)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         question = self.question
         return f"explore: input {question.picture}, {question.method}. Run the cell to move it."
 
-    def still(self) -> Figure:
-        question, look, found = self.question, self.look, self.answer()
-        pictures = self.subject.x.ndim > 2
-        fig, axes = static.figure(3) if pictures else static.figure(3, width=9.0, height=5.0)
-        static.shown(original(self.subject, question, look), axes[0], said(self.subject, question, found))
-        static.shown(picture(self.subject, question, found, look), axes[1], question.method)
-        static.shares(*likely(self.subject, found), axes[2])
+    def draw_static(self) -> Figure:
+        """Draw input, map and probabilities."""
+        question = self.question
+        look = self.look
+        answer = self.answer()
+        # Bars of a table's row are as high as it has features; pictures are square.
+        is_table = self.subject.x.ndim == 2
+        size = {"width": 9.0, "height": 5.0} if is_table else {}
+        fig, axes = static.new_figure(3, **size)
+        caption = input_caption(self.subject, question, answer)
+        static.show_pixels(draw_input(self.subject, question, look), axes[0], caption)
+        static.show_pixels(draw_map(self.subject, question, answer, look), axes[1], question.method)
+        names, probabilities = shown_classes(self.subject, answer)
+        static.show_probabilities(names, probabilities, axes[2])
         return fig
 
 
-def said(subject: Subject, question: Question, found: Answer) -> str:
-    """The input's number, what the model says of it and what it is."""
-    best, true = int(found.said.argmax()), subject.truth(question.picture)
-    wrong = f", in truth {true}" if true and true != subject.classes[best] else ""
-    return f"input {question.picture}: {subject.classes[best]}{wrong}"
-
-
-def likely(subject: Subject, found: Answer) -> tuple[list[str], NDArray]:
-    """The most probable classes and the explained one, with their probabilities."""
-    order = [*found.said.argsort()[::-1][:MOST]]
-    order += [found.target] if found.target not in order else []
-    return [subject.classes[k] for k in order], found.said[order]
-
-
-def verdicts(subject: Subject, methods: Sequence[str] | None = None) -> pd.DataFrame:
-    """What `xnb.lint` says of each method, or of some."""
-    x, target = subject.input(0), subject.said(0).argmax()[None]
-    with silently():
-        return pd.DataFrame({name: verdict(subject.model, x, target, name) for name in methods or METHODS}).T
-
-
-def offered(valid: pd.Series) -> list[tuple[str, str]]:
-    """Names of the methods that may be chosen, family by family; controls are called so."""
-    names = sorted(valid.index[valid], key=lambda name: FAMILIES.index(METHODS.cards[name].family))
-    return [(f"{name} (control)" if METHODS.cards[name].family == "control" else name, name) for name in names]
-
-
-def view(subject: Subject, question: Question, found: Answer, look: Look) -> str:
-    """Picture and map."""
-    rather = "" if question.rather is None else f" rather than {subject.classes[question.rather]}"
-    limit = end(found, look)
-    bar = markup.scale(1.0, unit=f"= {limit:.2g}") if look.normalised else markup.scale(limit)
-    caption, alt = said(subject, question, found), words(subject, question, found)
-    known = look.outline and subject.mask(question.picture) is not None
-    outline = "; outline: the true evidence" if known else ""
-    left = markup.image(original(subject, question, look), f"{caption}{outline}", caption)
-    above = f"{question.method} for {subject.classes[found.target]}{rather}"
-    return markup.row(left, markup.column(markup.image(picture(subject, question, found, look), alt, above), bar))
-
-
-def facts(subject: Subject, found: Answer) -> str:
-    """Probabilities and costs."""
-    names, values = likely(subject, found)
-    said = markup.bars(names, values, mark=subject.classes[found.target])
-    return markup.column(said, markup.table("Ledger", costs(found)), width="256px")
-
-
-def removal(subject: Subject, question: Question, found: Answer, impute: str) -> str:
-    """How the class is lost as pixels go: those that the map calls most important first, and last."""
-    if impute == OFF:
-        return ""
-    lost = curves(subject, question, found, impute)
-    gap = float(np.mean(lost["least important first"]) - np.mean(lost["most important first"]))
-    alt = ", ".join(f"{name}: mean {np.mean(values):.2f}" for name, values in lost.items())
-    head = f"Probability of {subject.classes[found.target]} as pixels go"
-    return markup.lines(head, lost, alt=alt, across=f"from none to all pixels; area between {gap:+.2f}")
-
-
-def removals(subject: Subject) -> list[tuple[str, str]]:
-    """What may stand where something was: a table's row has no surroundings."""
-    pictures = subject.x.ndim == 4
-    return [(name, fill) for name, fill in REMOVALS if pictures or fill in (OFF, "mean", "zero")]
-
-
-def costs(found: Answer) -> dict[str, str]:
-    """The ledger in words: the passes of this input, prediction and checks included."""
-    bill = found.ledger
-    facts = {
-        "passes forward, backward": f"{bill['forward']:.4g}, {bill['backward']:.4g}",
-        "milliseconds": f"{1000 * bill['seconds']:.0f}",
-        "gap of completeness": f"{bill['gap']:.1%}",
-        "standard error": f"{bill['standard_error']:.1%}",
+def _explorer_controls(subject: Subject, start: Question, methods: Sequence[str] | None) -> dict[str, Any]:
+    """Make the controls in the order in which they stand, for the methods that are right for the model."""
+    table = lint_methods(subject, methods)
+    impute = "mean" if subject.x[0].numel() <= _LARGE_INPUT else NO_REMOVAL
+    reasons = markup.reasons_html(refusal_reasons(table))
+    return {
+        "picture": make_input_slider(len(subject.x), start.picture),
+        "target": make_class_dropdown("class", "what the model says", subject.classes, start.target),
+        "rather": make_class_dropdown("rather than", "no other class", subject.classes, start.rather),
+        "method": make_dropdown("method", method_options(table), start.method),
+        "knobs": W.VBox(),
+        **_look_controls(subject),
+        "removal": make_dropdown("removal", removal_options(subject), impute),
+        "refused": W.HTML(reasons),
     }
-    return {name: "–" if "nan" in fact else fact for name, fact in facts.items()}
+
+
+def _look_controls(subject: Subject) -> dict[str, Any]:
+    """Make the controls of how the map is drawn."""
+    outline = make_checkbox("outline of the true evidence", subject.masks is not None)
+    outline.disabled = subject.masks is None
+    opacity = make_slider(W.FloatSlider, "opacity", 1.0, 0, 1, 0.05)
+    opacity.disabled = subject.x.ndim == 2  # a table's row has nothing to lay its bars over
+    return {
+        "scale": make_dropdown("colours", _SCALES, "largest"),
+        "opacity": opacity,
+        "normalised": make_checkbox("numbers as shares of the end of the scale", False),
+        "outline": outline,
+    }

@@ -1,81 +1,132 @@
 """A method's knobs as controls, read from its signature."""
 
+from collections.abc import Mapping
 from inspect import Parameter, signature
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import ipywidgets as W
-from torch import nn
+from torch import Tensor, nn
 
-from xnb.access.hooks import captured
+from xnb.access.hooks import capture_outputs
 from xnb.access.score import logits
 from xnb.methods import METHODS
 from xnb.methods.lrp_rules import COMPOSITES
 from xnb.widgets.explained import Subject
-from xnb.widgets.panel import AUTOMATIC, choice, slider, tick
+from xnb.widgets.panel import AUTOMATIC, make_checkbox, make_dropdown, make_slider
 
-SQUARES = {"exact_shapley": 3}  # 512 passes; with 7 squares along a side there would be 2^49
-HIDDEN = {"chunk"}  # changes no result
-ROUNDED = [AUTOMATIC, 1, 2, 4, 8, 16, 32, 64, 128]
-SHARES = [AUTOMATIC, 0.3, 0.1, 0.03, 0.01]
-
-
-def controls(method: str, subject: Subject) -> dict[str, W.Widget]:
-    """A control for each knob that one control can move."""
-    function = METHODS[method]
-    kinds, found = get_type_hints(function), {}
-    for name, parameter in signature(function).parameters.items():
-        if parameter.kind is Parameter.KEYWORD_ONLY and name not in HIDDEN:
-            found[name] = special(method, name, parameter, subject) or usual(name, parameter.default, kinds[name])
-    return {name: made for name, made in found.items() if made is not None}
+_SQUARES = 7  # along each side of a picture
+_MAX_SQUARES = 16
+_EXACT_SQUARES = 3  # of exact Shapley values: 512 passes; with 7 along a side there would be 2^49
+_MAX_EXACT_SQUARES = 4
+_WITHOUT_CONTROL = {"chunk"}  # changes no result
+_BLOCKS = 12  # that a Transformer is taken to have
+# Values that a knob which may be None can be set to.
+_INT_CHOICES = [AUTOMATIC, 1, 2, 4, 8, 16, 32, 64, 128]
+_SHARE_CHOICES = [AUTOMATIC, 0.3, 0.1, 0.03, 0.01]
 
 
-def special(method: str, name: str, parameter: Parameter, subject: Subject) -> W.Widget | None:
-    """Controls of knobs that depend on the input or the model."""
+def make_knob_controls(method: str, subject: Subject) -> dict[str, W.Widget]:
+    """Make a control for each knob that one control can move."""
+    types = get_type_hints(METHODS[method])
+    controls = {}
+    for name, parameter in _visible_knobs(method).items():
+        control = _special_control(method, name, parameter.default, subject)
+        if control is None:
+            control = _control_from_annotation(name, parameter.default, types[name])
+        if control is not None:
+            controls[name] = control
+    return controls
+
+
+def _visible_knobs(method: str) -> Mapping[str, Parameter]:
+    """Keyword parameters of the method that change its result."""
+    parameters = signature(METHODS[method]).parameters
+    return {
+        name: parameter
+        for name, parameter in parameters.items()
+        if parameter.kind is Parameter.KEYWORD_ONLY and name not in _WITHOUT_CONTROL
+    }
+
+
+def _special_control(method: str, name: str, default: Any, subject: Subject) -> W.Widget | None:
+    """Make the control of a knob whose range depends on the input or the model."""
     pictures = subject.x.ndim == 4
+    # By their types alone, these knobs would get a range that is meaningless, or too slow to try.
     match name:
         case "regions" if pictures:
-            return slider(W.IntSlider, "squares", SQUARES.get(method, 7), 2, 4 if method in SQUARES else 16)
+            return _squares_control(method)
         case "baseline":
-            low, high = (float(end) for end in subject.x.aminmax())
-            return slider(W.FloatSlider, name, parameter.default, min(low, 0), max(high, 0), (high - low) / 20)
+            return _baseline_control(default, subject)
         case "layer":
-            return choice(name, [AUTOMATIC, *spatial_layers(subject)], None)
+            return make_dropdown(name, [AUTOMATIC, *_spatial_layers(subject)], None)
         case "composite":
-            return choice(name, sorted(COMPOSITES), parameter.default)
+            return make_dropdown(name, sorted(COMPOSITES), default)
         case "window" if pictures:
-            return slider(W.IntSlider, name, parameter.default, 1, min(subject.x.shape[2:]) // 2)
+            H, W_ = subject.x.shape[2:]
+            return make_slider(W.IntSlider, name, default, 1, min(H, W_) // 2)
         case "seed":
-            return slider(W.IntSlider, name, parameter.default, 0, 20)
+            return make_slider(W.IntSlider, name, default, 0, 20)
         case "block":
-            return choice(name, [("last", -1), *range(12)], -1)
+            return make_dropdown(name, [("last", -1), *range(_BLOCKS)], -1)
     return None
 
 
-def usual(name: str, default: object, kind: object) -> W.Widget | None:
-    """Controls of knobs that say all in their annotation."""
-    if get_origin(kind) is Literal:
-        return choice(name, list(get_args(kind)), default)
+def _squares_control(method: str) -> W.Widget:
+    """Make the control of the number of squares; exact Shapley values need twice the passes for each."""
+    if method == "exact_shapley":
+        return make_slider(W.IntSlider, "squares", _EXACT_SQUARES, 2, _MAX_EXACT_SQUARES)
+    return make_slider(W.IntSlider, "squares", _SQUARES, 2, _MAX_SQUARES)
+
+
+def _baseline_control(default: Any, subject: Subject) -> W.Widget:
+    """Make the control of a baseline, from the smallest to the largest value of the inputs and over zero."""
+    smallest, largest = subject.x.aminmax()
+    low = float(smallest)
+    high = float(largest)
+    step = (high - low) / 20
+    return make_slider(W.FloatSlider, "baseline", default, min(low, 0), max(high, 0), step)
+
+
+def _control_from_annotation(name: str, default: Any, annotation: object) -> W.Widget | None:
+    """Make the control of a knob whose annotation and default say which values it takes."""
+    if get_origin(annotation) is Literal:
+        return make_dropdown(name, list(get_args(annotation)), default)
     if name == "steps":  # with a default of None, which means 32
-        return slider(W.IntSlider, name, default or 32, 1, 128)
+        return make_slider(W.IntSlider, name, default or 32, 1, 128)
+    if default is None:
+        return _optional_control(name, annotation)
     match default:
         case bool():
-            return tick(name, default)
+            return make_checkbox(name, default)
         case int():
             step = max(1, default // 32)
-            return slider(W.IntSlider, name, default, step, 4 * default, step)
+            return make_slider(W.IntSlider, name, default, step, 4 * default, step)
         case float():
-            return slider(W.FloatSlider, name, default, 0, 4 * default, default / 20)
-        case None if kind in (int | None, float | None):
-            return choice(name, ROUNDED if kind == int | None else SHARES, None)
+            return make_slider(W.FloatSlider, name, default, 0, 4 * default, default / 20)
     return None
 
 
-def spatial_layers(subject: Subject) -> list[str]:
-    """Modules that return rows and columns."""
+def _optional_control(name: str, annotation: object) -> W.Widget | None:
+    """Make the control of a number that may be None."""
+    if annotation == int | None:
+        return make_dropdown(name, _INT_CHOICES, None)
+    if annotation == float | None:
+        return make_dropdown(name, _SHARE_CHOICES, None)
+    return None
+
+
+def _spatial_layers(subject: Subject) -> list[str]:
+    """Names of the modules that return rows and columns."""
     if not isinstance(subject.model, nn.Module):
         return []
     names = [name for name, _ in subject.model.named_modules() if name]
-    with captured(subject.model, *names) as seen:
+    with capture_outputs(subject.model, *names) as outputs:
         logits(subject.model, subject.input(0))
-    shapes = ((name, getattr(seen.get(name), "shape", ())) for name in names)
-    return [name for name, shape in shapes if len(shape) == 4 and shape[2] * shape[3] > 1]
+    return [name for name in names if _has_rows_and_columns(outputs.get(name))]
+
+
+def _has_rows_and_columns(output: object) -> bool:
+    if not isinstance(output, Tensor) or output.ndim != 4:
+        return False
+    rows, columns = output.shape[2:]
+    return rows * columns > 1

@@ -4,25 +4,27 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ipywidgets as W
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from torch import Tensor
 
 from xnb import summary
 from xnb.check import require
-from xnb.data import Part, Split
 from xnb.types import Model
 from xnb.widgets import anatomy, markup, static
-from xnb.widgets.explained import Subject, prepare_subject
+from xnb.widgets.explained import Data, Subject, prepare_subject
 from xnb.widgets.explore_state import Look, Question
 from xnb.widgets.map_pictures import draw_input
-from xnb.widgets.panel import Panel, make_class_dropdown, make_slider, selected_value
+from xnb.widgets.panel import Panel, make_class_dropdown, make_input_slider, make_slider, selected_value
+from xnb.widgets.pixels import Pixels
 
 
 def layers(
-    model: Model, data: Split | Part | Tensor, *, classes: Sequence[str] | None = None, layer: str | None = None
+    model: Model,
+    data: Data,
+    *,
+    classes: Sequence[str] | None = None,
+    layer: str | None = None,
 ) -> "_LayerPanel":
     """Walk through a network: each row of its parameter table with its filters, its channels and how far it sees.
 
@@ -66,7 +68,7 @@ class _LayerPanel(Panel):
         return self.subject.predicted_class(self.row) if target is None else target
 
     @property
-    def picture(self) -> NDArray[np.uint8]:
+    def picture(self) -> Pixels:
         """What the layer returns, as it is shown."""
         return anatomy.draw_channels(self.output())
 
@@ -79,13 +81,13 @@ class _LayerPanel(Panel):
         yield "facts", markup.table_html(self.layer, self._layer_facts())
         yield "maps", self._channels_page(output)
         yield "filters", self._filters_page()
-        spatial = output.ndim == 3 and output.shape[1] * output.shape[2] > 1
+        spatial = output.ndim == 3 and output[0].numel() > 1
         yield "field", self._field_page(output) if spatial else ""
         yield "says", self._layer_cam_page() if spatial else ""
 
     def _layer_facts(self) -> dict[str, str]:
         """Row of the parameter table, as text."""
-        row = self.table.set_index("name").loc[self.layer]
+        row: Any = self.table.set_index("name").loc[self.layer]
         facts = {
             "kind": row["kind"],
             "input": _format_shape(row["input"]),
@@ -102,7 +104,7 @@ class _LayerPanel(Panel):
         return markup.image_html(anatomy.draw_channels(output), alt, f"returns: {shown} of {channels} channels")
 
     def _filters_page(self) -> str:
-        filters = anatomy.draw_filters(self.subject.model, self.layer)
+        filters = anatomy.draw_filters(self.subject.module, self.layer)
         return "" if filters is None else markup.image_html(filters, f"weights of {self.layer}", "weights")
 
     def _field_page(self, output: Tensor) -> str:
@@ -127,7 +129,7 @@ class _LayerPanel(Panel):
         """Draw the input, the weights where the layer has a matrix of them, and what it returns."""
         question = Question(self.row)
         pictures = {f"input {self.row}": draw_input(self.subject, question, Look(outline=False))}
-        filters = anatomy.draw_filters(self.subject.model, self.layer)
+        filters = anatomy.draw_filters(self.subject.module, self.layer)
         if filters is not None:
             pictures[f"{self.layer}: weights"] = filters
         pictures[f"{self.layer}: returns"] = self.picture
@@ -139,7 +141,7 @@ class _LayerPanel(Panel):
 
 def _layer_table(subject: Subject) -> pd.DataFrame:
     """Parameter table for the first input, each layer once."""
-    table = summary.module_table(subject.model, subject.input(0))
+    table = summary.module_table(subject.module, subject.input(0))
     repeated = table["name"].duplicated()
     return table[~repeated & (table["name"] != "(model)")]
 
@@ -154,7 +156,7 @@ def _layer_controls(subject: Subject, table: pd.DataFrame, first: str) -> dict[s
     row_slider = make_slider(W.IntSlider, "row", names.index(first), 0, len(names) - 1)
     W.link((row_slider, "value"), (selector, "index"))  # the list alone gets no arrow keys: notebooks take them
     return {
-        "picture": make_slider(W.IntSlider, "picture", 0, 0, len(subject.x) - 1),
+        "picture": make_input_slider(len(subject.x), 0),
         "target": make_class_dropdown("class", "what the model says", subject.classes, None),
         "row": row_slider,
         "layer": selector,

@@ -1,29 +1,41 @@
-"""What all widgets share: controls beside a view, and how a view is kept up to date."""
+"""What all widgets share: controls beside a view, and how the view is kept up to date."""
 
 import contextvars
 import io
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import ipywidgets as W
 from matplotlib.figure import Figure
 
-from xnb.progress import silently
+from xnb.progress import hide_progress
 from xnb.widgets import markup
 
-Number: TypeAlias = int | float
-PATIENCE = 0.2  # seconds after which a view says that it is working
-AUTOMATIC = "automatic"
-WIDTH = "320px"  # of the controls: at 1024 pixels two pictures stand beside them
+_Number: TypeAlias = int | float
+_BUSY_AFTER = 0.2  # seconds after which a view says that it is working
+AUTOMATIC = "automatic"  # the value of a dropdown that stands for None
+_CONTROLS_WIDTH = "320px"  # at 1024 pixels two pictures stand beside the controls
+_CONTROL_STYLE: dict[str, Any] = {"style": {"description_width": "76px"}, "layout": W.Layout(width="99%")}
 
 
 class Panel(W.VBox):
-    """Controls on the left, areas of a page on the right. A kind of it has three methods.
+    """Controls on the left, areas of HTML on the right: the base class of every widget, and the guide to writing one.
 
-    `draw()` yields names of areas with their pages, the quickest first; `still()` is the figure that takes the
-    panel's place in a stored notebook, where nothing moves; `words()` says in one line what it shows.
+    1. Write the pure functions first: from a state, a small frozen dataclass, to pixels and HTML.
+    2. Write a subclass in a module of its own. Its `__init__` makes the controls, calls `super().__init__(controls,
+       areas)`, and then `self.refresh()`, which draws for the first time. It has three methods and a property:
+
+       * `draw()` yields pairs (name of an area, its HTML), the quickest first, for the values of the controls;
+       * `draw_static()` returns the figure that takes the panel's place in a stored notebook, where nothing moves;
+       * `describe()` returns one line of text that takes its place where there are no pictures;
+       * `picture` is the array of pixels that `draw` shows in answer to the controls, which tests compare.
+
+    3. Write a function that makes the panel of a model and data, and export it in `xnb/widgets/__init__.py`.
+    4. Enter it in `tests/widgets/conftest.py`, and its controls in `MOVES` of `tests/widgets/test_widgets_contract.py`,
+       which fails for an exported widget that is not there; for a real page, in `WIDGETS` of
+       `tests/browser/conftest.py` and in `MOVES` of `tests/browser/test_browser_widgets.py`.
 
     JupyterLab runs what a control starts in a second thread, beside the cell that is running. So a panel works on a
     model of its own, one refresh at a time under a lock, without pyplot. A refresh that finds a newer one waiting
@@ -31,7 +43,7 @@ class Panel(W.VBox):
 
     Args:
         controls: by name; whenever the value of one changes, the view is drawn again.
-        areas: of the view, side by side where there is room.
+        areas: names of the areas, which stand side by side where there is room.
         before: widgets of the view in front of the areas.
         after: widgets of the view behind them.
     """
@@ -45,34 +57,56 @@ class Panel(W.VBox):
         after: Sequence[W.Widget] = (),
     ) -> None:
         self.controls = dict(controls)
-        self.lock, self.wanted, self.paused = threading.RLock(), 0, False
-        self.busy, self.pages = W.HTML(), {area: W.HTML() for area in areas}
-        left = W.VBox([*self.controls.values()], layout=W.Layout(width=WIDTH, flex="0 0 auto"))
-        wrap = W.Layout(display="flex", flex_flow="row wrap", grid_gap="8px")
-        right = W.VBox(
-            [W.Box([*before, *self.pages.values(), *after], layout=wrap), self.busy], layout=W.Layout(flex="1 1 300px")
-        )
-        right.layout.min_width = "0"
-        super().__init__([W.Box([left, right], layout=W.Layout(display="flex", flex_flow="row wrap", width="100%"))])
+        self.areas = {name: W.HTML() for name in areas}
+        self.busy = W.HTML()
+        self.lock = threading.RLock()
+        self.newest_refresh = 0
+        self.paused = False
+        super().__init__([self._lay_out(before, after)])
         for control in self.controls.values():
-            self.follow(control)
+            self.redraw_on_change(control)
 
-    def follow(self, control: W.Widget) -> None:
+    def _lay_out(self, before: Sequence[W.Widget], after: Sequence[W.Widget]) -> W.Box:
+        """Put the controls on the left and the view on the right, or below where the page is narrow."""
+        controls_layout = W.Layout(width=_CONTROLS_WIDTH, flex="0 0 auto")
+        left = W.VBox([*self.controls.values()], layout=controls_layout)
+
+        wrapped = W.Layout(display="flex", flex_flow="row wrap", grid_gap="8px")
+        view = W.Box([*before, *self.areas.values(), *after], layout=wrapped)
+        right = W.VBox([view, self.busy], layout=W.Layout(flex="1 1 300px"))
+        right.layout.min_width = "0"
+
+        side_by_side = W.Layout(display="flex", flex_flow="row wrap", width="100%")
+        return W.Box([left, right], layout=side_by_side)
+
+    def draw(self) -> Iterator[tuple[str, str]]:
+        """Yield names of areas with their HTML for the values that the controls have now, the quickest first."""
+        return iter(())
+
+    def draw_static(self) -> Figure:
+        """Draw the figure that takes the panel's place where nothing moves."""
+        return Figure()
+
+    def describe(self) -> str:
+        """Say in one line what the panel shows."""
+        return type(self).__name__
+
+    def redraw_on_change(self, control: W.Widget) -> None:
         """Draw again whenever the control's value changes."""
         if control.has_trait("value") and not isinstance(control, W.HTML):
             control.observe(self.refresh, "value")
 
     def refresh(self, change: object = None) -> None:
         """Draw the view for the values that the controls have now."""
-        self.wanted += 1
-        mine = self.wanted
+        self.newest_refresh += 1
+        mine = self.newest_refresh
         with self.lock:
-            if mine == self.wanted and not self.paused:
-                self.show()
+            if mine == self.newest_refresh and not self.paused:
+                self._fill_areas()
 
     @contextmanager
-    def quietly(self) -> Iterator[None]:
-        """Set several controls, then draw once."""
+    def draw_once(self) -> Iterator[None]:
+        """Set several controls in the block, and draw once behind it."""
         with self.lock:
             self.paused = True
             try:
@@ -81,27 +115,29 @@ class Panel(W.VBox):
                 self.paused = False
         self.refresh()
 
-    def show(self) -> None:
-        """Fill the areas; what goes wrong is said in the first of them, where it is seen."""
-        first = next(iter(self.pages))
-        with working(self.busy), silently():
+    def _fill_areas(self) -> None:
+        """Put what `draw` yields into the areas; an error is shown in the first of them, where it is seen."""
+        first = next(iter(self.areas))
+        with _mark_busy(self.busy), hide_progress():
             try:
                 for area, content in self.draw():
-                    self.pages[area].value = content
+                    self.areas[area].value = content
             except Exception as error:  # a callback's exception would vanish in the log
-                self.pages[first].value = markup.message(str(error) or type(error).__name__)
+                text = str(error) or type(error).__name__
+                self.areas[first].value = markup.message_html(text)
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, object]:
-        """The live panel, and for pages without a kernel its picture and its words."""
+        """Return the live panel, and for pages without a kernel its figure and its line of text."""
         live = super()._repr_mimebundle_(**kwargs)
-        return live | {"text/plain": self.words(), "image/png": png(self.still())}
+        image = _encode_figure(self.draw_static())
+        return live | {"text/plain": self.describe(), "image/png": image}
 
 
 @contextmanager
-def working(mark: W.HTML) -> Iterator[None]:
-    """Show the mark if the block takes longer than a person notices."""
-    tell = contextvars.copy_context().run  # messages of another thread still belong to this cell
-    timer = threading.Timer(PATIENCE, tell, (setattr, mark, "value", markup.BUSY))
+def _mark_busy(mark: W.HTML) -> Iterator[None]:
+    """Show the mark while the block runs, once that takes longer than a person notices."""
+    run = contextvars.copy_context().run  # messages of another thread still belong to this cell
+    timer = threading.Timer(_BUSY_AFTER, run, (setattr, mark, "value", markup.BUSY))
     timer.daemon = True
     timer.start()
     try:
@@ -112,35 +148,59 @@ def working(mark: W.HTML) -> Iterator[None]:
         mark.value = ""
 
 
-def png(fig: Figure) -> bytes:
-    """The figure as a file; the same figure gives the same bytes."""
+def _encode_figure(fig: Figure) -> bytes:
+    """Encode the figure as a PNG file; the same figure gives the same bytes."""
     out = io.BytesIO()
     fig.savefig(out, format="png", dpi=100, metadata={"Software": None})
     return out.getvalue()
 
 
-def slider(kind: type[W.Widget], name: str, value: Number, low: Number, high: Number, step: Number = 1) -> W.Widget:
-    """A slider that sends while it moves."""
-    return kind(value=value, min=low, max=high, step=step, description=name, **WIDE)
+def make_slider(
+    kind: type[W.Widget],
+    name: str,
+    value: _Number,
+    low: _Number,
+    high: _Number,
+    step: _Number = 1,
+) -> Any:
+    """Make a slider that sends its value while it moves."""
+    return kind(value=value, min=low, max=high, step=step, description=name, **_CONTROL_STYLE)
 
 
-def choice(name: str, options: list, value: object) -> W.Dropdown:
-    """One of several; `AUTOMATIC` stands for None, which a list shows as nothing chosen."""
-    return W.Dropdown(options=options, value=AUTOMATIC if value is None else value, description=name, **WIDE)
+def make_input_slider(count: int, value: int, name: str = "picture") -> W.IntSlider:
+    """Make a slider that selects one of `count` inputs."""
+    return make_slider(W.IntSlider, name, value, 0, count - 1)
 
 
-def chosen(control: W.Widget) -> object:
+def make_dropdown(name: str, options: Sequence[object], value: object) -> W.Dropdown:
+    """Make a list of options; None as a value selects `AUTOMATIC`, as a list shows None as nothing selected."""
+    selected = AUTOMATIC if value is None else value
+    return W.Dropdown(options=options, value=selected, description=name, **_CONTROL_STYLE)
+
+
+def make_class_dropdown(name: str, automatic: str, classes: Sequence[str], value: int | None) -> W.Dropdown:
+    """Make a list of classes behind an entry that stands for None and reads `automatic`."""
+    options = [(automatic, AUTOMATIC), *number_classes(classes)]
+    return make_dropdown(name, options, value)
+
+
+def number_classes(classes: Sequence[str]) -> list[tuple[str, int]]:
+    """Pair each class name with its index, as options of a dropdown."""
+    return [(name, index) for index, name in enumerate(classes)]
+
+
+def selected_value(control: W.Widget) -> Any:
+    """Value of a control, None for `AUTOMATIC`."""
     return None if control.value == AUTOMATIC else control.value
 
 
-def tick(name: str, value: bool) -> W.Checkbox:
+def make_checkbox(name: str, value: bool) -> W.Checkbox:
     return W.Checkbox(value=value, description=name, indent=False)
 
 
-def button(name: str, press: Callable[[], None], tooltip: str = "") -> W.Button:
-    made = W.Button(description=name, tooltip=tooltip or name, layout=W.Layout(width="auto", min_width="80px"))
-    made.on_click(lambda _: press())
-    return made
-
-
-WIDE = {"style": {"description_width": "76px"}, "layout": W.Layout(width="99%")}
+def make_button(name: str, on_press: Callable[[], None], tooltip: str = "") -> W.Button:
+    """Make a button that calls `on_press` without arguments."""
+    layout = W.Layout(width="auto", min_width="80px")
+    button = W.Button(description=name, tooltip=tooltip or name, layout=layout)
+    button.on_click(lambda _: on_press())
+    return button

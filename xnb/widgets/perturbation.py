@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
+from typing import Any, NamedTuple
 
 import ipywidgets as W
-import numpy as np
 import torch
 from jaxtyping import Bool
 from matplotlib.figure import Figure
@@ -13,21 +14,23 @@ from torch import Tensor
 
 from xnb.access.score import logits
 from xnb.check import require
-from xnb.data import Part, Split
-from xnb.metrics.imputers import filling
+from xnb.metrics.imputers import make_fill
 from xnb.types import Batch, Model
 from xnb.widgets import markup, pixels, static
-from xnb.widgets.clickable import Board
-from xnb.widgets.explained import Subject, subject
-from xnb.widgets.panel import Panel, button, choice, slider
+from xnb.widgets.clickable import ClickablePicture
+from xnb.widgets.explained import Data, Subject, likeliest_classes, prepare_subject
+from xnb.widgets.panel import Panel, make_button, make_dropdown, make_input_slider, make_slider
+from xnb.widgets.pixels import Pixels
 
-CELLS = 8  # squares along each side that can be painted
-FILLS = [("the mean colour", "mean"), ("black", "zero"), ("a blur", "blur"), ("what is around", "noisy_linear")]
-MOVE, PAINT = "moves the patch", "paints"
+_CELLS = 8  # squares along each side that can be painted
+_FILLS = [("the mean colour", "mean"), ("black", "zero"), ("a blur", "blur"), ("what is around", "noisy_linear")]
+_MOVE = "moves the patch"
+PAINT = "paints"
+_COMPARED_BARS = 6
 
 
 @dataclass(frozen=True)
-class Hiding:
+class HiddenArea:
     """What is hidden: a square patch with its upper left corner, painted cells, and what stands there instead."""
 
     picture: int = 0
@@ -38,9 +41,20 @@ class Hiding:
     painted: frozenset[tuple[int, int]] = frozenset()
 
 
+class _BeforeAfter(NamedTuple):
+    """Probabilities of all classes before and after something was hidden."""
+
+    before: NDArray
+    after: NDArray
+
+
 def perturb(
-    model: Model, data: Split | Part | Tensor, *, classes: Sequence[str] | None = None, picture: int = 0
-) -> "Perturber":
+    model: Model,
+    data: Data,
+    *,
+    classes: Sequence[str] | None = None,
+    picture: int = 0,
+) -> "_PerturbationPanel":
     """Move a patch over the picture, or paint on it, and see the probabilities move.
 
     A drop mixes evidence that is missing with surprise at what stands there, see `xnb.METHODS["occlusion"]`: try
@@ -51,125 +65,168 @@ def perturb(
         classes: their names; those of the split if omitted.
         picture: which is shown first.
     """
-    return Perturber(subject(model, data, classes), picture)
+    return _PerturbationPanel(prepare_subject(model, data, classes), picture)
 
 
-class Perturber(Panel):
-    """See `perturb`."""
+class _PerturbationPanel(Panel):
+    """The widget of `perturb`.
+
+    Attributes:
+        painted: cells that are painted, as pairs of row and column.
+        clickable: the picture, whose cells can be clicked.
+    """
 
     def __init__(self, subject: Subject, picture: int) -> None:
         require(subject.x.ndim == 4, "perturb: inputs must be pictures (B, C, H, W)", subject.x, "explore(model, x)")
-        self.subject, self.painted = subject, frozenset()
-        H, W_ = subject.x.shape[2:]
-        size = max(1, min(H, W_) // 4)
-        row, column = corner(subject, picture, size)
-        controls = {
-            "picture": slider(W.IntSlider, "picture", picture, 0, len(subject.x) - 1),
-            "row": slider(W.IntSlider, "row", row, 0, H - 1),
-            "column": slider(W.IntSlider, "column", column, 0, W_ - 1),
-            "size": slider(W.IntSlider, "size", size, 0, min(H, W_)),
-            "fill": choice("hidden by", FILLS, "mean"),
-            "mode": choice("a click", [MOVE, PAINT], MOVE),
-            "clear": button("wipe the paint off", self.clear),
-        }
-        self.board = Board(CELLS, CELLS, pixels.shown_size(H, W_), self.press, "hide")
-        super().__init__(controls, before=[self.board])
+        self.subject = subject
+        self.painted: frozenset[tuple[int, int]] = frozenset()
+        controls = _patch_controls(subject, picture)
+        controls["clear"] = make_button("wipe the paint off", self.clear)
+        size = pixels.display_size(*subject.x.shape[2:])
+        self.clickable = ClickablePicture(_CELLS, _CELLS, size, self.press, "hide")
+        super().__init__(controls, before=[self.clickable])
         self.refresh()
 
     @property
-    def hiding(self) -> Hiding:
+    def hidden_area(self) -> HiddenArea:
         """What the controls hide now."""
-        values = (self.controls[name].value for name in ("picture", "row", "column", "size", "fill"))
-        return Hiding(*values, self.painted)
+        values = {name: self.controls[name].value for name in ("picture", "row", "column", "size", "fill")}
+        return HiddenArea(**values, painted=self.painted)
 
     def press(self, row: int, column: int) -> None:
-        """A click on the picture: the patch goes there, or the cell is painted or wiped."""
+        """Move the patch to the cell that is clicked, or paint the cell, or wipe its paint off."""
         if self.controls["mode"].value == PAINT:
             self.painted ^= {(row, column)}
-            return self.refresh()
+            self.refresh()
+        else:
+            self._move_patch(row, column)
+
+    def _move_patch(self, row: int, column: int) -> None:
+        """Move the middle of the patch to the middle of a cell."""
         H, W_ = self.subject.x.shape[2:]
-        size = self.controls["size"].value
-        with self.quietly():
-            self.controls["row"].value = max(0, round((row + 0.5) * H / CELLS - size / 2))
-            self.controls["column"].value = max(0, round((column + 0.5) * W_ / CELLS - size / 2))
-        return None
+        half = self.controls["size"].value / 2
+        middle_row = (row + 0.5) * H / _CELLS
+        middle_column = (column + 0.5) * W_ / _CELLS
+        top = round(middle_row - half)
+        left = round(middle_column - half)
+        with self.draw_once():
+            self.controls["row"].value = max(0, top)
+            self.controls["column"].value = max(0, left)
 
     def clear(self) -> None:
+        """Wipe all paint off."""
         self.painted = frozenset()
         self.refresh()
 
     @property
-    def picture(self) -> NDArray[np.uint8]:
+    def picture(self) -> Pixels:
         """The picture as it is shown, `(H, W, 3)`."""
-        return picture(self.subject, self.hiding)
+        return _draw_changed_input(self.subject, self.hidden_area)
 
     def draw(self) -> Iterator[tuple[str, str]]:
-        hiding = self.hiding
-        before, after = said(self.subject, hiding)
-        best = int(before.argmax())
-        name = self.subject.classes[best]
-        alt = f"input {hiding.picture} with {hidden(self.subject, hiding).float().mean():.0%} of it hidden"
-        self.board.page.value = markup.image(self.picture, alt)
-        likely = before.argsort()[::-1][:6]
-        bars = markup.bars([self.subject.classes[k] for k in likely], after[likely], before=before[likely], mark=name)
-        now = self.subject.classes[int(after.argmax())]
-        verdict = f"Still {name}." if now == name else f"Now {now}, no longer {name}."
-        note = markup.note("Lines: before anything was hidden.")
-        yield "view", markup.column(bars, f"<b>{markup.escape(verdict)}</b>", markup.note(alt), note, width="280px")
+        area = self.hidden_area
+        probabilities = probabilities_before_after(self.subject, area)
+        share = hidden_mask(self.subject, area).float().mean()
+        alt = f"input {area.picture} with {share:.0%} of it hidden"
+        self.clickable.html.value = markup.image_html(self.picture, alt)
 
-    def words(self) -> str:
-        return f"perturb: input {self.hiding.picture}. Run the cell to move it."
+        notes = [markup.note_html(alt), markup.note_html("Lines: before anything was hidden.")]
+        bars = self._bars(probabilities)
+        yield "view", markup.column_html(bars, self._verdict(probabilities), *notes, width="280px")
 
-    def still(self) -> Figure:
-        hiding = self.hiding
-        before, after = said(self.subject, hiding)
-        fig, axes = static.figure(3)
-        static.shown(picture(self.subject, hiding), axes[0], f"input {hiding.picture}, a part hidden")
-        order = before.argsort()[::-1][:6]
+    def _bars(self, probabilities: _BeforeAfter) -> str:
+        """Probabilities after, beside what they were, of the classes that were most probable before."""
+        before, after = probabilities
+        likeliest = likeliest_classes(before, _COMPARED_BARS)
+        names = self.subject.class_names(likeliest)
+        predicted = self.subject.classes[int(before.argmax())]
+        return markup.bars_html(names, after[likeliest], before=before[likeliest], mark=predicted)
+
+    def _verdict(self, probabilities: _BeforeAfter) -> str:
+        """Say whether the predicted class is another one now."""
+        before, after = self.subject.class_names([int(values.argmax()) for values in probabilities])
+        text = f"Still {before}." if after == before else f"Now {after}, no longer {before}."
+        return f"<b>{escape(text)}</b>"
+
+    def describe(self) -> str:
+        return f"perturb: input {self.hidden_area.picture}. Run the cell to move it."
+
+    def draw_static(self) -> Figure:
+        """Draw the changed input, and the probabilities before and after."""
+        area = self.hidden_area
+        before, after = probabilities_before_after(self.subject, area)
+        fig, axes = static.new_figure(3)
+        static.show_pixels(self.picture, axes[0], f"input {area.picture}, a part hidden")
+        likeliest = likeliest_classes(before, _COMPARED_BARS)
+        names = self.subject.class_names(likeliest)
         for ax, values, title in ((axes[1], before, "before"), (axes[2], after, "with the patch")):
-            static.shares([self.subject.classes[k] for k in order], values[order], ax).set_title(title, fontsize=9)
+            static.show_probabilities(names, values[likeliest], ax)
+            ax.set_title(title, fontsize=9)
         return fig
 
 
-def corner(subject: Subject, row: int, size: int) -> tuple[int, int]:
-    """Where a patch begins that hides the middle of the true evidence, or of the picture."""
+def _patch_controls(subject: Subject, picture: int) -> dict[str, Any]:
+    """Make the controls, with a patch of a quarter of the side that begins on the evidence."""
     H, W_ = subject.x.shape[2:]
-    whole = torch.ones(1, H, W_) if subject.masks is None else subject.masks[row]
-    middle = whole.nonzero()[:, 1:].double().mean(0).nan_to_num(min(H, W_) / 2)
-    return tuple(int(max(0, at - size / 2)) for at in middle.tolist())
+    shorter = min(H, W_)
+    size = max(1, shorter // 4)
+    row, column = first_corner(subject, picture, size)
+    return {
+        "picture": make_input_slider(len(subject.x), picture),
+        "row": make_slider(W.IntSlider, "row", row, 0, H - 1),
+        "column": make_slider(W.IntSlider, "column", column, 0, W_ - 1),
+        "size": make_slider(W.IntSlider, "size", size, 0, shorter),
+        "fill": make_dropdown("hidden by", _FILLS, "mean"),
+        "mode": make_dropdown("a click", [_MOVE, PAINT], _MOVE),
+    }
 
 
-def hidden(subject: Subject, hiding: Hiding) -> Bool[Tensor, "H W"]:
-    """Which pixels are hidden."""
+def first_corner(subject: Subject, row: int, size: int) -> tuple[int, int]:
+    """Upper left corner of a patch that hides the middle of the true evidence, or of the picture."""
+    H, W_ = subject.x.shape[2:]
+    evidence = torch.ones(1, H, W_) if subject.masks is None else subject.masks[row]
+    positions = evidence.nonzero()[:, 1:].double()
+    middle = positions.mean(0).nan_to_num(min(H, W_) / 2)  # an empty mask has no middle
+    top, left = (middle - size / 2).clamp(min=0).tolist()
+    return int(top), int(left)
+
+
+def hidden_mask(subject: Subject, area: HiddenArea) -> Bool[Tensor, "H W"]:
+    """Pixels that are hidden."""
     H, W_ = subject.x.shape[2:]
     mask = torch.zeros(H, W_, dtype=torch.bool)
-    mask[hiding.row : hiding.row + hiding.size, hiding.column : hiding.column + hiding.size] = True
-    for row, column in hiding.painted:
-        mask[cell(row, H), cell(column, W_)] = True
+    patch_rows = slice(area.row, area.row + area.size)
+    patch_columns = slice(area.column, area.column + area.size)
+    mask[patch_rows, patch_columns] = True
+    for row, column in area.painted:
+        mask[_cell_pixels(row, H), _cell_pixels(column, W_)] = True
     return mask
 
 
-def cell(at: int, side: int) -> slice:
-    """Pixels of a square that can be painted."""
-    return slice(at * side // CELLS, (at + 1) * side // CELLS)
+def _cell_pixels(index: int, side: int) -> slice:
+    """Pixels along one side of a cell."""
+    start = index * side // _CELLS
+    end = (index + 1) * side // _CELLS
+    return slice(start, end)
 
 
-def changed(subject: Subject, hiding: Hiding) -> Batch:
-    """The input with the hidden pixels replaced, as a batch."""
-    x = subject.input(hiding.picture)
-    removed = hidden(subject, hiding).to(x).expand(1, 1, 1, -1, -1)
-    return filling(hiding.fill, x)(slice(None), removed)[0]
+def replace_hidden(subject: Subject, area: HiddenArea) -> Batch:
+    """Return the input with the hidden pixels replaced, as a batch."""
+    x = subject.input(area.picture)
+    fill = make_fill(area.fill, x)
+    mask = hidden_mask(subject, area).to(x)
+    removed = mask.expand(1, 1, 1, -1, -1)
+    return fill(slice(None), removed)[0]
 
 
-def said(subject: Subject, hiding: Hiding) -> tuple[NDArray, NDArray]:
-    """Probabilities before and after."""
-    both = torch.cat([subject.input(hiding.picture), changed(subject, hiding)])
+def probabilities_before_after(subject: Subject, area: HiddenArea) -> _BeforeAfter:
+    """Probabilities of all classes before and after the area is hidden."""
+    both = torch.cat([subject.input(area.picture), replace_hidden(subject, area)])
     before, after = logits(subject.model, both).softmax(1).cpu().numpy()
-    return before, after
+    return _BeforeAfter(before, after)
 
 
-def picture(subject: Subject, hiding: Hiding) -> NDArray[np.uint8]:
-    """The changed picture, what is hidden outlined."""
-    x = changed(subject, hiding)[0].cpu()
-    rgb = pixels.stretched(pixels.picture(x), pixels.shown_size(*x.shape[1:]))
-    return pixels.outlined(rgb, hidden(subject, hiding))
+def _draw_changed_input(subject: Subject, area: HiddenArea) -> Pixels:
+    """Draw the changed picture with an outline of what is hidden."""
+    x = replace_hidden(subject, area)[0]
+    return pixels.draw_outline(pixels.enlarge_picture(x), hidden_mask(subject, area))

@@ -2,87 +2,133 @@
 
 import base64
 import io
+from typing import TypeAlias
 
 import matplotlib as mpl
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
+from torch import Tensor
 
 from xnb.check import require
 from xnb.plot import OUTLINE, SIGNED, UNSIGNED
 
-SIDE = 256  # pixels that a picture is shown with, about: small pictures are enlarged by a whole number
-YELLOW = np.array([int(OUTLINE[i : i + 2], 16) for i in (1, 3, 5)], dtype=np.uint8)
+Pixels: TypeAlias = NDArray[np.uint8]  # colours (H, W, 3)
+
+_DISPLAY_SIDE = 256  # pixels that a picture is shown with, about: small pictures are enlarged by a whole number
+_GAP_COLOUR = 128
+_OUTLINE_BYTES = bytes.fromhex(OUTLINE.removeprefix("#"))
+OUTLINE_COLOUR = np.frombuffer(_OUTLINE_BYTES, dtype=np.uint8)
 
 
-def picture(x: ArrayLike) -> NDArray[np.uint8]:
+def to_rgb(x: ArrayLike) -> Pixels:
     """Colours `(H, W, 3)` of a picture `(C, H, W)` in [0, 1]; what lies outside is cut off."""
-    image = np.moveaxis(np.asarray(x, dtype=float), 0, -1)
+    channels_first = np.asarray(x, dtype=float)
+    image = np.moveaxis(channels_first, 0, -1)
     fits = image.ndim == 3 and image.shape[2] in (1, 3)
     require(fits, "pixels: a picture is (C, H, W) with 1 or 3 channels", np.shape(x), "x[0]")
-    return np.broadcast_to((image.clip(0, 1) * 255).round(), (*image.shape[:2], 3)).astype(np.uint8)
+    values = (image.clip(0, 1) * 255).round()
+    H, W = values.shape[:2]
+    return np.broadcast_to(values, (H, W, 3)).astype(np.uint8)
 
 
-def signed(values: ArrayLike, end: float) -> NDArray[np.uint8]:
-    """Red for, blue against, white nothing; full colour from `end` on."""
-    return colours(SIGNED, np.asarray(values, dtype=float) / (2 * (end or 1)) + 0.5)
+def signed_colours(values: ArrayLike, end: float) -> Pixels:
+    """Colours of signed values: red for, blue against, white nothing; full colour from `end` on."""
+    width = 2 * (end or 1)
+    numbers = np.asarray(values, dtype=float)
+    return _apply_colormap(SIGNED, numbers / width + 0.5)
 
 
-def unsigned(values: ArrayLike, end: float) -> NDArray[np.uint8]:
-    """From dark (nothing) to light (`end` or more)."""
-    return colours(UNSIGNED, np.asarray(values, dtype=float) / (end or 1))
+def unsigned_colours(values: ArrayLike, end: float) -> Pixels:
+    """Colours of values from dark (nothing) to light (`end` or more)."""
+    numbers = np.asarray(values, dtype=float)
+    return _apply_colormap(UNSIGNED, numbers / (end or 1))
 
 
-def colours(name: str, values: NDArray) -> NDArray[np.uint8]:
-    return mpl.colormaps[name](np.clip(values, 0, 1), bytes=True)[..., :3]
+def _apply_colormap(name: str, values: NDArray) -> Pixels:
+    colormap = mpl.colormaps[name]
+    rgba = colormap(np.clip(values, 0, 1), bytes=True)
+    return rgba[..., :3]
 
 
-def stretched(rgb: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """The same squares on a grid of another size `(H, W)`, without smoothing."""
-    return np.asarray(Image.fromarray(rgb).resize(shape[::-1], Image.Resampling.NEAREST))
+def resize_nearest(rgb: Pixels, shape: tuple[int, int]) -> Pixels:
+    """Show the same squares on a grid of another size `(H, W)`, without smoothing."""
+    return _resize_image(Image.fromarray(rgb), shape)
 
 
-def shown_size(height: int, width: int, side: int = SIDE) -> tuple[int, int]:
-    """Rows and columns that a picture is shown with."""
-    times = max(1, round(side / max(height, width)))
+def _resize_image(image: Image.Image, shape: tuple[int, int]) -> NDArray:
+    height, width = shape
+    return np.asarray(image.resize((width, height), Image.Resampling.NEAREST))
+
+
+def display_size(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of pixels that a picture is shown with."""
+    longer = max(height, width)
+    times = max(1, round(_DISPLAY_SIDE / longer))
     return height * times, width * times
 
 
-def blended(over: NDArray[np.uint8], under: NDArray[np.uint8], opacity: float) -> NDArray[np.uint8]:
-    """A map over the picture, which is grey and light below, so that its colours are not taken for the map's."""
-    grey = 255 - (255 - under.mean(2, keepdims=True)) * 0.6
-    return (opacity * over + (1 - opacity) * grey).round().astype(np.uint8)
+def enlarge_picture(x: Tensor) -> Pixels:
+    """Colours of a picture `(C, H, W)` at the size with which it is shown."""
+    H, W = x.shape[1:]
+    return resize_nearest(to_rgb(x.cpu()), display_size(H, W))
 
 
-def outlined(rgb: NDArray[np.uint8], mask: ArrayLike) -> NDArray[np.uint8]:
-    """A yellow line, two pixels wide, around the mask `(h, w)` stretched over the picture."""
-    inside = np.asarray(
-        Image.fromarray(np.asarray(mask, dtype=bool)).resize(rgb.shape[1::-1], Image.Resampling.NEAREST)
-    )
-    around = np.pad(inside, 1, mode="edge")
-    parts = (around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:])
-    line = np.any([part != inside for part in parts], axis=0)
-    return np.where(line[..., None], YELLOW, rgb)
+def blend_with_input(
+    over: Pixels,
+    under: Pixels,
+    opacity: float,
+) -> Pixels:
+    """Lay a map over the picture, which is made grey and light, so that its colours are not taken for the map's."""
+    brightness = under.mean(2, keepdims=True)
+    grey = 255 - (255 - brightness) * 0.6
+    blend = opacity * over + (1 - opacity) * grey
+    return blend.round().astype(np.uint8)
 
 
-def montage(tiles: NDArray[np.uint8], columns: int, gap: int = 2) -> NDArray[np.uint8]:
-    """Pictures `(N, h, w, 3)` side by side in rows, with grey between them."""
+def draw_outline(rgb: Pixels, mask: ArrayLike) -> Pixels:
+    """Draw a yellow line, two pixels wide, around the mask `(h, w)` stretched over the picture."""
+    small = Image.fromarray(np.asarray(mask, dtype=bool))
+    H, W = rgb.shape[:2]
+    inside = _resize_image(small, (H, W))
+    # A pixel is on the line where the mask ends at one of its four neighbours; beyond the edge nothing ends.
+    padded = np.pad(inside, 1, mode="edge")
+    above = padded[:-2, 1:-1]
+    below = padded[2:, 1:-1]
+    left = padded[1:-1, :-2]
+    right = padded[1:-1, 2:]
+    ends = [neighbour != inside for neighbour in (above, below, left, right)]
+    line = np.any(ends, axis=0)
+    return np.where(line[..., None], OUTLINE_COLOUR, rgb)
+
+
+def montage(tiles: Pixels, columns: int, gap: int = 2) -> Pixels:
+    """Put pictures `(N, h, w, 3)` side by side in rows, with grey between them."""
     count, height, width = tiles.shape[:3]
     rows = -(-count // columns)
-    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 128, dtype=np.uint8)
+    # Each tile with the gap behind it; the last of a row and of a column need none.
+    row_step = height + gap
+    column_step = width + gap
+    H = rows * row_step - gap
+    W = columns * column_step - gap
+    sheet = np.full((H, W, 3), _GAP_COLOUR, dtype=np.uint8)
     for i, tile in enumerate(tiles):
-        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        row, column = divmod(i, columns)
+        top = row * row_step
+        left = column * column_step
         sheet[top : top + height, left : left + width] = tile
     return sheet
 
 
-def png(rgb: NDArray[np.uint8]) -> bytes:
-    """The picture as a file; little compressed, as it only travels to the next process."""
+def _encode_png(rgb: Pixels) -> bytes:
+    """Encode the picture as a file; little compressed, as it only travels to the next process."""
     out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(rgb)).save(out, "PNG", compress_level=1)
+    image = Image.fromarray(np.ascontiguousarray(rgb))
+    image.save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
-def link(rgb: NDArray[np.uint8]) -> str:
-    """The picture as an address that holds it."""
-    return "data:image/png;base64," + base64.b64encode(png(rgb)).decode()
+def data_link(rgb: Pixels) -> str:
+    """Address that holds the picture itself."""
+    content = base64.b64encode(_encode_png(rgb)).decode()
+    return f"data:image/png;base64,{content}"

@@ -3,28 +3,48 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from xnb.widgets import pixels
+from xnb.widgets.pixels import Pixels
 
-WIDTH, LINE, MARGIN = 3.0, 0.19, 0.3  # inches at 100 pixels: two of them fit beside the controls
+# Inches at 100 pixels: two such pictures fit beside the controls.
+_BARS_WIDTH = 3.0
+_BAR_HEIGHT = 0.19
+_AXIS_HEIGHT = 0.3
 
 
-def drawn(values: ArrayLike, names: Sequence[str], end: float) -> NDArray[np.uint8]:
-    """Bars from nothing to each value, red above and blue below, on an axis that ends at `end` on both sides."""
+def draw_row_bars(values: ArrayLike, names: Sequence[str], end: float) -> Pixels:
+    """Draw bars from nothing to each value, red above and blue below, on an axis from `-end` to `end`."""
     numbers = np.asarray(values, dtype=float)
-    height = LINE * len(numbers) + MARGIN
-    fig = Figure(figsize=(WIDTH, height), dpi=100, layout="none")
-    ax, canvas = fig.add_axes((0.44, MARGIN / height, 0.5, 1 - MARGIN / height)), FigureCanvasAgg(fig)
+    height = _BAR_HEIGHT * len(numbers) + _AXIS_HEIGHT
+    fig = Figure(figsize=(_BARS_WIDTH, height), dpi=100)
+    fig.set_layout_engine("none")  # the axes stand where they are put, whatever the style of the notebook says
+    # The canvas is made by hand, as pyplot would keep the figure and is not safe in a second thread.
+    canvas = FigureCanvasAgg(fig)
+    bottom = _AXIS_HEIGHT / height
+    ax = fig.add_axes((0.44, bottom, 0.5, 1 - bottom))
+    _draw_bars(ax, numbers, names, end)
+    canvas.draw()
+    rgba = np.asarray(canvas.buffer_rgba())
+    return rgba[..., :3].copy()
+
+
+def _draw_bars(ax: Axes, numbers: NDArray, names: Sequence[str], end: float) -> None:
+    """Draw bars with the first feature on top, each in the full colour of its sign."""
     rows = np.arange(len(numbers))
-    ax.barh(rows, numbers, color=pixels.signed(np.sign(numbers) * 0.7 * end, end) / 255)
+    # At 0.7 of the scale, as the darkest red and blue are hard to tell apart on a bar that is one line high.
+    colour_values = np.sign(numbers) * 0.7 * end
+    colours = pixels.signed_colours(colour_values, end)
+    ax.barh(rows, numbers, color=colours / 255)
     ax.axvline(0, color="0.5", linewidth=0.8)
-    ax.set(xlim=(-end, end), xticks=[-end, 0, end], xticklabels=[f"{-end:.2g}", "0", f"{end:.2g}"])
+    ticks = [-end, 0, end]
+    labels = [f"{-end:.2g}", "0", f"{end:.2g}"]
+    ax.set(xlim=(-end, end), xticks=ticks, xticklabels=labels)
     ax.set_yticks(rows, names, fontsize=7)
     ax.set_ylim(len(numbers) - 0.5, -0.5)
     ax.tick_params(axis="x", labelsize=7)
     ax.spines[["top", "right", "left"]].set_visible(False)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,63 @@
+"""What a widget explains: a model of its own, and inputs with what is known of them."""
+
+import pytest
+import torch
+from widget_cases import shapes, trained_net
+
+from xnb.models import Net
+from xnb.widgets.explained import likeliest_classes, prepare_subject
+
+
+@pytest.fixture(scope="module")
+def subject():
+    return prepare_subject(trained_net(), shapes())
+
+
+def test_a_subject_has_a_model_of_its_own():
+    net = trained_net()
+    net.train()
+    try:
+        own = prepare_subject(net, shapes()).model
+    finally:
+        net.eval()
+    assert not own.training
+    assert not {p.data_ptr() for p in own.parameters()} & {p.data_ptr() for p in net.parameters()}
+
+
+def test_kinds_of_data():
+    net = trained_net()
+    x = shapes().test.x
+    assert prepare_subject(net, shapes()).source == "data.test.x"
+    assert prepare_subject(net, shapes().test).source == "data.x"
+    assert prepare_subject(net, x).source == "data"
+    assert prepare_subject(net, x).classes[0] == "class 0"
+    assert prepare_subject(net, x, classes=list("abcdef")).classes == tuple("abcdef")
+    assert prepare_subject(lambda x: x.flatten(1)[:, :3], x).class_probabilities(0).sum() == pytest.approx(1)
+
+
+def test_inputs_and_class_names_are_checked():
+    net = trained_net()
+    x = shapes().test.x
+    with pytest.raises(ValueError, match="there must be 6 class names"):
+        prepare_subject(net, x, classes=["a"])
+    with pytest.raises(ValueError, match="there must be inputs to show"):
+        prepare_subject(net, x[:0])
+
+
+def test_features_without_names_are_counted():
+    subject = prepare_subject(Net(3, classes=2).eval(), torch.rand(2, 3))
+    assert subject.features == ("feature 0", "feature 1", "feature 2")
+
+
+def test_nothing_is_known_of_an_upload(subject):
+    more = subject.add_upload(torch.zeros(1, 3, 32, 32))
+    last = len(subject.x)
+    assert more.is_upload(last)
+    assert not more.is_upload(last - 1)
+    assert more.true_class(last) == ""
+    assert more.mask(last) is None
+    assert more.true_class(0) == subject.true_class(0) != ""
+
+
+def test_the_likeliest_class_comes_first():
+    assert likeliest_classes(torch.tensor([0.2, 0.7, 0.1]).numpy(), 2) == [1, 0]

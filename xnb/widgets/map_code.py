@@ -1,0 +1,60 @@
+"""Code to copy out of a widget: the lines that make the map again in a cell of one's own."""
+
+from inspect import signature
+
+from jaxtyping import Shaped
+from torch import Tensor
+
+from xnb.methods import METHODS
+from xnb.widgets.explained import Subject
+from xnb.widgets.explore_state import Look, MapAnswer, Question, model_knobs, scale_end
+
+
+def code_lines(subject: Subject, question: Question, answer: MapAnswer, look: Look) -> list[str]:
+    """Lines that explain and draw, of `model` and `data`; of `x` for an uploaded picture, which is in no data."""
+    row = question.picture
+    inputs = f"{subject.source}[{row}:{row + 1}]"
+    if subject.is_upload(row):
+        inputs = "x"
+    explain_line = _attribute_line(subject, question, answer, inputs)
+    draw_line = _plot_line(subject, answer, look, inputs)
+    return [explain_line, draw_line]
+
+
+def _attribute_line(subject: Subject, question: Question, answer: MapAnswer, inputs: str) -> str:
+    """Call of `xnb.attribute`, with the knobs that differ from their defaults."""
+    model = "model"
+    index = answer.target
+    if question.rather is not None:
+        count = len(subject.classes)
+        model = f"contrast(model, {answer.target}, {question.rather}, of={count})"
+        index = 0  # a contrast has one logit
+    parameters = signature(METHODS[question.method]).parameters
+    knobs = ""
+    for name, value in model_knobs(question):
+        if name == "regions" or parameters[name].default != value:
+            source = _knob_source(name, value, subject.x)
+            knobs += f", {name}={source}"
+    return f'a = xnb.attribute({model}, {inputs}, torch.tensor([{index}]), "{question.method}"{knobs})'
+
+
+def _plot_line(subject: Subject, answer: MapAnswer, look: Look, inputs: str) -> str:
+    """Call that draws `a` as the widget does."""
+    if answer.heat.ndim == 1:
+        features = list(subject.features)
+        return f"plot.bars({features}, a[0], plt.gca(), label='score')"
+    end = f"{scale_end(answer, look):.4g}"
+    values = "a[0]"
+    if look.normalised:
+        values = f"a[0] / {end}"
+        end = "1"
+    under = f", under={inputs}[0]" if look.opacity < 1 else ""
+    return f"plot.attribution({values}, plt.gca(), limit={end}{under})"
+
+
+def _knob_source(name: str, value: object, x: Shaped[Tensor, "..."]) -> str:
+    """Expression of Python for a knob's value; squares are written as the grid that they stand for."""
+    if name == "regions":
+        H, W = x.shape[2:]
+        return f"regions.square_grid({H}, {W}, {value})"
+    return repr(value)

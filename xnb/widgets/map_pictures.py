@@ -1,0 +1,67 @@
+"""Pictures of an input and of its explanation, in pixels and in words."""
+
+from numpy.typing import NDArray
+
+from xnb.methods import METHODS
+from xnb.widgets import pixels, row_bars
+from xnb.widgets.explained import Subject
+from xnb.widgets.explore_state import Look, MapAnswer, Question, scale_end, share_in_mask
+from xnb.widgets.pixels import Pixels
+
+
+def draw_input(subject: Subject, question: Question, look: Look) -> Pixels:
+    """Draw the picture that is explained, or the bars of a table's row."""
+    x = subject.x[question.picture]
+    if x.ndim == 1:
+        end = float(x.abs().max()) or 1.0
+        return row_bars.draw_row_bars(x.cpu(), subject.features, end)
+    return outline_evidence(pixels.enlarge_picture(x), subject, question, look)
+
+
+def draw_map(subject: Subject, question: Question, answer: MapAnswer, look: Look) -> Pixels:
+    """Draw the explanation, over the picture where it is not opaque."""
+    x = subject.x[question.picture]
+    end = scale_end(answer, look)
+    if x.ndim == 1:
+        return row_bars.draw_row_bars(answer.heat, subject.features, end)
+    H, W = x.shape[1:]
+    colours = pixels.signed_colours(answer.heat, end)
+    rgb = pixels.resize_nearest(colours, pixels.display_size(H, W))
+    if look.opacity < 1:
+        rgb = pixels.blend_with_input(rgb, pixels.enlarge_picture(x), look.opacity)
+    return outline_evidence(rgb, subject, question, look)
+
+
+def outline_evidence(rgb: Pixels, subject: Subject, question: Question, look: Look) -> Pixels:
+    """Draw a line around the true evidence, if it is known and `look` wants it."""
+    mask = subject.mask(question.picture) if look.outline else None
+    return rgb if mask is None else pixels.draw_outline(rgb, mask.cpu())
+
+
+def describe_map(subject: Subject, question: Question, answer: MapAnswer) -> str:
+    """Say what the map shows, for a reader who cannot see it."""
+    heat = answer.heat
+    most = _describe_value(subject, heat, int(heat.argmax()))
+    least = _describe_value(subject, heat, int(heat.argmin()))
+    family = METHODS.cards[question.method].family
+    classes = subject.classes[answer.target] + describe_rival(subject, question)
+    text = f"{question.method} ({family}) for {classes}: most for it {most}; least {least}"
+    share = share_in_mask(subject, question, heat)
+    ending = "." if share is None else f"; {share:.0%} of the magnitude lies in the mask."
+    return text + ending
+
+
+def describe_rival(subject: Subject, question: Question) -> str:
+    """Name the class of which the score is taken away, if there is one."""
+    if question.rather is None:
+        return ""
+    return f" rather than {subject.classes[question.rather]}"
+
+
+def _describe_value(subject: Subject, heat: NDArray, index: int) -> str:
+    """Say a value of the map and where it is; `index` counts through all its values."""
+    value = heat.flat[index]
+    if heat.ndim == 1:
+        return f"{value:+.2g} at {subject.features[index]}"
+    row, column = divmod(index, heat.shape[1])
+    return f"{value:+.2g} at row {row + 1}, column {column + 1}"
