@@ -104,7 +104,7 @@ def _draw_shape_picture(
 ) -> None:
     """Draw everything on the background into a picture, and the object into its mask."""
     area = rng.uniform(*SHAPE_AREA) * style.size**2
-    # Drawn before the rest and whether they are used or not: no option changes the object.
+    # The object's numbers are drawn before the rest and whether they are used or not: no option changes the object.
     inside = draw_form(SHAPE_CLASSES[label], area, rng, style.size)
     tint = draw_colour(rng)
     second_tint = draw_colour(rng)

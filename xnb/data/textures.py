@@ -118,9 +118,9 @@ def _draw_objects_on_textures(
             area = rng.uniform(*OBJECT_AREA) * size**2
             inside[i] = draw_form(OBJECTS[form_labels[i]], area, rng, size)
             x[i][:, inside[i, 0]] = draw_colour(rng)
-    asks_object = label == "object"
-    y = torch.from_numpy(form_labels if asks_object else texture_labels)
-    masks = torch.from_numpy(inside if asks_object else ~inside)
+    is_object_label = label == "object"
+    y = torch.from_numpy(form_labels if is_object_label else texture_labels)
+    masks = torch.from_numpy(inside if is_object_label else ~inside)
     return Part(torch.from_numpy(x), y, masks)
 
 
