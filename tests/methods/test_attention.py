@@ -1,5 +1,7 @@
 """Each method on attention is its formula.
 
+Slow twins: raw_attention, value_weighted_attention, rollout, attention_flow, chefer
+Slow twins: gradient_weighted_attention, legrad, leave_one_out
 Tests: xnb.methods.attention_flow, xnb.methods.attention_pass
 """
 

@@ -1,21 +1,26 @@
-"""Class activation maps: closed forms, slow twins written as the papers write them, and other libraries."""
+"""Class activation maps: closed forms, and slow twins written as the papers write them.
+
+Slow twins: grad_cam, grad_cam_plus_plus, hires_cam, layer_cam, score_cam, ablation_cam
+"""
 
 import pytest
 import torch
+from networks import with_seed
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models import VisionTransformer, resnet18
 
-from xnb.access.at_layer import last_spatial
-from xnb.access.ledger import counting, remembering
+from xnb.access.at_layer import last_spatial_layer
+from xnb.access.ledger import count_passes
+from xnb.access.memo import remember_answers
 from xnb.access.score import score
 from xnb.methods.cam import ablation_cam, grad_cam, grad_cam_plus_plus, hires_cam, layer_cam, score_cam
 from xnb.models.cnn import SmallCNN
 from xnb.models.fastnet import FastNet
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}
-BY_SLOPE = (grad_cam, grad_cam_plus_plus, hires_cam, layer_cam)
-EVERY = (*BY_SLOPE, score_cam, ablation_cam)
+BY_GRADIENT = (grad_cam, grad_cam_plus_plus, hires_cam, layer_cam)
+EVERY = (*BY_GRADIENT, score_cam, ablation_cam)
 
 
 @pytest.fixture
@@ -23,24 +28,22 @@ def pictures():
     return torch.randn(3, 3, 16, 16, dtype=torch.double, generator=torch.Generator().manual_seed(1))
 
 
-def seeded(make):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return make().double().eval()
-
-
 @pytest.fixture
 def residual():
-    return seeded(lambda: SmallCNN(classes=3, widths=(4, 6, 8)))
+    return with_seed(lambda: SmallCNN(classes=3, widths=(4, 6, 8))).double()
 
 
 @pytest.fixture
 def pooled():
     """Average pooling and one linear layer: the network that class activation maps were first made for."""
-    return seeded(lambda: nn.Sequential(nn.Conv2d(2, 5, 3), nn.ReLU(), nn.AvgPool2d(4), nn.Flatten(), nn.Linear(5, 3)))
+
+    def make():
+        return nn.Sequential(nn.Conv2d(2, 5, 3), nn.ReLU(), nn.AvgPool2d(4), nn.Flatten(), nn.Linear(5, 3))
+
+    return with_seed(make).double()
 
 
-# Slow twins. `model` is a chain, `at` the place of the layer in it: the map before it is enlarged.
+# Slow twins. `model` is a chain, `at` the number of the layer in it whose maps are looked at.
 
 
 def split(model, x, target, at):
@@ -126,14 +129,18 @@ def test_as_the_paper_writes_it(method, at, model, x, target):
 
 def test_masks_are_enlarged_before_they_are_normalised(x, target):
     """At half the resolution, where the order matters."""
-    model = seeded(lambda: nn.Sequential(nn.Conv2d(2, 5, 2, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(45, 3)))
+
+    def make():
+        return nn.Sequential(nn.Conv2d(2, 5, 2, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(45, 3))
+
+    model = with_seed(make).double()
     found = score_cam(model, x, target, layer="1", resize=False)
     torch.testing.assert_close(found, slow_score_cam(model, x, target, 1), **CLOSE)
 
 
 def test_hires_cam_shares_the_score(model, x, target):
     """One linear layer follows: what supports the class less what speaks against it is the score."""
-    against = seeded(lambda: nn.Sequential(*model[:5], nn.Linear(144, 3, bias=False)))
+    against = with_seed(lambda: nn.Sequential(*model[:5], nn.Linear(144, 3, bias=False))).double()
     against[5].weight.data = -model[5].weight.data
     shares = [hires_cam(net, x, target).sum((1, 2, 3)) for net in (model, against)]
     torch.testing.assert_close(shares[0] - shares[1], score(model, x, target), **CLOSE)
@@ -177,25 +184,25 @@ def test_half_precision(method, residual, pictures):
 
 def test_one_pass_answers_four_methods(residual, pictures):
     target = torch.tensor([0, 1, 2])
-    with counting() as passes, remembering():
-        for method in BY_SLOPE:
+    with count_passes() as passes, remember_answers():
+        for method in BY_GRADIENT:
             method(residual, pictures, target)
     assert (passes.forward, passes.backward) == (1 + 3, 3)  # one input to find the layer
 
 
 def test_passes(residual, pictures):
     target = torch.tensor([0, 1, 2])
-    with counting() as passes:
+    with count_passes() as passes:
         score_cam(residual, pictures, target, layer="stage3")
     assert (passes.forward, passes.backward) == (3 * (1 + 8), 0)
-    with counting() as passes:
+    with count_passes() as passes:
         ablation_cam(residual, pictures, target, layer="stage3")
     assert (passes.forward, passes.backward) == (3 * (2 + 8), 0)  # with one trial of what was recorded
 
 
 class TestDefaultLayer:
     def test_of_a_chain(self, model, x):
-        assert last_spatial(model, x) == "3"
+        assert last_spatial_layer(model, x) == "3"
 
     @pytest.mark.parametrize(
         ("make", "side", "layer"),
@@ -203,9 +210,9 @@ class TestDefaultLayer:
         ids=["SmallCNN", "resnet18", "FastNet"],
     )
     def test_is_the_last_stage(self, make, side, layer):
-        model, target = seeded(make).float(), torch.tensor([1, 2])
+        model, target = with_seed(make), torch.tensor([1, 2])
         x = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
-        assert last_spatial(model, x) == layer
+        assert last_spatial_layer(model, x) == layer
         assert torch.equal(grad_cam(model, x, target), grad_cam(model, x, target, layer=layer))
 
     def test_passes_over_a_module_that_is_used_twice(self, pictures):
@@ -217,17 +224,17 @@ class TestDefaultLayer:
             def forward(self, x):
                 return self.relu(self.two(self.relu(self.one(x)))).mean((2, 3))
 
-        assert last_spatial(seeded(Reuse), pictures) == "two"
+        assert last_spatial_layer(with_seed(Reuse).double(), pictures) == "two"
 
     @pytest.mark.parametrize("method", EVERY, ids=lambda method: method.__name__)
     def test_a_perceptron_has_none(self, method, pictures):
-        mlp = seeded(lambda: nn.Sequential(nn.Flatten(), nn.Linear(768, 4), nn.ReLU(), nn.Linear(4, 3)))
+        mlp = with_seed(lambda: nn.Sequential(nn.Flatten(), nn.Linear(768, 4), nn.ReLU(), nn.Linear(4, 3))).double()
         message = r"no module returns rows and columns \(B, D, h, w\)\n  got: 'Sequential'\n  try: xnb\.attribute\("
         with pytest.raises(ValueError, match=message):
             method(mlp, pictures, torch.tensor([0, 1, 2]))
 
     def test_a_vision_transformer_has_none(self, pictures):
-        vit = seeded(lambda: VisionTransformer(16, 4, 1, 1, 8, 8, num_classes=3))
+        vit = with_seed(lambda: VisionTransformer(16, 4, 1, 1, 8, 8, num_classes=3)).double()
         target = torch.tensor([0, 1, 2])
         with pytest.raises(ValueError, match=r"layer: after 'conv_proj', rows and columns become tokens \(B, N, D\)"):
             grad_cam(vit, pictures, target)
@@ -256,132 +263,13 @@ class TestRefusals:
         with pytest.raises(ValueError, match=r"x must be pictures \(B, C, H, W\)\n  got: float64\[5,72\]"):
             grad_cam(model, x.flatten(1), target)
 
-    @pytest.mark.parametrize("method", BY_SLOPE, ids=lambda method: method.__name__)
+    @pytest.mark.parametrize("method", BY_GRADIENT, ids=lambda method: method.__name__)
     def test_no_gradient(self, method, x, target):
         class Steps(nn.Module):
             def forward(self, x):
                 return x.sign().flatten(1).detach()
 
-        steps = seeded(lambda: nn.Sequential(nn.Conv2d(2, 3, 3), Steps(), nn.Linear(48, 3)))
+        steps = with_seed(lambda: nn.Sequential(nn.Conv2d(2, 3, 3), Steps(), nn.Linear(48, 3))).double()
         with pytest.raises(ValueError, match=r"layer: no gradient of the score reaches it\n  got: '0'"):
             method(steps, x, target)
         assert ablation_cam(steps, x, target).abs().sum() > 0
-
-
-def test_captum(model, x, target, residual, pictures):
-    attr = pytest.importorskip("captum.attr")
-    for net, inputs, c, layer in (
-        (model, x, target, "1"),
-        (model, x, target, "3"),
-        (residual, pictures, torch.tensor([0, 1, 2]), "stage2.1.norm2"),
-        (residual, pictures, torch.tensor([0, 1, 2]), "stage3"),
-    ):
-        theirs = attr.LayerGradCam(net, net.get_submodule(layer)).attribute(inputs, c, relu_attributions=True)
-        torch.testing.assert_close(grad_cam(net, inputs, c, layer=layer, resize=False), theirs.detach(), **CLOSE)
-
-
-class TestTorchCam:
-    """torch-cam 0.5, which gives its maps before they are normalised."""
-
-    @pytest.fixture(autouse=True)
-    def torchcam(self):
-        self.methods = pytest.importorskip("torchcam.methods")
-
-    def theirs(self, name, model, x, target, layer):
-        with getattr(self.methods, name)(model, layer) as extract:
-            scores = model(x)
-            return extract(target.tolist(), scores, normalized=False)[0][:, None].detach()
-
-    @pytest.mark.parametrize(("name", "method"), [("GradCAM", grad_cam), ("LayerCAM", layer_cam)])
-    def test_agrees(self, name, method, residual, pictures):
-        target = torch.tensor([0, 1, 2])
-        for layer in ("stage2", "stage3"):
-            ours = method(residual, pictures, target, layer=layer, resize=False)
-            torch.testing.assert_close(ours, self.theirs(name, residual, pictures, target, layer), **CLOSE)
-
-    def test_score_cam_agrees_where_nothing_is_enlarged(self, model, x, target):
-        ours = score_cam(model, x, target, layer="3", resize=False)
-        theirs = self.theirs("ScoreCAM", model, x, target, "3")
-        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-8)
-
-    def test_score_cam_normalises_in_the_other_order(self, residual, pictures):
-        """torch-cam normalises the small mask and then enlarges it, which no longer reaches 0 and 1."""
-        target = torch.tensor([0, 1, 2])
-        ours = score_cam(residual, pictures, target, resize=False)
-        theirs = self.theirs("ScoreCAM", residual, pictures, target, "stage3")
-        difference = (ours - theirs).abs().max() / theirs.max()
-        assert 1e-4 < difference < 0.1
-
-    def test_grad_cam_plus_plus_lacks_the_denominator(self, model, x, target):
-        """torch-cam divides a copy that boolean indexing makes: its alpha is the squared slope."""
-        maps = model[:4](x)
-        slope = torch.autograd.grad(model[4:](maps).gather(1, target[:, None]).sum(), maps)[0]
-        weights = slope.relu().pow(3).sum((2, 3), keepdim=True)
-        theirs = self.theirs("GradCAMpp", model, x, target, "3")
-        torch.testing.assert_close(theirs, (weights * maps).sum(1, keepdim=True).relu().detach(), **CLOSE)
-
-
-@pytest.mark.filterwarnings("ignore")
-class TestPytorchGradCam:
-    """pytorch-grad-cam 1.5, which normalises to [0, 1], enlarges in float32, and normalises again."""
-
-    @pytest.fixture(autouse=True)
-    def library(self, monkeypatch):
-        self.library = pytest.importorskip("pytorch_grad_cam")
-        from pytorch_grad_cam import ablation_cam, score_cam
-        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-
-        self.targets = lambda target: [ClassifierOutputTarget(int(c)) for c in target]
-        for module in (ablation_cam, score_cam):
-            monkeypatch.setattr(module.tqdm, "tqdm", iter)
-
-    def theirs(self, name, model, x, target, layer):
-        with getattr(self.library, name)(model=model, target_layers=[model.get_submodule(layer)]) as cam:
-            return torch.tensor(cam(input_tensor=x, targets=self.targets(target)))[:, None]
-
-    def in_their_way(self, small, side):
-        def unit(cam):
-            cam = cam - cam.amin((2, 3), keepdim=True)
-            return cam / (1e-7 + cam.amax((2, 3), keepdim=True))
-
-        return unit(F.interpolate(unit(small), (side, side), mode="bilinear")).float()
-
-    @pytest.mark.parametrize(
-        ("name", "method"),
-        [("GradCAM", grad_cam), ("HiResCAM", hires_cam), ("LayerCAM", layer_cam), ("AblationCAM", ablation_cam)],
-    )
-    @pytest.mark.parametrize("layer", ["stage2", "stage3"])
-    def test_agrees(self, name, method, layer, residual, pictures):
-        target = torch.tensor([0, 1, 2])
-        ours = self.in_their_way(method(residual, pictures, target, layer=layer, resize=False), 16)
-        theirs = self.theirs(name, residual, pictures, target, layer)
-        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=2e-6)
-
-    def test_grad_cam_plus_plus_agrees_where_its_guard_is_small(self, model, x, target):
-        """It adds 1e-6 to the denominator, which is no small number where squared slopes are 1e-3."""
-        plain = self.in_their_way(grad_cam_plus_plus(model, x, target, resize=False), 6)
-        assert (plain - self.theirs("GradCAMPlusPlus", model, x, target, "3")).abs().max() > 1e-5
-        model[5].weight.data *= 1e3
-        ours = self.in_their_way(grad_cam_plus_plus(model, x, target, resize=False), 6)
-        theirs = self.theirs("GradCAMPlusPlus", model, x, target, "3")
-        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=2e-6)
-
-    def test_score_cam_agrees_where_nothing_is_enlarged(self, model, x, target):
-        ours = self.in_their_way(score_cam(model, x, target, layer="3", resize=False), 6)
-        torch.testing.assert_close(ours, self.theirs("ScoreCAM", model, x, target, "3"), rtol=1e-6, atol=2e-6)
-
-    def test_score_cam_agrees_but_for_the_corners(self, residual, pictures, monkeypatch):
-        """It normalises after it enlarges, as we do, but from corner to corner: masks move by up to 2 pixels."""
-        target = torch.tensor([0, 1, 2])
-        ours = self.in_their_way(score_cam(residual, pictures, target, resize=False), 16)
-        assert (ours - self.theirs("ScoreCAM", residual, pictures, target, "stage3")).abs().max() > 1e-4
-        monkeypatch.setattr(nn, "UpsamplingBilinear2d", lambda size: nn.Upsample(size, mode="bilinear"))
-        theirs = self.theirs("ScoreCAM", residual, pictures, target, "stage3")
-        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=2e-6)
-
-    def test_ablation_of_a_layer_without_relu_is_another(self, residual, pictures):
-        """Where activations are negative it puts 1e7 less in place of a channel; the paper, and we, put zero."""
-        target = torch.tensor([0, 1, 2])
-        ours = ablation_cam(residual, pictures, target, layer="stage3.1.norm2", resize=False)
-        theirs = self.theirs("AblationCAM", residual, pictures, target, "stage3.1.norm2")
-        assert (self.in_their_way(ours, 16) - theirs).abs().max() > 0.1

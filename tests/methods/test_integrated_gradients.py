@@ -1,4 +1,7 @@
-"""Integrated gradients: quadratures, and refinement to a stated gap."""
+"""Integrated gradients: quadratures, and refinement to a stated gap.
+
+Tests: xnb.methods.integrated_gradients, xnb.methods.adaptive_steps
+"""
 
 import numpy as np
 import pytest

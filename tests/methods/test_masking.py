@@ -1,4 +1,7 @@
-"""Ablation, RISE and LIME against slow twins that look only at what the model was run on, and other libraries."""
+"""Ablation, RISE and LIME against slow twins that look only at what the model was run on, and other libraries.
+
+Slow twins: feature_ablation, rise, lime
+"""
 
 import pytest
 import torch

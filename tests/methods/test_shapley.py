@@ -1,4 +1,7 @@
-"""Shapley values against closed forms, all orders walked one by one, other libraries, and their own promises."""
+"""Shapley values against closed forms, all orders walked one by one, other libraries, and their own promises.
+
+Slow twins: kernel_shap, permutation_shapley, exact_shapley
+"""
 
 from itertools import chain, combinations, permutations
 from math import comb

@@ -1,4 +1,8 @@
-"""Methods that sample: slow twins, what they tend to, honest errors, and further rounds."""
+"""Methods that sample: slow twins, what they tend to, honest errors, and further rounds.
+
+Slow twins: smoothgrad, vargrad, expected_gradients
+Tests: xnb.methods.smoothing, xnb.methods.monte_carlo
+"""
 
 import pytest
 import torch

@@ -1,5 +1,6 @@
 """Methods that run the stages of a Transformer one by one are their formulas.
 
+Slow twins: attcat, token_cam, token_occlusion
 Tests: xnb.methods.token_layout
 """
 

@@ -1,0 +1,94 @@
+"""DeepLIFT: closed forms, the paper's multipliers step by step, and Captum.
+
+Slow twins: deep_lift
+"""
+
+import pytest
+import torch
+from rule_networks import Functional, ask_captum, chain, randomise, smooth_chain
+from torch import nn
+from torch.nn import functional as F
+
+from xnb import attribute
+from xnb.access.score import score
+from xnb.models import SmallCNN
+
+
+def test_deep_lift_closed_forms():
+    """max(x1 - x2, 0) from zero: the change of the ReLU, shared by what moved its input."""
+    net = nn.Sequential(nn.Linear(2, 1, bias=False), nn.ReLU(), nn.Linear(1, 1, bias=False)).double().eval()
+    net[0].weight.data, net[2].weight.data = torch.tensor([[1.0, -1.0]]).double(), torch.tensor([[1.0]]).double()
+    x = torch.tensor([[3.0, 1.0], [1.0, 3.0]], dtype=torch.double)
+    expected = torch.tensor([[3.0, -1.0], [0.0, 0.0]], dtype=torch.double)
+    torch.testing.assert_close(attribute(net, x, torch.tensor([0, 0]), "deep_lift"), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [chain, smooth_chain, lambda: SmallCNN(classes=5)], ids=["relu", "smooth", "SmallCNN"])
+@pytest.mark.parametrize("baseline", ["zero", "shared", "each"])
+def test_adds_up_exactly(baseline, make, pictures, classes):
+    start = {"zero": 0.0, "shared": torch.full((1, 3, 16, 16), 0.3).double(), "each": pictures.flip(0) / 2}[baseline]
+    model = randomise(make())
+    total = attribute(model, pictures, classes, "deep_lift", baseline=start).flatten(1).sum(1)
+    before = torch.zeros_like(pictures) + start
+    change = score(model, pictures, classes) - score(model, before, classes)
+    torch.testing.assert_close(total, change, rtol=1e-8, atol=1e-10)
+
+
+def slow_deep_lift(net, x, target, start):
+    """The paper's multipliers, window by window through max pooling; a chain of modules."""
+    with torch.no_grad():
+        here, there = [x], [torch.zeros_like(x) + start]
+        for layer in net:
+            here.append(layer(here[-1]))
+            there.append(layer(there[-1]))
+        m = F.one_hot(target, here[-1].shape[1]).to(x)
+        for layer, z, z0 in zip(reversed(net), reversed(here[:-1]), reversed(there[:-1]), strict=True):
+            if isinstance(layer, nn.ReLU):
+                m = m * torch.where((z - z0).abs() < 1e-10, (z > 0).to(z), (layer(z) - layer(z0)) / (z - z0))
+            elif isinstance(layer, nn.MaxPool2d):
+                m = slow_max_pool(z, z0, m)
+            else:
+                m = torch.autograd.functional.vjp(layer, z, m)[1]
+    return m * (x - start)
+
+
+def slow_max_pool(z, z0, m):
+    contribution = torch.zeros_like(z)
+    for b, c, i, j in torch.cartesian_prod(*map(torch.arange, m.shape)).tolist():
+        window, window0 = (v[b, c, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2].flatten() for v in (z, z0))
+        top = max(window.max(), window0.max())
+        for position, share in ((window.argmax(), top - window0.max()), (window0.argmax(), window.max() - top)):
+            contribution[b, c, 2 * i + position // 2, 2 * j + position % 2] += m[b, c, i, j] * share
+    return torch.where((z - z0).abs() < 1e-10, 0, contribution / (z - z0))
+
+
+@pytest.mark.parametrize("start", [0.0, 0.3])
+def test_through_max_pooling_as_the_paper_writes_it(start, pictures, classes):
+    net = randomise(chain())
+    found = attribute(net, pictures, classes, "deep_lift", baseline=start)
+    torch.testing.assert_close(found, slow_deep_lift(net, pictures, classes, start), rtol=1e-8, atol=1e-11)
+
+
+class TestCaptum:
+    @pytest.mark.parametrize("baseline", [0.0, 0.3])
+    def test_agrees(self, baseline, pictures, classes):
+        model = randomise(SmallCNN(classes=5))
+        theirs = ask_captum("DeepLift", model, pictures, classes, baselines=baseline)
+        ours = attribute(model, pictures, classes, "deep_lift", baseline=baseline)
+        assert (ours - theirs).abs().max() <= 1e-10 * theirs.abs().max()
+
+    @pytest.mark.parametrize("make", [Functional, smooth_chain])
+    def test_what_hooks_on_modules_do_not_see_is_a_trap(self, make, pictures, classes):
+        """Captum 0.9 answers with other numbers and no error. Ours add up."""
+        model = randomise(make())
+        change = score(model, pictures, classes) - score(model, torch.zeros_like(pictures), classes)
+        theirs = ask_captum("DeepLift", model, pictures, classes).flatten(1).sum(1)
+        ours = attribute(model, pictures, classes, "deep_lift").flatten(1).sum(1)
+        assert ((theirs - change) / change).abs().max() > 0.01
+        torch.testing.assert_close(ours, change, rtol=1e-8, atol=1e-10)
+
+    def test_a_pool_right_behind_a_relu_is_another_trap(self, pictures, classes):
+        model = randomise(chain())
+        expected = slow_deep_lift(model, pictures, classes, 0.0)
+        theirs = ask_captum("DeepLift", model, pictures, classes)
+        assert (theirs - expected).abs().max() > 0.01 * expected.abs().max()
