@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from xnb.explanation import peak_memory
+from xnb.access.memory import measure_peak_memory
 
 Run = Callable[[], object]
 SHORTEST = 0.02  # seconds: what is faster is timed several times in a row, as `timeit` does
@@ -63,10 +63,9 @@ def peak_mib(run: Run, device: str) -> float:
     """
     gc.collect()
     trim()
-    row: dict[str, float] = {}
-    with peak_memory(row, torch.device(device)):
+    with measure_peak_memory(torch.device(device)) as peak:
         run()
-    return row["peak_mib"]
+    return peak.mib
 
 
 def trim() -> None:

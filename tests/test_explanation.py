@@ -1,9 +1,13 @@
-"""Many methods at once: the same maps, fewer passes, an honest bill."""
+"""Many methods at once: the same maps, fewer passes, an honest bill.
+
+Tests: xnb.access.shared_gradients
+"""
 
 import math
 
 import pytest
 import torch
+from networks import Counted
 from torch import nn
 
 from xnb import METHODS, attribute, explain
@@ -13,20 +17,6 @@ from xnb.models import SmallCNN
 FREE = ("random", "edges", "centre", "input", "constant")
 
 PARTS = ("legrad", "attcat", "token_cam", "token_occlusion")  # run the parts of a Transformer, which Counted is not
-
-
-class Counted(nn.Module):
-    """Counts the inputs that are run forward, and backward."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model, self.forwards, self.backwards = model, 0, 0
-
-    def forward(self, x):
-        self.forwards += len(x)
-        if x.requires_grad:
-            x.register_hook(lambda grad: setattr(self, "backwards", self.backwards + len(grad)))
-        return self.model(x)
 
 
 class Twice(nn.Module):

@@ -1,35 +1,24 @@
 """Many methods at once, sharing the passes that they have in common, and the bill of each."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from inspect import signature
-from pathlib import Path
+from math import nan
 from time import perf_counter
 
 import pandas as pd
-import torch
+from torch import Tensor
 
-from xnb.access.at_layer import last_spatial_layer, leave_activation_and_gradient
-from xnb.access.hooks import capture_outputs
+from xnb.access.at_layer import last_spatial_layer
 from xnb.access.ledger import Passes, count_passes
 from xnb.access.memo import remember_answers
-from xnb.access.score import (
-    check_explainable,
-    chunk_gradient,
-    chunks,
-    expand_baseline,
-    leave_gradient,
-    logits,
-    score,
-)
+from xnb.access.memory import measure_peak_memory
+from xnb.access.score import check_explainable, expand_baseline, logits, score
+from xnb.access.shared_gradients import share_gradients
 from xnb.methods import METHODS, attribute
 from xnb.progress import show_progress
-from xnb.types import Attribution, Batch, Logits, Model, Target
-
-Knobs = Mapping[str, Mapping[str, object]]
-AT_LAYER = {"grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam"}
-AT_INPUT = {"gradient", "gradient_times_input"}
+from xnb.types import Attribution, Batch, Knobs, Logits, Model, Target
 
 
 @dataclass(frozen=True)
@@ -39,7 +28,7 @@ class Explanation:
     `forward` and `backward` are passes per input. `seconds` is wall time. `peak_mib` is the most memory above what
     was in use before. `gap` is the largest part, over the inputs, by which the sum of a complete method misses the
     change of score. `standard_error` is that of a sampled map relative to the map, the largest of the inputs. What
-    several methods ask together, and the passes that tell the gap, are paid for in the row `shared`.
+    several methods need together, and the passes that tell the gap, are paid for in the row `shared`.
     """
 
     logits: Logits
@@ -55,7 +44,7 @@ def explain(
     *,
     knobs: Knobs | None = None,
 ) -> Explanation:
-    """Explain `model`'s logit for `target` at `x` by several methods; equal questions are put to the model once.
+    """Explain `model`'s logit for `target` at `x` by several methods; passes that several need are run once.
 
     Args:
         methods: names in `xnb.catalog()`.
@@ -64,99 +53,98 @@ def explain(
     Raises:
         ValueError: as `attribute`, before anything is run if a name is unknown.
     """
-    names, knobs = list(dict.fromkeys(methods)), knobs or {}
+    names = list(dict.fromkeys(methods))
+    knobs = knobs or {}
     for name in [*names, *knobs]:
         METHODS.find(name)
-    attributions, rows = {}, []
-    with remember_answers():
-        with bill("shared", len(x), x.device) as row:
-            predicted = joint(model, x, target, names, knobs)
-        rows.append(row)
-        for name in show_progress(names, len(names), "method"):
-            given = knobs.get(name, {})
-            with bill(name, len(x), x.device) as row:
-                attributions[name] = attribute(model, x, target, name, **given)
-            rows.append(row)
-            with bill("gap", len(x), x.device) as check:
-                row["gap"] = gap(model, x, target, name, attributions[name], given)
-            rows[0] |= {cost: rows[0][cost] + check[cost] for cost in ("forward", "backward", "seconds")}
-    return Explanation(predicted, attributions, pd.DataFrame(rows).set_index("method"))
-
-
-@contextmanager
-def bill(name: str, inputs: int, device: torch.device) -> Iterator[dict[str, object]]:
-    """Fill in a row of the ledger with what the block costs."""
-    row: dict[str, object] = {"method": name}
-    with count_passes() as passes, peak_memory(row, device):
-        start = perf_counter()
-        yield row
-        row["seconds"] = perf_counter() - start
-    row |= {"forward": passes.forward / max(inputs, 1), "backward": passes.backward / max(inputs, 1)}
-    row |= {"gap": float("nan"), "standard_error": largest(passes)}
-
-
-def largest(passes: Passes) -> float:
-    error = passes.notes.get("standard_error")
-    return float("nan") if error is None or not error.numel() else float(error.max())
-
-
-def joint(model: Model, x: Batch, target: Target, names: list[str], knobs: Knobs) -> Logits:
-    """Logits, from one forward and one backward pass for all who ask for the slope at the input and at a layer."""
     check_explainable(model, x, target)
-    if not AT_INPUT & set(names):
+    attributions = {}
+    with remember_answers():
+        with _write_bill("shared", x) as shared:
+            predicted = _run_shared_passes(model, x, target, names, knobs)
+        bills = [shared]
+        for name in show_progress(names, len(names), "method"):
+            own_knobs = knobs.get(name, {})
+            with _write_bill(name, x) as bill:
+                attributions[name] = attribute(model, x, target, name, **own_knobs)
+            # The passes of the check are no cost of the method, which is done: they go to the shared row.
+            with _write_bill("gap", x) as check:
+                bill.gap = _measure_gap(model, x, target, name, attributions[name], own_knobs)
+            shared.add(check)
+            bills.append(bill)
+    ledger = pd.DataFrame([asdict(bill) for bill in bills]).set_index("method")
+    return Explanation(predicted, attributions, ledger)
+
+
+def _run_shared_passes(model: Model, x: Batch, target: Target, names: list[str], knobs: Knobs) -> Logits:
+    """Return the logits, from a pass that answers what several methods will ask; each card says what that is."""
+    shares = {name: METHODS.cards[name].shares for name in names}
+    if "input_gradient" not in shares.values():
+        # Methods at a layer alone share a pass as it is: they ask one question, whose gradient ends at the layer.
         return logits(model, x)
-    wanted = {knobs.get(name, {}).get("layer") or last_spatial_layer(model, x) for name in names if name in AT_LAYER}
-    slopes, outs, found = [], [], {layer: [] for layer in wanted}
-    for part in chunks(x, None):
-        with capture_outputs(model, *wanted, once=True) if wanted else nullcontext({}) as seen:
-            slope, out, at_layers = chunk_gradient(model, x[part], target[part], seen)
-        slopes.append(slope)
-        outs.append(out)
-        for (layer, activation), at in zip(seen.items(), at_layers, strict=True):
-            found[layer].append((activation.detach(), at))
-    leave_gradient(model, x, target, torch.cat(slopes), torch.cat(outs))
-    for layer, pairs in found.items():
-        leave_activation_and_gradient(model, x, target, layer, *map(torch.cat, zip(*pairs, strict=True)))
-    return torch.cat(outs)
+    layers = []
+    for name in names:
+        if shares[name] == "layer_gradient":
+            layers.append(knobs.get(name, {}).get("layer") or last_spatial_layer(model, x))
+    return share_gradients(model, x, target, list(dict.fromkeys(layers)))
 
 
-def gap(model: Model, x: Batch, target: Target, name: str, a: Attribution, given: Mapping[str, object]) -> float:
-    """Largest part by which the sum of a complete method misses the change of score from its baseline."""
+def _measure_gap(
+    model: Model,
+    x: Batch,
+    target: Target,
+    name: str,
+    a: Attribution,
+    knobs: Mapping[str, object],
+) -> float:
+    """Return the largest part by which the sum of a complete method misses the change of score from its baseline.
+
+    It is NaN for methods that do not promise completeness.
+    """
     if "complete" not in METHODS.cards[name].axioms or not len(x):
-        return float("nan")
-    baseline = given.get("baseline", signature(METHODS.find(name)).parameters["baseline"].default)
-    change = score(model, x, target) - score(model, expand_baseline(baseline, x), target)
-    return float(((a.flatten(1).sum(1) - change) / change).abs().max())
+        return nan
+    default = signature(METHODS.find(name)).parameters["baseline"].default
+    baseline = expand_baseline(knobs.get("baseline", default), x)
+    change = score(model, x, target) - score(model, baseline, target)
+    missing = a.flatten(1).sum(1) - change
+    return float((missing / change).abs().max())
+
+
+@dataclass
+class _Bill:
+    """A row of the ledger; `Explanation` says what the columns are."""
+
+    method: str
+    seconds: float = nan
+    peak_mib: float = nan
+    forward: float = nan
+    backward: float = nan
+    gap: float = nan
+    standard_error: float = nan
+
+    def add(self, other: "_Bill") -> None:
+        """Pay for the time and the passes of another bill as well."""
+        self.seconds += other.seconds
+        self.forward += other.forward
+        self.backward += other.backward
 
 
 @contextmanager
-def peak_memory(row: dict[str, object], device: torch.device) -> Iterator[None]:
-    """Most memory above what was in use before, in MiB: of the accelerator, or resident in the process.
-
-    On a processor it is the high-water mark that Linux keeps and resets; elsewhere it is not known (NaN).
-    """
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        yield
-        row["peak_mib"] = (torch.cuda.max_memory_allocated(device) - before) / 2**20
-        return
-    before = reset_high_water()
-    yield
-    row["peak_mib"] = resident("VmHWM") - before
+def _write_bill(method: str, x: Batch) -> Iterator[_Bill]:
+    """Yield a bill that has, when the block ends, what it cost."""
+    bill = _Bill(method)
+    with count_passes() as passes, measure_peak_memory(x.device) as peak:
+        start = perf_counter()
+        yield bill
+        bill.seconds = perf_counter() - start
+    inputs = max(len(x), 1)
+    bill.peak_mib = peak.mib
+    bill.forward = passes.forward / inputs
+    bill.backward = passes.backward / inputs
+    bill.standard_error = _largest_error(passes)
 
 
-def reset_high_water() -> float:
-    """Make Linux forget the high-water mark of the process; MiB resident now, NaN where there is no such thing."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return float("nan")
-    return resident("VmRSS")
-
-
-def resident(field: str) -> float:
-    """A field of `/proc/self/status`, in MiB."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:")), float("nan"))
+def _largest_error(passes: Passes) -> float:
+    """Return the largest standard error of the inputs, NaN where the method left none."""
+    error = passes.notes.get("standard_error")
+    return float(error.max()) if isinstance(error, Tensor) and error.numel() else nan

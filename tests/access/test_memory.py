@@ -1,0 +1,36 @@
+"""The peak of a block is what it took above what was there before."""
+
+import math
+import sys
+
+import pytest
+import torch
+
+from xnb.access import memory
+from xnb.access.memory import measure_peak_memory
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system keeps no peak")
+def test_what_is_freed_within_the_block_counts_and_what_was_there_before_does_not():
+    before = torch.ones(2**24)  # 64 MiB
+    with measure_peak_memory(CPU) as peak:
+        torch.ones(2**25).sum()  # 128 MiB
+    assert 100 < peak.mib < 180
+    with measure_peak_memory(CPU) as peak:
+        before.sum()
+    assert peak.mib < 30
+
+
+def test_where_the_system_keeps_no_peak_it_is_not_known(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "_CLEAR_REFS", tmp_path / "no folder" / "clear_refs")
+    monkeypatch.setattr(memory, "_STATUS", tmp_path / "status")
+    with measure_peak_memory(CPU) as peak:
+        pass
+    assert math.isnan(peak.mib)
+
+
+def test_peak_is_not_known_before_the_block_ends():
+    with measure_peak_memory(CPU) as peak:
+        assert math.isnan(peak.mib)

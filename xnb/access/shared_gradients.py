@@ -1,0 +1,42 @@
+"""One pass for many methods: gradients of the score at the input and at layers, left for those who ask later."""
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor
+
+from xnb.access.at_layer import leave_activation_and_gradient
+from xnb.access.hooks import capture_outputs
+from xnb.access.score import chunk_gradient, chunks, leave_gradient
+from xnb.types import Batch, Logits, Model, Target
+
+
+def share_gradients(model: Model, x: Batch, target: Target, layers: Collection[str]) -> Logits:
+    """Run `model` once forward and once backward, and return the logits.
+
+    Within `memo.remember_answers`, `score.score`, `score.input_gradient` and, for `layers`,
+    `at_layer.activation_and_gradient` then answer without a pass of their own. The caller has checked the input by
+    `score.check_explainable`.
+
+    Raises:
+        ValueError: as `score.input_gradient`, a layer is unknown, or it is called again in a forward pass.
+    """
+    logits: list[Tensor] = []
+    gradients: list[Tensor] = []
+    activations: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+    layer_gradients: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+    for rows in chunks(x, None):
+        with capture_outputs(model, *layers, once=True) as captured:
+            result = chunk_gradient(model, x[rows], target[rows], captured)
+        logits.append(result.logits)
+        gradients.append(result.gradient)
+        # `captured` is in the order of execution, as are the gradients
+        for (layer, activation), gradient in zip(captured.items(), result.at_captured, strict=True):
+            activations[layer].append(activation.detach())
+            layer_gradients[layer].append(gradient)
+    all_logits = torch.cat(logits)
+    leave_gradient(model, x, target, torch.cat(gradients), all_logits)
+    for layer in layers:
+        activation = torch.cat(activations[layer])
+        leave_activation_and_gradient(model, x, target, layer, activation, torch.cat(layer_gradients[layer]))
+    return all_logits
