@@ -1,5 +1,12 @@
-"""The ways into a model: run it (`score`), hook it (`hooks`), cut it at a layer (`at_layer`), watch its functions.
+"""Everything that touches a model: it is run, and looked into in four ways, and leaves every call as it came.
 
-The functions are watched to see attention (`attention_capture`) and to give them another backward step
-(`function_rules`). `ledger` counts the passes, `preparation` makes a faster copy, `regions` says what may be removed.
+- Run it: `score` asks any callable for the one number that is explained, and for its gradient. Most methods need no
+  more, so they explain functions that are no modules too.
+- Hook it: `hooks` reads what a module returns, or puts something else in its place, for methods on a named layer.
+- Cut it: `at_layer` starts a model at a layer from recorded outputs, for many activations of one input.
+- Watch its functions: what is written between modules shows to no hook. `attention_capture` keeps the weights of every
+  attention, and `function_rules` gives functions another backward step (`backward_steps`); `marks` is their memory.
+
+Beside these, `ledger` counts passes, `memo` and `shared_gradients` spare equal ones, `memory` measures what a block of
+code takes, `preparation` makes a faster copy of a model, and `regions` numbers the parts of an input.
 """

@@ -1,8 +1,8 @@
 """The attention that a model used: every softmax-weighted sum that runs, fused or written out.
 
-Seen by torch function, not by module: our own blocks, `nn.MultiheadAttention`, `nn.TransformerEncoderLayer`,
+It is captured by torch function, not by module: our own blocks, `nn.MultiheadAttention`, `nn.TransformerEncoderLayer`,
 torchvision's and others' Transformers, and attention written with `softmax` and `@`. A weighted sum written as a
-product and `.sum()`, and compiled or scripted code, cannot be seen.
+product and `.sum()`, and compiled or scripted code, cannot be captured.
 """
 
 import inspect
@@ -22,8 +22,8 @@ from xnb.check import require
 
 # What may be done to weights between the softmax and the sum.
 CARRIED = set("dropout to type_as contiguous view reshape transpose permute squeeze unsqueeze expand".split())
-PRODUCTS = {"matmul", "bmm"}
-ROWS = 1e-2  # rows of weights sum to 1 up to the rounding of bfloat16; what does not is no attention
+_PRODUCTS = {"matmul", "bmm"}
+_SUM_TOLERANCE = 1e-2  # rows of weights sum to 1 up to the rounding of bfloat16; what does not is no attention
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Attention:
         return torch.matmul(self.weights, self.values)
 
 
-def scaled_dot_product(
+def _scaled_dot_product(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -52,62 +52,84 @@ def scaled_dot_product(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`F.scaled_dot_product_attention` written out: what it returns, its weights and its values."""
     require(dropout_p == 0, "attention: dropout must be off", dropout_p, "model.eval()")
-    if enable_gqa:
-        key, value = (part.repeat_interleave(query.shape[-3] // part.shape[-3], -3) for part in (key, value))
-    scores = torch.matmul(query, key.transpose(-2, -1)) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    if enable_gqa:  # several heads of queries read the same head of keys and values
+        key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
+        value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
+    if scale is None:
+        scale = query.shape[-1] ** -0.5
+    scores = torch.matmul(query, key.transpose(-2, -1)) * scale
     if is_causal:
         attn_mask = scores.new_ones(scores.shape[-2:], dtype=torch.bool).tril()
     if attn_mask is not None:
-        scores = scores + additive_mask(attn_mask if attn_mask.is_floating_point() else ~attn_mask, scores)
+        # in this function True means that a query may read a key, in the one below that it may not
+        hidden = attn_mask if attn_mask.is_floating_point() else ~attn_mask
+        scores = scores + _additive_mask(hidden, scores)
     weights = torch.softmax(scores, -1)
     return torch.matmul(weights, value), weights, value
 
 
-def additive_mask(hidden: Tensor, like: Tensor) -> Tensor:
+def _additive_mask(hidden: Tensor, like: Tensor) -> Tensor:
     """Minus infinity where a mask hides a key, to be added to the scores; a mask of numbers is that already."""
     if hidden.is_floating_point():
         return hidden
-    return torch.zeros(hidden.shape, dtype=like.dtype, device=like.device).masked_fill(hidden, -torch.inf)
+    zeros = torch.zeros(hidden.shape, dtype=like.dtype, device=like.device)
+    return zeros.masked_fill(hidden, -torch.inf)
 
 
-def multi_head_attention(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _multi_head_attention(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
     """`F.multi_head_attention_forward` written out: its output `(N, B, D)`, weights and values `(B, h, ...)`."""
-    given = SimpleNamespace(**bound(args, kwargs))
-    plain = given.bias_k is None and not given.add_zero_attn and given.static_k is None and given.static_v is None
-    require(plain, "attention: extra keys (bias_k, add_zero_attn, static_k) cannot be captured", "extra keys")
-    B, h = given.query.shape[1], given.num_heads
-    parts = zip((given.query, given.key, given.value), *projections(given), strict=True)
-    split = [F.linear(x, w, b).unflatten(2, (h, -1)).permute(1, 2, 0, 3) for x, w, b in parts]
-    out, weights, values = scaled_dot_product(*split, masks(given, B, h, split[0]), given.dropout_p * given.training)
-    return F.linear(out.permute(2, 0, 1, 3).flatten(2), given.out_proj_weight, given.out_proj_bias), weights, values
+    call = SimpleNamespace(**_bind_arguments(args, kwargs))
+    static = call.static_k is not None or call.static_v is not None
+    extra_keys = call.bias_k is not None or call.add_zero_attn or static
+    rule = "attention: extra keys (bias_k, add_zero_attn, static_k) cannot be captured"
+    require(not extra_keys, rule, "extra keys")
+    weights, biases = _input_projections(call)
+    projected = []
+    for x, weight, bias in zip((call.query, call.key, call.value), weights, biases, strict=True):
+        # torch's axes are (N, B, D) here, those of an attention (B, h, N, d)
+        heads = F.linear(x, weight, bias).unflatten(2, (call.num_heads, -1))
+        projected.append(heads.permute(1, 2, 0, 3))
+    mask = _combine_masks(call, projected[0])
+    out, attention, values = _scaled_dot_product(*projected, mask, call.dropout_p * call.training)
+    joined_heads = out.permute(2, 0, 1, 3).flatten(2)
+    return F.linear(joined_heads, call.out_proj_weight, call.out_proj_bias), attention, values
 
 
-def bound(args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    found = inspect.signature(F.multi_head_attention_forward).bind(*args, **kwargs)
-    found.apply_defaults()
-    return found.arguments
+def _bind_arguments(args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `F.multi_head_attention_forward` by name, with its defaults."""
+    arguments = inspect.signature(F.multi_head_attention_forward).bind(*args, **kwargs)
+    arguments.apply_defaults()
+    return arguments.arguments
 
 
-def projections(given: SimpleNamespace) -> tuple[tuple[Tensor, ...], tuple[Tensor | None, ...]]:
+def _input_projections(call: SimpleNamespace) -> tuple[tuple[Tensor, ...], tuple[Tensor | None, ...]]:
     """Weights and biases of query, key and value."""
-    separate = given.q_proj_weight, given.k_proj_weight, given.v_proj_weight
-    weights = separate if given.use_separate_proj_weight else given.in_proj_weight.chunk(3)
-    return weights, (None,) * 3 if given.in_proj_bias is None else given.in_proj_bias.chunk(3)
+    if call.use_separate_proj_weight:
+        weights = (call.q_proj_weight, call.k_proj_weight, call.v_proj_weight)
+    else:
+        weights = call.in_proj_weight.chunk(3)
+    biases = (None,) * 3 if call.in_proj_bias is None else call.in_proj_bias.chunk(3)
+    return weights, biases
 
 
-def masks(given: SimpleNamespace, inputs: int, heads: int, like: Tensor) -> Tensor | None:
+def _combine_masks(call: SimpleNamespace, query: Float[Tensor, "B h N d"]) -> Tensor | None:
     """Both masks as one that is added to the scores `(B, h, N, M)`; here True means hidden."""
+    B, h = query.shape[:2]
     total = None
-    if given.attn_mask is not None:
-        total = additive_mask(given.attn_mask, like)
-        total = total.unflatten(0, (inputs, heads)) if total.ndim == 3 else total
-    if given.key_padding_mask is not None:
-        padding = additive_mask(given.key_padding_mask, like)[:, None, None]
+    if call.attn_mask is not None:
+        total = _additive_mask(call.attn_mask, query)
+        if total.ndim == 3:  # (B h, N, M)
+            total = total.unflatten(0, (B, h))
+    if call.key_padding_mask is not None:
+        padding = _additive_mask(call.key_padding_mask, query)[:, None, None]
         total = padding if total is None else total + padding
     return total
 
 
-WRITTEN_OUT = {"scaled_dot_product_attention": scaled_dot_product, "multi_head_attention_forward": multi_head_attention}
+WRITTEN_OUT = {
+    "scaled_dot_product_attention": _scaled_dot_product,
+    "multi_head_attention_forward": _multi_head_attention,
+}
 
 
 def write_out(name: str, args: tuple, kwargs: Mapping[str, Any]) -> tuple[Any, Tensor, Tensor]:
@@ -115,63 +137,84 @@ def write_out(name: str, args: tuple, kwargs: Mapping[str, Any]) -> tuple[Any, T
     out, weights, values = WRITTEN_OUT[name](*args, **kwargs)
     if name == "scaled_dot_product_attention":
         return out, weights, values
-    asked = bound(args, kwargs)
-    shown = weights.mean(1) if asked["average_attn_weights"] else weights
-    return (out, shown if asked["need_weights"] else None), weights, values
+    arguments = _bind_arguments(args, kwargs)
+    if not arguments["need_weights"]:
+        return (out, None), weights, values
+    shown = weights.mean(1) if arguments["average_attn_weights"] else weights
+    return (out, shown), weights, values
 
 
 class AttentionCapture(TorchFunctionMode):
-    """Within it attention runs written out, on the graph, and is kept: in `found`, and its weights in `weights`.
+    """Within it attention runs written out, on the graph, and is kept.
 
-    Args:
-        inputs: length of the batch, to tell heads from inputs where a model folds them into one axis.
-        where: names the module that is running.
+    Attributes:
+        attentions: what ran so far, in order.
+        weights: their weights, by number, as `score.chunk_gradient` takes what is captured.
+        functions_after: names of the functions that ran since the last attention.
     """
 
-    def __init__(self, inputs: int | None = None, where: Callable[[], str] = lambda: "") -> None:
+    def __init__(self, inputs: int | None = None, layer_name: Callable[[], str] = lambda: "") -> None:
+        """Start empty.
+
+        Args:
+            inputs: length of the batch, to tell heads from inputs where a model folds them into one axis.
+            layer_name: names the module that is running.
+        """
         super().__init__()
-        self.inputs, self.where = inputs, where
-        self.found: list[Attention] = []
+        self.inputs = inputs
+        self.layer_name = layer_name
+        self.attentions: list[Attention] = []
         self.weights: dict[str, Tensor] = {}
-        self.after: list[str] = []  # functions since the last attention
+        self.functions_after: list[str] = []
         self._softmax: TensorTable[bool] = TensorTable()  # what came of a softmax, and may yet be weights
 
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
-        name, kwargs = function.__name__, kwargs or {}
+        name = function.__name__
+        kwargs = kwargs or {}
         if name in WRITTEN_OUT:
-            return self.written_out(function, args, kwargs)
-        weighting = bool(args) and self._softmax.get(args[0]) is not None
-        if weighting and name in PRODUCTS and args[0].ndim in {3, 4} and sums_to_one(args[0]):
-            return self.product(function, *args)
-        self.after.append(name)
+            return self.run_fused(function, args, kwargs)
+        # attention written with `softmax` and `@` shows only at the product: until then weights are followed
+        from_softmax = bool(args) and self._softmax.get(args[0]) is not None
+        if from_softmax and name in _PRODUCTS and args[0].ndim in {3, 4} and _rows_sum_to_one(args[0]):
+            return self.run_product(function, *args)
+        self.functions_after.append(name)
         result = function(*args, **kwargs)
-        if name == "softmax" or (weighting and name in CARRIED):
+        if name == "softmax" or (from_softmax and name in CARRIED):
             self._softmax.put(result, True)
         return result
 
-    def written_out(self, function: Callable, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+    def run_fused(self, function: Callable, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+        """A fused function, written out."""
         out, weights, values = write_out(function.__name__, args, kwargs)
         self.keep(weights, values)
         return out
 
-    def product(self, function: Callable, weights: Tensor, values: Tensor) -> Tensor:
-        heads = self.by_head(weights)
-        self.keep(heads, self.by_head(values))
-        return function(heads.reshape(weights.shape), values)
+    def run_product(self, function: Callable, weights: Tensor, values: Tensor) -> Tensor:
+        """A product of weights and values, by way of the weights that are kept: gradients arrive there."""
+        by_head = self.split_heads(weights)
+        self.keep(by_head, self.split_heads(values))
+        return function(by_head.reshape(weights.shape), values)
 
     def keep(self, weights: Tensor, values: Tensor) -> None:
-        weights, values = (part if part.ndim == 4 else part.unsqueeze(1) for part in (weights, values))
-        self.weights[str(len(self.found))] = weights
-        self.found.append(Attention(weights, values, self.where()))
-        self.after.clear()
+        """Add one attention; without an axis of heads it has one head."""
+        if weights.ndim != 4:
+            weights = weights.unsqueeze(1)
+        if values.ndim != 4:
+            values = values.unsqueeze(1)
+        self.weights[str(len(self.attentions))] = weights
+        self.attentions.append(Attention(weights, values, self.layer_name()))
+        self.functions_after.clear()
 
-    def by_head(self, values: Tensor) -> Tensor:
+    def split_heads(self, values: Tensor) -> Tensor:
         """`(B, h, N, M)`, also where one axis holds inputs times heads, or there is one head."""
-        return values if values.ndim == 4 else values.reshape(self.inputs or len(values), -1, *values.shape[-2:])
+        if values.ndim == 4:
+            return values
+        return values.reshape(self.inputs or len(values), -1, *values.shape[-2:])
 
 
-def sums_to_one(weights: Tensor) -> bool:
-    return bool(((weights.detach().sum(-1) - 1).abs() < ROWS).all())
+def _rows_sum_to_one(weights: Tensor) -> bool:
+    excess = weights.detach().sum(-1) - 1
+    return bool((excess.abs() < _SUM_TOLERANCE).all())
 
 
 class AttentionComparison(AttentionCapture):
@@ -181,18 +224,23 @@ class AttentionComparison(AttentionCapture):
         super().__init__()
         self.errors: list[float] = []
 
-    def written_out(self, function: Callable, args: tuple, kwargs: Mapping[str, Any]) -> Any:
-        own, ours = function(*args, **kwargs), super().written_out(function, args, kwargs)
-        pair = (found[0] if isinstance(found, tuple) else found for found in (ours, own))
-        self.errors.append(relative_distance(*pair))
+    def run_fused(self, function: Callable, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+        """A fused function as the model calls it, beside the same written out."""
+        own = function(*args, **kwargs)
+        written_out = super().run_fused(function, args, kwargs)
+        if isinstance(own, tuple):  # (output, weights)
+            self.errors.append(relative_distance(written_out[0], own[0]))
+        else:
+            self.errors.append(relative_distance(written_out, own))
         return own
 
-    def product(self, function: Callable, weights: Tensor, values: Tensor) -> Tensor:
-        own, ours = function(weights, values), super().product(function, weights, values)
-        self.errors.append(relative_distance(ours, own))
+    def run_product(self, function: Callable, weights: Tensor, values: Tensor) -> Tensor:
+        """A product as the model calls it, beside the same with the weights that are kept."""
+        own = function(weights, values)
+        self.errors.append(relative_distance(super().run_product(function, weights, values), own))
         return own
 
 
-def relative_distance(found: Tensor, expected: Tensor) -> float:
+def relative_distance(values: Tensor, expected: Tensor) -> float:
     """Largest difference, in parts of the largest expected value."""
-    return float((found - expected).abs().max() / expected.abs().max())
+    return float((values - expected).abs().max() / expected.abs().max())

@@ -1,7 +1,7 @@
-"""Look into a model, or let parts of it answer differently, for the length of a `with` block.
+"""Look into a model, or let modules of it answer differently, for the length of a `with` block.
 
-This is the only file that registers hooks. Whatever happens inside the block, and even when
-attaching the n-th hook fails, the model leaves it exactly as it came.
+This is the only file that registers hooks. Whatever happens inside the block, and even when attaching the n-th hook
+fails, the model is afterwards as it was.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +30,7 @@ def forward_hooks(pairs: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
 
 @contextmanager
 def watch_calls(model: nn.Module, before: Callable[..., object], after: Callable[..., object]) -> Iterator[None]:
-    """Around every call of every module, `before(name, module, args)` and `after(name, module, args, out)`.
+    """Around every call of every module, run `before(name, module, args)` and `after(name, module, args, out)`.
 
     What they return, unless None, takes the place of the arguments and of the output.
     """
@@ -55,26 +55,26 @@ def find_module(model: nn.Module, name: str) -> nn.Module:
 
 @contextmanager
 def capture_outputs(model: nn.Module, *layers: str, once: bool = False) -> Iterator[dict[str, Tensor]]:
-    """Outputs of the named layers, still on the graph, filled in by each forward pass.
+    """Yield the outputs of the named layers, still on the graph, filled in by each forward pass.
 
     The model goes on with a copy: what comes next may work in place, and the output is to stay what it was.
 
     Raises:
         ValueError: no such layer; with `once`, a layer that is called again.
     """
-    seen: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
 
-    def record(name: str) -> Hook:
+    def make_hook(name: str) -> Hook:
         def hook(module: nn.Module, args: tuple, out: object) -> object:
-            again = once and name in seen
+            again = once and name in outputs
             require(not again, "hooks: the layer must be called once in a forward pass", name, "a layer used once")
-            seen[name] = out
+            outputs[name] = out
             return out.clone() if isinstance(out, Tensor) else None
 
         return hook
 
-    with forward_hooks([(find_module(model, name), record(name)) for name in layers]):
-        yield seen
+    with forward_hooks([(find_module(model, name), make_hook(name)) for name in layers]):
+        yield outputs
 
 
 @contextmanager
@@ -85,23 +85,25 @@ def cut_graph(model: nn.Module, layer: str) -> Iterator[list[object]]:
     """
     leaves: list[object] = []
 
-    def start(module: nn.Module, args: tuple, out: object) -> object:
+    def start_graph(module: nn.Module, args: tuple, out: object) -> object:
         if not isinstance(out, Tensor) or not out.is_floating_point():
             leaves.append(out)
             return out
-        leaves.append(out.detach().requires_grad_())
+        leaf = out.detach().requires_grad_()
+        leaves.append(leaf)
         torch.set_grad_enabled(True)  # until the block below restores what was
-        return leaves[-1].clone()  # a copy: an in-place module further on may not write into a leaf
+        return leaf.clone()  # a copy: an in-place module further on may not write into a leaf
 
-    with torch.no_grad(), forward_hooks([(find_module(model, layer), start)]):
+    with torch.no_grad(), forward_hooks([(find_module(model, layer), start_graph)]):
         yield leaves
 
 
 @contextmanager
 def replace_forward(pairs: Iterable[tuple[nn.Module, Callable[..., object]]]) -> Iterator[None]:
-    """For the length of the block, these modules run another function than their own `forward`."""
+    """For the length of the block, let these modules run another function than their own `forward`."""
     with ExitStack() as stack:
         for module, forward in pairs:
+            # most have `forward` from their class and none of their own, which is what they are to have afterwards
             own = {"forward": vars(module)["forward"]} if "forward" in vars(module) else {}
             stack.callback(vars(module).update, own)
             stack.callback(vars(module).pop, "forward", None)
@@ -111,25 +113,25 @@ def replace_forward(pairs: Iterable[tuple[nn.Module, Callable[..., object]]]) ->
 
 @contextmanager
 def capture_attention(model: nn.Module) -> Iterator[list[Attention]]:
-    """The attention of each forward pass, in the order in which it runs, on the graph, with the layer that ran it.
+    """Yield the attention of each forward pass, in the order in which it runs, on the graph, with its layer's name.
 
     Within the block attention runs written out instead of fused, so that its weights exist; `attention_proof` says
     how far apart the two are.
     """
-    path = [""]
+    running = [""]  # names of the modules whose call has begun and not ended, the innermost last
 
     def enter(name: str, module: nn.Module, args: tuple) -> None:
-        path.append(name)
-        if not name:
-            mode.found.clear()
-            mode.inputs = len(args[0]) if args else None
+        running.append(name)
+        if not name:  # the model itself: a new pass
+            capture.attentions.clear()
+            capture.inputs = len(args[0]) if args else None
 
     def leave(name: str, module: nn.Module, args: tuple, out: object) -> None:
-        path.pop()
+        running.pop()
 
-    mode = AttentionCapture(where=lambda: path[-1])
-    with watch_calls(model, enter, leave), mode:
-        yield mode.found
+    capture = AttentionCapture(layer_name=lambda: running[-1])
+    with watch_calls(model, enter, leave), capture:
+        yield capture.attentions
 
 
 def attention_proof(model: nn.Module, x: Tensor) -> pd.DataFrame:
@@ -139,20 +141,24 @@ def attention_proof(model: nn.Module, x: Tensor) -> pd.DataFrame:
     and values give to what the model's own call returns, and `logits` that of the logits to those of the model left
     alone, both in parts of the largest value.
     """
-    with capture_attention(model) as found:
-        out = logits(model, x)
-    with AttentionComparison() as mode:
-        mode.inputs = len(x)
+    with capture_attention(model) as attentions:
+        written_out = logits(model, x)
+    with AttentionComparison() as comparison:
+        comparison.inputs = len(x)
         logits(model, x)
-    rows = [
-        {
-            "layer": one.layer,
-            "heads": one.weights.shape[1],
-            "queries": one.weights.shape[2],
-            "keys": one.weights.shape[3],
-            "rows": float((one.weights.sum(-1) - 1).abs().max()),
-            "reproduced": error,
-        }
-        for one, error in zip(found, mode.errors, strict=True)
-    ]
-    return pd.DataFrame(rows).assign(logits=relative_distance(out, logits(model, x)))
+    rows = []
+    for attention, error in zip(attentions, comparison.errors, strict=True):
+        _, heads, queries, keys = attention.weights.shape
+        sums = attention.weights.sum(-1)
+        rows.append(
+            {
+                "layer": attention.layer,
+                "heads": heads,
+                "queries": queries,
+                "keys": keys,
+                "rows": float((sums - 1).abs().max()),
+                "reproduced": error,
+            }
+        )
+    distance = relative_distance(written_out, logits(model, x))
+    return pd.DataFrame(rows).assign(logits=distance)
