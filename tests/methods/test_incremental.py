@@ -1,7 +1,7 @@
 """Incremental occlusion is exact for every model, and saves work where the model is convolutional.
 
 Tests: xnb.methods.occlusion, xnb.methods.incremental.crops, xnb.methods.incremental.geometry,
-xnb.methods.incremental.tensor
+xnb.methods.incremental.sliding, xnb.methods.incremental.tensor
 """
 
 import pytest

@@ -71,5 +71,5 @@ def _maximum_flows(shares: Float[Tensor, " N"], steps: list[Float[Tensor, "N M"]
         capacities[row : row + rows, column : column + columns] = whole
     graph = csr_matrix(capacities)
     sinks = range(starts[-2], starts[-1])
-    flows = [maximum_flow(graph, 0, sink).flow_value / UNIT for sink in sinks]
-    return torch.tensor(flows, dtype=torch.double)
+    flows = [maximum_flow(graph, 0, sink).flow_value for sink in sinks]
+    return torch.tensor(flows, dtype=torch.double) / UNIT

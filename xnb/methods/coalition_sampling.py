@@ -66,7 +66,9 @@ def _relative_error(values: Tensor, variance: Tensor) -> Float[Tensor, " B"]:
 
 
 def sandwich_variance(
-    solve: Float[Tensor, "... M N"], squares: Float[Tensor, "... N K"], unknowns: int
+    solve: Float[Tensor, "... M N"],
+    squares: Float[Tensor, "... N K"],
+    unknowns: int,
 ) -> Float[Tensor, "... M K"]:
     """Squared errors of a regression by the sandwich estimator; infinite without more draws than unknowns.
 
@@ -100,7 +102,10 @@ class CoalitionPairs:
 
 
 def draw_pairs(
-    players: int, number: int, sampling: Literal["paired", "leverage"], rng: torch.Generator
+    players: int,
+    number: int,
+    sampling: Literal["paired", "leverage"],
+    rng: torch.Generator,
 ) -> CoalitionPairs:
     """Draw `number` pairs of a coalition and its complement without replacement, or take all there are.
 
@@ -117,7 +122,8 @@ def draw_pairs(
     expected = _split_number(number, preference, available)
     # Systematic sampling: each size gets its expected number, rounded up or down at random, and the sum is kept.
     offset = torch.rand(1, generator=rng).item()
-    ends = np.floor(np.round(np.cumsum(expected), 6) + offset)
+    sums = np.round(np.cumsum(expected), 6)
+    ends = np.floor(sums + offset)
     counts = np.diff(ends, prepend=0).clip(0, available).astype(int)
     members = _draw_coalitions(players, sizes, counts, available, rng)
     size_index = members.sum(1) - 1
@@ -141,7 +147,11 @@ def _split_number(number: int, preference: np.ndarray, available: np.ndarray) ->
 
 
 def _draw_coalitions(
-    players: int, sizes: np.ndarray, counts: np.ndarray, available: np.ndarray, rng: torch.Generator
+    players: int,
+    sizes: np.ndarray,
+    counts: np.ndarray,
+    available: np.ndarray,
+    rng: torch.Generator,
 ) -> Bool[np.ndarray, "N M"]:
     """As many different coalitions of each size as `counts` says; of two complements only one is in."""
     many = counts > available / 4  # to draw what is new would take long there: all are listed and shuffled
@@ -166,7 +176,9 @@ def _list_coalitions(players: int, size: int) -> Bool[np.ndarray, "N M"]:
 
 
 def draw_distinct_coalitions(
-    players: int, sizes: Int[np.ndarray, " N"], rng: torch.Generator
+    players: int,
+    sizes: Int[np.ndarray, " N"],
+    rng: torch.Generator,
 ) -> Bool[np.ndarray, "N M"]:
     """Draw a random coalition of each of these sizes, no two of them the same or complements.
 
@@ -180,14 +192,17 @@ def draw_distinct_coalitions(
     keys = torch.randint(2**62, (players,), generator=rng).numpy()
     repeats = np.arange(len(sizes))
     while len(repeats):
-        tickets = torch.rand(len(repeats), players, generator=rng, dtype=torch.double).numpy()  # no ties
+        count = len(repeats)
         size = sizes[repeats]
-        last = np.sort(tickets, 1)[np.arange(len(repeats)), size - 1]  # the largest ticket that is in
+        tickets = torch.rand(count, players, generator=rng, dtype=torch.double).numpy()  # no ties
+        in_order = np.sort(tickets, 1)
+        last = in_order[np.arange(count), size - 1]  # the largest ticket that is in
         drawn = tickets <= last[:, None]
         half = 2 * size == players
         flip = half & ~drawn[:, 0]
         members[repeats] = drawn ^ flip[:, None]
-        _, firsts = np.unique(members @ keys, return_index=True)
+        sums = members @ keys
+        _, firsts = np.unique(sums, return_index=True)
         repeats = np.delete(np.arange(len(sizes)), firsts)
     return members
 
@@ -207,7 +222,8 @@ def draw_smooth_masks(height: int, width: int, cells: int, number: int, rng: tor
     def make_masks(draws: slice) -> Float[Tensor, "n 1 H W"]:
         rows = row_weights[tops[draws]]
         columns = column_weights[lefts[draws]]
-        return (rows @ bits[draws] @ columns.mT)[:, None]
+        masks = rows @ bits[draws] @ columns.mT
+        return masks[:, None]
 
     return make_masks
 

@@ -58,6 +58,7 @@ def place_tokens_on_input(attributions: Float[Tensor, "B N"], x: Batch, who: str
     pieces = attributions[:, prefix:].to(x)
     if cells is None:
         return align_to_inputs(pieces, x)
-    side = x.shape[2] // cells[0]
+    rows, _ = cells
+    side = x.shape[2] // rows
     patches = pieces.unflatten(1, (1, *cells))
     return patches.repeat_interleave(side, 2).repeat_interleave(side, 3)

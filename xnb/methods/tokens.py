@@ -225,7 +225,8 @@ def _occlude_tokens(model: Model, x: Batch, target: Target, whole: Tensor, windo
     rest = torch.stack(rests)
 
     def leave_out(draws: slice, rows: slice) -> Tensor:
-        return tokens[rows][:, rest[draws]].transpose(0, 1)
+        shorter = tokens[rows][:, rest[draws]]
+        return shorter.transpose(0, 1)
 
     def run_blocks(state: Float[Tensor, "B N D"]) -> Tensor:
         for block in staged.blocks:
@@ -234,8 +235,9 @@ def _occlude_tokens(model: Model, x: Batch, target: Target, whole: Tensor, windo
 
     # The tokens stand in for the inputs: positions are in them already, so those that are left keep theirs.
     scores = changed_scores(run_blocks, tokens, target, leave_out, len(groups))
+    drops = (whole - scores).T
     attributions = tokens.new_zeros(len(x), N)
-    attributions[:, groups] = (whole - scores).T[:, :, None]
+    attributions[:, groups] = drops[:, :, None]
     return place_tokens_on_input(attributions, x, "token_occlusion")
 
 
@@ -245,5 +247,7 @@ def _group_pieces(pieces: int, cells: tuple[int, int] | None, window: int) -> In
     divides = window >= 1 and rows % window == 0 and columns % window == 0
     fits = divides and (window == 1 or cells is not None)
     require(fits, f"token_occlusion: window must divide the {rows} x {columns} tokens", window, "window=1")
-    numbers = torch.arange(pieces).view(rows // window, window, columns // window, window)
-    return numbers.transpose(1, 2).reshape(-1, window * window)
+    # Patches are numbered row by row: both axes are cut into windows, and then the windows are brought together.
+    numbers = torch.arange(pieces)
+    squares = numbers.view(rows // window, window, columns // window, window)
+    return squares.transpose(1, 2).reshape(-1, window * window)

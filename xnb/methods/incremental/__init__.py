@@ -7,7 +7,7 @@ doi:10.1145/3299869.3319874, call it incremental inference). Any other operation
 scores are those of full passes for every model, and time is saved where the model is convolutional.
 
 Read `occlusion.score_by_full_passes` first: it is the same function, written plainly. Then `geometry`, how far a
-layer carries a change; `crops`, how activations are held; `tensor`, how each operation works on them.
+layer carries a change; `crops`, how activations are held; `sliding` and `tensor`, how operations work on them.
 """
 
 from contextlib import suppress
@@ -74,7 +74,13 @@ def measure_crops(model: Model, x: Tensor, windows: Windows, paint: Tensor) -> T
 
 
 def run_crops(
-    model: Model, x: Tensor, target: Target, windows: Windows, paint: Tensor, chunk: int | None, tape: Tape
+    model: Model,
+    x: Tensor,
+    target: Target,
+    windows: Windows,
+    paint: Tensor,
+    chunk: int | None,
+    tape: Tape,
 ) -> Float[Tensor, "R L B"]:
     """Score of every input with each window painted over, by way of crops, in passes that fit the budget."""
     tops, lefts, side = windows
@@ -85,7 +91,8 @@ def run_crops(
     across = min(len(lefts), isqrt(size))
     rows = group_windows(tops, x.shape[2] - side, size // across)
     columns = group_windows(lefts, x.shape[3] - side, across)
-    pictures = max(1, size // (len(tops) * len(lefts)))
+    count = len(tops) * len(lefts)
+    pictures = max(1, size // count)
     parts = [slice(start, start + pictures) for start in range(0, len(x), pictures)]
     plan = [(part, r, c) for part in parts for r in rows for c in columns]
     out = x.new_empty(len(tops), len(lefts), len(x))

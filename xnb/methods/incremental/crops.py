@@ -53,8 +53,9 @@ class Tape:
 
     def note_size(self, values: Tensor, spared: int = 0, times: int = 1) -> None:
         """Add the size of one occluded picture's activation, counted `times` times."""
-        self.widest = max(self.widest, times * values[:1].nbytes)
-        self.held += times * values[:1].numel()
+        one = values[:1]
+        self.widest = max(self.widest, times * one.nbytes)
+        self.held += times * one.numel()
         self.spared += spared
 
     def run_once(self, operation: Callable, *args: object, **options: object) -> Any:
@@ -77,7 +78,8 @@ class Tape:
         key = (id(base), around, padding)
         if key not in self.pixel_rows:
             padded = F.pad(base, around, value=padding)
-            rows = padded.permute(CHANNELS_INSIDE).reshape(-1, base.shape[1])
+            pixels = padded.permute(CHANNELS_INSIDE)
+            rows = pixels.reshape(-1, base.shape[1])
             self.pixel_rows[key] = (rows, base)  # the base is kept alive, so that no other tensor takes its id
         return self.pixel_rows[key][0]
 
@@ -87,7 +89,9 @@ def _argument_key(value: object) -> object:
     if isinstance(value, Tensor):
         writes = 0 if value.is_inference() else value._version
         return value.data_ptr(), value.shape, value.stride(), value.dtype, writes
-    return tuple(map(_argument_key, value)) if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return tuple(map(_argument_key, value))
+    return value
 
 
 @dataclass
@@ -128,7 +132,13 @@ class Crops:
         """Whether the crops are as large as the picture."""
         return self.patch.shape[2:] == self.base.shape[2:]
 
-    def cut(self, rows: Span, columns: Span, around: Around = (0, 0, 0, 0), padding: float = 0.0) -> Tensor:
+    def cut(
+        self,
+        rows: Span,
+        columns: Span,
+        around: Around = (0, 0, 0, 0),
+        padding: float = 0.0,
+    ) -> Tensor:
         """The values in other crops, which may reach beyond the picture: there is `padding`, as far as `around`."""
         if (rows, columns) == (self.rows, self.columns):
             return self.patch
@@ -143,7 +153,8 @@ class Crops:
         patch_pixels = self.patch.permute(CHANNELS_INSIDE).reshape(-1, C)
         index = _table_rows(B, size, old, new, self.base.device)
         pixels = torch.cat([base_pixels, patch_pixels]).index_select(0, index)
-        return pixels.view(-1, rows.size, columns.size, C).permute(0, 3, 1, 2)
+        patch = pixels.view(-1, rows.size, columns.size, C)
+        return patch.permute(0, 3, 1, 2)
 
     def whole(self) -> Tensor:
         """The values of whole pictures, in whatever memory format they are."""
@@ -155,7 +166,8 @@ class Crops:
     def write_out(self) -> Tensor:
         """The plain tensor; from now on it stands for the crops, so that views of it and writes to it hold."""
         if self.plain is None:
-            values = self.whole().contiguous(memory_format=memory_format_of(self.base))
+            memory_format = memory_format_of(self.base)
+            values = self.whole().contiguous(memory_format=memory_format)
             self.plain = values.clone() if values is self.patch else values  # others may hold the patch
             self.tape.note_size(self.plain, times=PLAIN_FACTOR)
         return self.plain
@@ -171,7 +183,11 @@ def memory_format_of(base: Tensor) -> torch.memory_format:
 
 @lru_cache(maxsize=128)
 def _table_rows(
-    pictures: int, size: tuple[int, int], old: tuple[Span, Span], new: tuple[Span, Span], device: torch.device
+    pictures: int,
+    size: tuple[int, int],
+    old: tuple[Span, Span],
+    new: tuple[Span, Span],
+    device: torch.device,
 ) -> Tensor:
     """For each pixel of the new crops its row in [pixels of the base, pixels of the old crops].
 
@@ -213,9 +229,10 @@ class _Location(NamedTuple):
 
 def _locate_pixels(old: Span, new: Span) -> _Location:
     """Where each pixel of the new span lies in the picture and in the old span."""
-    old_starts = torch.tensor(old.starts, dtype=torch.int32)[:, None]
-    new_starts = torch.tensor(new.starts, dtype=torch.int32)[:, None]
-    picture = new_starts + torch.arange(new.size, dtype=torch.int32)
-    crop = picture - old_starts
+    old_starts = torch.tensor(old.starts, dtype=torch.int32)
+    new_starts = torch.tensor(new.starts, dtype=torch.int32)
+    offsets = torch.arange(new.size, dtype=torch.int32)
+    picture = new_starts[:, None] + offsets
+    crop = picture - old_starts[:, None]
     inside = (crop >= 0) & (crop < old.size)
     return _Location(picture, crop, inside)

@@ -40,30 +40,34 @@ class Span(NamedTuple):
 
     def shift(self, by: int) -> "Span":
         """The intervals moved by so many pixels."""
-        return Span(tuple(start + by for start in self.starts), self.size)
+        starts = tuple(start + by for start in self.starts)
+        return Span(starts, self.size)
 
     def widen(self, length: int) -> "Span":
         """As many intervals, each the whole axis."""
-        return Span((0,) * len(self.starts), length)
+        starts = (0,) * len(self.starts)
+        return Span(starts, length)
 
 
 def _fit_span(firsts: list[int], lasts: list[int], length: int) -> Span:
     """The smallest span inside `length` that holds each [first, last]; near the border it is moved inwards."""
-    sizes = [last - first + 1 for first, last in zip(firsts, lasts, strict=True)]
-    size = max(1, *sizes)
-    starts = [max(0, min(first, length - size)) for first in firsts]
+    size = 1
+    for first, last in zip(firsts, lasts, strict=True):
+        size = max(size, last - first + 1)
+    last_start = length - size
+    starts = [max(0, min(first, last_start)) for first in firsts]
     return Span(tuple(starts), size)
 
 
 def unite_spans(spans: list[Span], length: int) -> Span:
     """The smallest span inside `length` that holds all of these."""
-    sizes = [span.size for span in spans]
     firsts = []
     lasts = []
-    for starts in zip(*(span.starts for span in spans), strict=True):
-        lasts_of_window = [start + size - 1 for start, size in zip(starts, sizes, strict=True)]
+    for window in range(len(spans[0].starts)):
+        starts = [span.starts[window] for span in spans]
+        ends = [span.starts[window] + span.size for span in spans]
         firsts.append(min(starts))
-        lasts.append(max(lasts_of_window))
+        lasts.append(max(ends) - 1)
     return _fit_span(firsts, lasts, length)
 
 
@@ -89,13 +93,14 @@ def output_span(span: Span, layer: Layer, length: int) -> Span:
 def input_span(span: Span, layer: Layer) -> Span:
     """Pixels that the outputs of the span see, those of the padding included."""
     starts = tuple(start * layer.stride - layer.padding for start in span.starts)
-    size = (span.size - 1) * layer.stride + layer.extent
-    return Span(starts, size)
+    steps = (span.size - 1) * layer.stride
+    return Span(starts, steps + layer.extent)
 
 
 def margins(layer: Layer, length: int, outputs: int) -> tuple[int, int]:
     """Pixels that the layer sees before and behind a picture of `length`."""
-    end = (outputs - 1) * layer.stride - layer.padding + layer.extent
+    last_start = (outputs - 1) * layer.stride - layer.padding
+    end = last_start + layer.extent
     return layer.padding, max(0, end - length)
 
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from xnb.methods.incremental.crops import Crops, memory_format_of
-from xnb.methods.incremental.geometry import Layer, Span, input_span, margins, output_span, unite_spans
+from xnb.methods.incremental.geometry import Layer, Span, unite_spans
+from xnb.methods.incremental.sliding import slide_kernel
 
 aten = torch.ops.aten
 RULES: dict[object, Callable] = {}  # an operation, or a tag of operations -> how it works on crops
@@ -35,7 +36,11 @@ class Occluded(Tensor):
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]  # torch's stub is that of a static function
-        cls, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None
+        cls,
+        func: Callable,
+        types: object,
+        args: tuple = (),
+        kwargs: dict | None = None,
     ) -> object:
         options = kwargs or {}
         on_crops = _find_rule(func)
@@ -73,7 +78,8 @@ def _apply_pointwise(func: Any, *args: object, **options: object) -> object:
     """Each pixel by itself: on the base, and on crops that are first brought to the same position."""
     random = torch.Tag.nondeterministic_seeded in func.tags
     several = len(func._schema.returns) > 1
-    if random or several or not all(map(_is_per_pixel, [*args, *options.values()])):
+    arguments = [*args, *options.values()]
+    if random or several or not all(map(_is_per_pixel, arguments)):
         return NotImplemented
     if func._schema.is_mutable:
         return _apply_in_place(func, *args, **options)
@@ -134,7 +140,9 @@ def _combine_crops(func: Callable, operands: list[Crops], args: tuple, options: 
 
 def _common_span(spans: list[Span], length: int) -> Span:
     """The span itself where all are the same, else the smallest one that holds all."""
-    return spans[0] if len(set(spans)) == 1 else unite_spans(spans, length)
+    if len(set(spans)) == 1:
+        return spans[0]
+    return unite_spans(spans, length)
 
 
 @_rule_for(aten.convolution.default)
@@ -145,7 +153,7 @@ def _convolve_crops(func: Callable, x: Tensor, weight: Tensor, bias: Tensor | No
     layers = list(map(Layer, weight.shape[2:], stride, padding, dilation))
     padded = (weight, bias, *args)
     bare = (weight, bias, stride, [0, 0], dilation, transposed, *rest)
-    (convolved,) = _slide_kernel(func, x.crops, layers, 0.0, padded, bare)
+    (convolved,) = slide_kernel(func, x.crops, layers, 0.0, padded, bare)
     return Occluded(convolved)
 
 
@@ -165,7 +173,7 @@ def _pool_maxima(
     layers = list(map(Layer, kernel, stride, padding, dilation))
     padded = (kernel, stride, padding, dilation, ceil)
     bare = (kernel, stride, [0, 0], dilation)
-    maxima, indices = _slide_kernel(func, x.crops, layers, -torch.inf, padded, bare)
+    maxima, indices = slide_kernel(func, x.crops, layers, -torch.inf, padded, bare)
     # Indices count within a picture, so those of the crops are wrong. Few models look at them: they are computed from
     # whole pictures when they do, from a copy of the crops, because a write to `x` changes its own.
     before = replace(x.crops)
@@ -190,51 +198,13 @@ def _pool_means(
     layers = list(map(Layer, kernel, stride, padding))
     padded = (kernel, stride, padding, False, True, divisor)
     bare = (kernel, stride, [0, 0], False, True, divisor)
-    (means,) = _slide_kernel(func, x.crops, layers, 0.0, padded, bare)
+    (means,) = slide_kernel(func, x.crops, layers, 0.0, padded, bare)
     return Occluded(means)
 
 
 def _per_axis(numbers: Sequence[int]) -> list[int]:
     """A number for the rows and one for the columns."""
     return list(numbers) * (2 // len(numbers))
-
-
-def _slide_kernel(
-    func: Callable, crops: Crops, layers: list[Layer], padding: float, padded: tuple, bare: tuple
-) -> list[Crops]:
-    """Slide a kernel over the pictures: crops of each tensor that the operation returns.
-
-    Args:
-        func: a convolution or a pooling.
-        crops: what it slides over.
-        layers: its sizes along the rows and along the columns.
-        padding: the value around the picture.
-        padded: its arguments behind the picture.
-        bare: the same without padding, for crops that have been cut out with the padding around them.
-    """
-    bases = _as_list(crops.tape.run_once(func, crops.base, *padded))
-    before = crops.base.shape[2:]
-    after = bases[0].shape[2:]
-    if crops.is_full:  # nothing to cut, and a crop inside whole pictures would only be larger
-        rows = crops.rows.widen(after[0])
-        columns = crops.columns.widen(after[1])
-        patches = func(crops.patch, *padded)
-    else:
-        rows = output_span(crops.rows, layers[0], after[0])
-        columns = output_span(crops.columns, layers[1], after[1])
-        top, bottom = margins(layers[0], before[0], after[0])
-        left, right = margins(layers[1], before[1], after[1])
-        around = (left, right, top, bottom)
-        input_rows = input_span(rows, layers[0])
-        input_columns = input_span(columns, layers[1])
-        inputs = crops.cut(input_rows, input_columns, around, padding)
-        patches = func(inputs, *bare)
-    pairs = zip(bases, _as_list(patches), strict=True)
-    return [Crops(crops.tape, base, patch, rows, columns) for base, patch in pairs]
-
-
-def _as_list(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    return [outputs] if isinstance(outputs, Tensor) else list(outputs)
 
 
 @_rule_for(
