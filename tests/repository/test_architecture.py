@@ -1,7 +1,7 @@
 """The shape of the package, as a test."""
 
 import ast
-import statistics
+import re
 from pathlib import Path
 
 import pytest
@@ -97,8 +97,24 @@ def test_no_global_seeding(path):
             assert called not in {"torch.manual_seed", "manual_seed"} or id(node) in lent, f"line {node.lineno}"
 
 
-def test_functions_are_small():
-    sizes = sorted(size for _, size in functions())
-    longest = sorted(functions(), key=lambda pair: -pair[1])[:5]
-    assert statistics.median(sizes) <= 11, longest
-    assert sizes[int(0.9 * (len(sizes) - 1))] <= 29, longest
+TESTS = ROOT.parent / "tests"
+NAMED_BY_TESTS = {
+    name.strip(" .,`")
+    for file in TESTS.rglob("test_*.py")
+    for line in re.findall(
+        r"^Tests: (.*(?:\n(?!\n|\"\"\").*)*)", ast.get_docstring(ast.parse(file.read_text())) or "", re.M
+    )
+    for name in line.replace("\n", " ").split(",")
+}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.stem != "__init__"], ids=module)
+def test_every_module_has_tests(path):
+    """A file of its name in the folder that mirrors the room, or one whose docstring says `Tests: xnb.room.module`."""
+    place = TESTS / path.relative_to(ROOT).parent
+    own = [TESTS / f"test_{path.stem}.py", *place.rglob(f"test_{path.stem}*.py")]
+    name = f"xnb.{module(path)}"
+    found = any(file.exists() for file in own) or name in NAMED_BY_TESTS
+    assert found, (
+        f"write {place / f'test_{path.stem}.py'}, or `Tests: {name}` into the docstring of the one that tests it"
+    )

@@ -1,5 +1,6 @@
 """One list of dependencies, three ways to install them, and a package that needs no more than it says."""
 
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -80,8 +81,12 @@ def needed(requirements):
 def bare(tmp_path_factory):
     """Python of a virtual environment with the wheel of xnb and links to what it declares, and nothing else."""
     place = tmp_path_factory.mktemp("bare")
+    source = place / "source"  # a copy: building leaves files behind
+    shutil.copytree(ROOT / "xnb", source / "xnb", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", place]
-    subprocess.run([*build, ROOT], check=True, capture_output=True)
+    subprocess.run([*build, source], check=True, capture_output=True)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "venv"], check=True)
     (site,) = (place / "venv").glob("lib/python*/site-packages")
     (wheel,) = place.glob("xnb-*.whl")

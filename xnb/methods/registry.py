@@ -8,14 +8,14 @@ import pandas as pd
 
 from xnb.registry import Function, Registry
 
-_Family = Literal["control", "gradient", "rules", "cam", "attention", "perturbation"]
-_Needs = Literal["nothing", "forward", "gradient", "modules"]
-_Axiom = Literal["complete", "linear", "dummy", "target_free"]
-_SharedGradient = Literal["", "input_gradient", "layer_gradient"]
+Family = Literal["control", "gradient", "rules", "cam", "attention", "perturbation"]
+Needs = Literal["nothing", "forward", "gradient", "modules"]
+Axiom = Literal["complete", "linear", "dummy", "target_free"]
+SharedGradient = Literal["", "input_gradient", "layer_gradient"]
 
 
 @dataclass(frozen=True)
-class _MethodCard:
+class MethodCard:
     """Facts of one method.
 
     Attributes:
@@ -27,28 +27,28 @@ class _MethodCard:
             `catalog`, as it changes what is computed, not what is answered.
     """
 
-    family: _Family
-    needs: _Needs
+    family: Family
+    needs: Needs
     cost: str
-    axioms: tuple[_Axiom, ...]
+    axioms: tuple[Axiom, ...]
     paper: str
-    shares: _SharedGradient = ""
+    shares: SharedGradient = ""
 
 
-METHODS: Registry[_MethodCard] = Registry("method", "attribute: no method of that name")
+METHODS: Registry[MethodCard] = Registry("method", "attribute: no method of that name")
 
 
 def method(
     *,
-    family: _Family,
-    needs: _Needs,
+    family: Family,
+    needs: Needs,
     cost: str,
     paper: str,
-    axioms: tuple[_Axiom, ...] = (),
-    shares: _SharedGradient = "",
+    axioms: tuple[Axiom, ...] = (),
+    shares: SharedGradient = "",
 ) -> Callable[[Function], Function]:
     """Enter a function in `METHODS` under its own name; the function itself is returned untouched."""
-    return METHODS.enter(_MethodCard(family, needs, cost, axioms, paper, shares))
+    return METHODS.enter(MethodCard(family, needs, cost, axioms, paper, shares))
 
 
 def catalog() -> pd.DataFrame:

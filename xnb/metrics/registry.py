@@ -8,29 +8,29 @@ import pandas as pd
 
 from xnb.registry import Function, Registry
 
-_Category = Literal["faithfulness", "localisation", "robustness", "randomisation", "complexity", "axioms"]
-_Better = Literal["higher", "lower", "neither"]
-_Asks = Literal["masks", "method", "other"]  # `other`: a model beside the one that is explained
+Category = Literal["faithfulness", "localisation", "robustness", "randomisation", "complexity", "axioms"]
+Better = Literal["higher", "lower", "neither"]
+Asks = Literal["masks", "method", "other"]  # `other`: a model beside the one that is explained
 
 
 @dataclass(frozen=True)
-class _MetricCard:
+class MetricCard:
     """Facts of one metric. `asks` is what it needs beside the attribution: masks, or the method itself."""
 
-    category: _Category
-    better: _Better
+    category: Category
+    better: Better
     paper: str
-    asks: tuple[_Asks, ...] = ()
+    asks: tuple[Asks, ...] = ()
 
 
-METRICS: Registry[_MetricCard] = Registry("metric", "metrics: no metric of that name")
+METRICS: Registry[MetricCard] = Registry("metric", "metrics: no metric of that name")
 
 
 def metric(
-    *, category: _Category, better: _Better, paper: str, asks: tuple[_Asks, ...] = ()
+    *, category: Category, better: Better, paper: str, asks: tuple[Asks, ...] = ()
 ) -> Callable[[Function], Function]:
     """Return a decorator that enters a function in `METRICS` under its own name, and leaves the function as it is."""
-    return METRICS.enter(_MetricCard(category, better, paper, asks))
+    return METRICS.enter(MetricCard(category, better, paper, asks))
 
 
 def catalog() -> pd.DataFrame:
