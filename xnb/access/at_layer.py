@@ -17,7 +17,7 @@ from xnb.access.hooks import cut_graph, find_module, forward_hooks, replace_forw
 from xnb.access.ledger import add_passes
 from xnb.access.memo import answer_once, leave_answer
 from xnb.access.score import check_explainable, chunk_logits, chunks, target_logit
-from xnb.check import require
+from xnb.check import refuse, require
 from xnb.types import Batch, Logits, Model, Target
 
 Maps = Float[Tensor, "B D h w"]
@@ -37,14 +37,17 @@ def last_spatial_layer(model: nn.Module, x: Batch) -> str:
     question = ("output shapes", model, tuple(x.shape[1:]))
     outputs = answer_once(question, lambda: _output_shapes(model, x[:1]))
     calls = Counter(name for name, _ in outputs)
-    last = None
-    for i, (name, shape) in enumerate(outputs):
+    layer = None
+    tokens = []
+    for name, shape in outputs:
         spatial = len(shape) == 4 and shape[2] * shape[3] > 1
         if spatial and calls[name] == 1:
-            last = i
-    require(last is not None, "layer: no module returns rows and columns (B, D, h, w)", type(model).__name__, NO_LAYER)
-    layer, _ = outputs[last]
-    tokens = [shape for _, shape in outputs[last:] if len(shape) == 3]
+            layer = name
+            tokens = []  # only what comes after the last such module says what the model goes on with
+        elif len(shape) == 3:
+            tokens.append(shape)
+    if layer is None:
+        refuse("layer: no module returns rows and columns (B, D, h, w)", type(model).__name__, NO_LAYER)
     require(not tokens, f"layer: after {layer!r}, rows and columns become tokens (B, N, D)", tokens[:1], NO_LAYER)
     return layer
 
@@ -235,7 +238,8 @@ def _suffixes_of_chunk(model: nn.Module, x: Batch, layer: str) -> Iterator[Suffi
 
 
 def _select_row(record: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
-    return {name: output[i : i + 1] for name, output in record.items()}
+    row = slice(i, i + 1)
+    return {name: output[row] for name, output in record.items()}
 
 
 def _expand_rows(record: Mapping[str, Tensor], n: int) -> dict[str, Tensor]:
@@ -259,11 +263,11 @@ def _record_outputs(model: nn.Module, x: Batch, layer: str) -> tuple[dict[str, T
             record[name] = out.clone()  # what follows may write into it
         return out
 
-    pairs = []
+    forwards: list[tuple[nn.Module, Callable[..., object]]] = []
     for name, module in model.named_modules():
         if name:
-            pairs.append((module, partial(run_and_record, name, module.forward)))
-    with torch.no_grad(), replace_forward(pairs):
+            forwards.append((module, partial(run_and_record, name, module.forward)))
+    with torch.no_grad(), replace_forward(forwards):
         logits = chunk_logits(model, x.clone()).clone()  # the model may return memory that its next call overwrites
     _check_called_once(layer, calls[layer])
     require(layer in record, f"layer: {layer!r} must return a tensor with one row an input", layer, "layer=None")
@@ -272,11 +276,11 @@ def _record_outputs(model: nn.Module, x: Batch, layer: str) -> tuple[dict[str, T
 
 def _run_from_outputs(model: nn.Module, outputs: Mapping[str, Tensor]) -> Logits:
     """The model on `outputs[""]`, while each module of another name returns its output without being run."""
-    pairs = []
+    forwards: list[tuple[nn.Module, Callable[..., object]]] = []
     for name, output in outputs.items():
         if name:
-            pairs.append((model.get_submodule(name), partial(_return_output, output)))
-    with replace_forward(pairs):
+            forwards.append((model.get_submodule(name), partial(_return_output, output)))
+    with replace_forward(forwards):
         return model(outputs[""])
 
 

@@ -46,4 +46,8 @@ def leave_answer(question: tuple, answer: object) -> None:
 
 def _make_key(question: tuple) -> tuple[Hashable, ...]:
     """The question with models and tensors by identity: to compare tensors by value would cost as much as a pass."""
-    return tuple(part if isinstance(part, str | int | float | tuple) else id(part) for part in question)
+    key: list[Hashable] = []
+    for part in question:
+        by_value = isinstance(part, str | int | float | tuple)
+        key.append(part if by_value else id(part))
+    return tuple(key)

@@ -38,31 +38,49 @@ def number_regions(regions: Int[Tensor, "..."] | None, x: Batch, side: int = SID
     Raises:
         ValueError: `regions` are not integers, do not fit an input, or leave a number out.
     """
-    shape = x.shape[1:]
     if regions is None:
-        numbers = square_grid(*x.shape[2:], side) if x.ndim == 4 else torch.arange(shape.numel()).view(shape)
-        return _align_axes(numbers, len(shape)).to(x.device)
-    whole = not regions.is_floating_point() and regions.dtype != torch.bool
-    require(whole, "regions: must be integers", regions, "regions = regions.long()")
-    numbers = _align_axes(regions, len(shape))
-    if numbers.ndim == x.ndim and len(numbers) == 1:  # numbers of a whole batch of one
+        return _default_regions(x, side).to(x.device)
+    integers = not regions.is_floating_point() and regions.dtype != torch.bool
+    require(integers, "regions: must be integers", regions, "regions = regions.long()")
+    shape = x.shape[1:]
+    numbers = _prepend_axes(regions, len(shape))
+    if numbers.ndim == x.ndim and len(numbers) == 1:  # one map, written as a batch of one
         numbers = numbers.squeeze(0)
-    fits = numbers.ndim == len(shape) and all(a in {1, b} for a, b in zip(numbers.shape, shape, strict=True))
-    require(fits, f"regions: must broadcast to one input {tuple(shape)}, one map for the batch", regions, "regions[0]")
-    hint = "regions = torch.unique(regions, return_inverse=True)[1]"
+    rule = f"regions: must broadcast to one input {tuple(shape)}, one map for the batch"
+    require(_broadcasts(numbers, shape), rule, regions, "regions[0]")
     rule = "regions: must be numbered 0, 1, 2, ... without a gap"
+    hint = "regions = torch.unique(regions, return_inverse=True)[1]"
     require(_has_no_gap(numbers), rule, regions.unique().tolist(), hint)
     return numbers.long().to(x.device)
 
 
-def _align_axes(numbers: Int[Tensor, "..."], axes: int) -> Int[Tensor, "..."]:
+def _default_regions(x: Batch, side: int) -> Int[Tensor, "*#shape"]:
+    """Squares of a picture, the same for all channels; every value of another input by itself."""
+    shape = x.shape[1:]
+    if x.ndim != 4:
+        return torch.arange(shape.numel()).view(shape)
+    _, height, width = shape
+    return _prepend_axes(square_grid(height, width, side), len(shape))
+
+
+def _prepend_axes(numbers: Int[Tensor, "..."], axes: int) -> Int[Tensor, "..."]:
     """The same with axes of one in front, until it has as many as an input."""
-    return numbers.view(*[1] * (axes - numbers.ndim), *numbers.shape)
+    missing = axes - numbers.ndim
+    return numbers.view(*[1] * missing, *numbers.shape)
+
+
+def _broadcasts(numbers: Int[Tensor, "..."], shape: torch.Size) -> bool:
+    """Whether every axis is as long as the input's, or 1."""
+    if numbers.ndim != len(shape):
+        return False
+    return all(length in {1, wanted} for length, wanted in zip(numbers.shape, shape, strict=True))
 
 
 def _has_no_gap(numbers: Int[Tensor, "..."]) -> bool:
     """Whether every number from 0 to the largest occurs."""
-    if not numbers.numel() or int(numbers.min()) != 0:
+    if not numbers.numel():
+        return False
+    if int(numbers.min()) != 0:
         return False
     occurrences = torch.bincount(numbers.flatten().long())
     return bool((occurrences > 0).all())

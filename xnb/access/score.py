@@ -58,30 +58,34 @@ def chunk_size(x: Batch, chunk: int | None, *, large: bool = False) -> int:
 def chunks(x: Batch, chunk: int | None, *, large: bool = False) -> Iterator[slice]:
     """Slices of the batch that are run together."""
     size = chunk_size(x, chunk, large=large)
-    yield from (slice(start, start + size) for start in range(0, len(x), size))
+    for start in range(0, len(x), size):
+        yield slice(start, start + size)
 
 
 def plan_passes(x: Batch, changes: int, chunk: int | None, *, large: bool = False) -> list[tuple[slice, slice]]:
     """Pairs (draws, rows) that are run together, so that `changes` of every input become cache-sized passes."""
     size = chunk_size(x, chunk, large=large)
     draws = max(1, size // max(1, len(x)))
-    return [
-        (slice(start, min(start + draws, changes)), rows)
-        for start in range(0, changes, draws)
-        for rows in chunks(x, size)
-    ]
+    plan = []
+    for start in range(0, changes, draws):
+        end = min(start + draws, changes)
+        plan.extend((slice(start, end), rows) for rows in chunks(x, size))
+    return plan
 
 
 def join_chunks(results: list[Tensor], x: Batch) -> Tensor:
     """What came of each chunk, as one tensor; of a batch without inputs, an empty one."""
     if not results:
         return torch.zeros_like(x[:0])
-    return results[0] if len(results) == 1 else torch.cat(results)
+    if len(results) == 1:
+        return results[0]
+    return torch.cat(results)
 
 
 def check_explainable(model: Model, x: Batch, target: Target | None = None) -> None:
     """Refuse what no method can explain: a model in training mode, inference mode, integers, a short target."""
-    training = isinstance(model, nn.Module) and any(module.training for module in model.modules())
+    modules = model.modules() if isinstance(model, nn.Module) else ()
+    training = any(module.training for module in modules)
     require(not training, "score: model must be in evaluation mode", "a module with training == True", "model.eval()")
     require(
         not torch.is_inference_mode_enabled(),
@@ -97,31 +101,29 @@ def check_explainable(model: Model, x: Batch, target: Target | None = None) -> N
 def chunk_logits(model: Model, x: Batch) -> Logits:
     """Logits of one chunk, their shape checked; counted as forward passes."""
     out = model(x)
-    require(
-        isinstance(out, Tensor) and out.ndim == 2 and len(out) == len(x),
-        "score: model must return logits (B, K)",
-        out,
-        "xnb.attribute(lambda x: model(x).flatten(1), x, target, ...)",
-    )
+    has_rows = isinstance(out, Tensor) and out.ndim == 2 and len(out) == len(x)
+    hint = "xnb.attribute(lambda x: model(x).flatten(1), x, target, ...)"
+    require(has_rows, "score: model must return logits (B, K)", out, hint)
     add_passes(forward=len(x))
     return out
 
 
 def target_logit(out: Logits, target: Target) -> Scores:
     """Logit of each input's target class."""
-    return out.gather(1, target_column(out, target)).squeeze(1)
+    return out.gather(1, _target_column(out, target)).squeeze(1)
 
 
-def target_column(out: Logits, target: Target) -> Int[Tensor, "B 1"]:
+def _target_column(out: Logits, target: Target) -> Int[Tensor, "B 1"]:
     """Column in which the logit of each input's target class stands."""
     B, K = out.shape
     hint = "target = model(x).argmax(1)"
     integer = not target.is_floating_point() and target.dtype != torch.bool
     rule = f"score: target must be one class index per input, integer ({B},)"
     require(target.shape == (B,) and integer, rule, target, hint)
-    low, high = map(int, target.aminmax()) if B else (0, 0)
-    if low < 0 or high >= K:  # on CUDA a bad index would kill the kernel
-        refuse(f"score: target must lie in [0, {K})", target.tolist(), hint)
+    if B:
+        low, high = map(int, target.aminmax())
+        if low < 0 or high >= K:  # on CUDA a bad index would kill the kernel
+            refuse(f"score: target must lie in [0, {K})", target.tolist(), hint)
     return target.unsqueeze(1).long()
 
 
@@ -201,7 +203,8 @@ def input_gradient(model: Model, x: Batch, target: Target, *, chunk: int | None 
     """
 
     def compute() -> Batch:
-        return join_chunks([result.gradient for _, result in _gradient_passes(model, x, target, chunk)], x)
+        passes = _gradient_passes(model, x, target, chunk)
+        return join_chunks([result.gradient for _, result in passes], x)
 
     return answer_once(_gradient_question(model, x, target), compute)
 
@@ -216,7 +219,7 @@ def gradient_and_score(model: Model, x: Batch, target: Target, *, chunk: int | N
     return join_chunks(gradients, x), torch.cat(scores)
 
 
-class GradientPass(NamedTuple):
+class _GradientPass(NamedTuple):
     """What one chunk gave, forward and backward.
 
     Attributes:
@@ -230,7 +233,9 @@ class GradientPass(NamedTuple):
     at_captured: list[Tensor]
 
 
-def _gradient_passes(model: Model, x: Batch, target: Target, chunk: int | None) -> Iterator[tuple[slice, GradientPass]]:
+def _gradient_passes(
+    model: Model, x: Batch, target: Target, chunk: int | None
+) -> Iterator[tuple[slice, _GradientPass]]:
     check_explainable(model, x, target)
     plan = list(chunks(x, chunk))
     for rows in show_progress(plan, len(plan), "pass"):
@@ -251,7 +256,7 @@ def changed_gradients(
 
 def chunk_gradient(
     model: Model, x: Batch, target: Target, captured: Mapping[str, Tensor] = MappingProxyType({})
-) -> GradientPass:
+) -> _GradientPass:
     """Gradient of the score and logits of one chunk.
 
     Args:
@@ -262,18 +267,19 @@ def chunk_gradient(
         # a copy: an in-place first module must not reach the caller's pixels
         out = chunk_logits(model, leaf.clone())
         # with these weights backward, the sum of the logits is the sum of the scores
-        weights = torch.zeros_like(out).scatter_(1, target_column(out, target), 1)
+        weights = torch.zeros_like(out).scatter_(1, _target_column(out, target), 1)
         require(out.requires_grad, "score: no gradient reaches x", "an output without a graph", FORWARD_ONLY)
         wanted = [leaf, *captured.values()]
         gradient, *at_captured = torch.autograd.grad(out, wanted, weights, allow_unused=True)
     require(gradient is not None, "score: no gradient reaches x", "an output that does not depend on x", FORWARD_ONLY)
     add_passes(backward=len(x))
-    return GradientPass(gradient, out.detach().clone(), at_captured)  # copied as in `logits`
+    return _GradientPass(gradient, out.detach().clone(), at_captured)  # copied as in `logits`
 
 
 def align_to_inputs(values: Tensor, x: Batch) -> Tensor:
     """`values` with axes of one added at the end, so that they broadcast against `x`."""
-    return values.view(*values.shape, *[1] * (x.ndim - values.ndim))
+    missing = x.ndim - values.ndim
+    return values.view(*values.shape, *[1] * missing)
 
 
 def expand_baseline(baseline: Tensor | float, x: Batch) -> Batch:
