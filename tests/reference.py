@@ -45,7 +45,7 @@ def integrated_gradients(model, x, target, *, steps):
 def occlusion(model, x, target, *, window, stride):
     out = torch.zeros(len(x), 1, *x.shape[2:], dtype=x.dtype)
     for i in range(len(x)):
-        pixels = {(r, c): [] for r in range(6) for c in range(6)}
+        drops = {(r, c): [] for r in range(6) for c in range(6)}
         for top in range(0, 6 - window + 1, stride):
             for left in range(0, 6 - window + 1, stride):
                 painted = x[i].clone()
@@ -53,9 +53,9 @@ def occlusion(model, x, target, *, window, stride):
                 drop = (model(x[i][None]) - model(painted[None]))[0, target[i]]
                 for r in range(top, top + window):
                     for c in range(left, left + window):
-                        pixels[r, c].append(drop)
-        for (r, c), seen in pixels.items():
-            out[i, 0, r, c] = torch.stack(seen).mean()
+                        drops[r, c].append(drop)
+        for (r, c), of_pixel in drops.items():
+            out[i, 0, r, c] = torch.stack(of_pixel).mean()
     return out
 
 
@@ -66,8 +66,8 @@ def edges(x):
     return torch.tensor(np.stack(strength))[:, None]
 
 
-# Methods on attention, as their papers write them, for one input: weights (h, N, N) and slopes of each layer, the
-# row that is read as shares of the tokens.
+# Methods on attention, as their papers write them, for one input: weights (h, N, N) and gradients of each layer, and
+# `read`, the row that says how much of each token the model reads in the end.
 
 
 def rollout(weights, read):
@@ -78,11 +78,11 @@ def rollout(weights, read):
     return read @ total
 
 
-def chefer(weights, slopes, read):
+def chefer(weights, gradients, read):
     identity = torch.eye(weights[0].shape[-1], dtype=weights[0].dtype)
     total = identity
-    for layer, slope in zip(weights, slopes, strict=True):
-        raising = sum((a * s).clamp(min=0) for a, s in zip(layer, slope, strict=True)) / len(layer)
+    for layer, gradient_there in zip(weights, gradients, strict=True):
+        raising = sum((a * g).clamp(min=0) for a, g in zip(layer, gradient_there, strict=True)) / len(layer)
         total = total + raising @ total
     return read @ (total - identity)
 
@@ -102,15 +102,15 @@ def attention_flow(weights, read):
     return torch.tensor([networkx.maximum_flow_value(graph, "source", sink) for sink in sinks], dtype=torch.double)
 
 
-def legrad(model, x, target, captured):
+def legrad(model, x, target, capture_attention):
     """One forward and one backward for each layer, on its own."""
     total = 0
     for depth in range(1, len(model.blocks) + 1):
-        with captured(model) as layers, torch.enable_grad():
+        with capture_attention(model) as layers, torch.enable_grad():
             state = model.tokens(x)
             for block in model.blocks[:depth]:
                 state = block(state)
             score = model.readout(state)[0, target]
-            (slope,) = torch.autograd.grad(score, layers[-1].weights)
-        total = total + slope[0].clamp(min=0).mean((0, 1))
+            (gradient_there,) = torch.autograd.grad(score, layers[-1].weights)
+        total = total + gradient_there[0].clamp(min=0).mean((0, 1))
     return total / len(model.blocks)

@@ -1,4 +1,7 @@
-"""What every method owes, checked for every method: registering one is enough to be tested."""
+"""What every method owes, checked for every method: registering one is enough to be tested.
+
+Tests: xnb.methods.registry
+"""
 
 import copy
 import inspect
@@ -9,19 +12,19 @@ from networks import CastLinear, ScratchLinear, tensors_of
 from torch import nn
 
 from xnb import METHODS, attribute, catalog
+from xnb.access.ledger import count_passes
+from xnb.access.memo import remember_answers
 from xnb.access.score import score
 
 every = pytest.mark.parametrize("name", sorted(METHODS))
-
-
 TARGET_FREE = {"nothing", "target_free"}
 
 
-def promising(axiom):
+def every_that_promises(axiom):
     return pytest.mark.parametrize("name", sorted(n for n, card in METHODS.cards.items() if axiom in card.axioms))
 
 
-def looking(needs=("forward", "gradient", "modules")):
+def every_that_needs(*needs):
     return pytest.mark.parametrize("name", sorted(n for n, card in METHODS.cards.items() if card.needs in needs))
 
 
@@ -52,7 +55,7 @@ def test_chunk_does_not_matter(name, chunk, model, x, target):
     )
 
 
-@looking()
+@every_that_needs("forward", "gradient", "modules")
 def test_every_method_that_runs_the_model_takes_chunk(name):
     assert "chunk" in inspect.signature(METHODS[name]).parameters
 
@@ -78,14 +81,16 @@ def test_makes_its_tensors_where_the_input_is(name, model, x, target):
     assert torch.equal(a, attribute(model, x, target, name))
 
 
-def state(model, x):
-    hooks = [
-        (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks, m._backward_pre_hooks) for m in model.modules()
-    ]
+def visible_state(model, x):
+    """Everything about a model and an input that a call might leave changed, beside their values."""
+    hooks = 0
+    for module in model.modules():
+        hooks += len(module._forward_hooks) + len(module._forward_pre_hooks)
+        hooks += len(module._backward_hooks) + len(module._backward_pre_hooks)
     return (
-        sum(len(kind) for kinds in hooks for kind in kinds),
-        [m.training for m in model.modules()],
-        [(p.grad, p.requires_grad) for p in model.parameters()],
+        hooks,
+        [module.training for module in model.modules()],
+        [(weights.grad, weights.requires_grad) for weights in model.parameters()],
         (x.requires_grad, x.grad),
         [dict(vars(tensor)) for tensor in (*tensors_of(model), x)],  # nothing may be written on a tensor
     )
@@ -101,14 +106,17 @@ def test_leaves_no_trace(name, spoil, model, x, target):
     if spoil == "model":
         model.append(Interrupted().eval())
     model[0].weight.requires_grad_(False)
-    weights, rng, before, pixels = copy.deepcopy(model.state_dict()), torch.get_rng_state(), state(model, x), x.clone()
-    looks = METHODS.cards[name].needs != "nothing"
-    if spoil != "nothing" and looks:
+    before = visible_state(model, x)
+    weights = copy.deepcopy(model.state_dict())
+    pixels = x.clone()
+    rng = torch.get_rng_state()
+    runs_the_model = METHODS.cards[name].needs != "nothing"
+    if spoil != "nothing" and runs_the_model:
         with pytest.raises((ValueError, KeyboardInterrupt)):
             attribute(model, x, target + 99 if spoil == "target" else target, name)
     else:
         attribute(model, x, target, name)
-    assert state(model, x) == before
+    assert visible_state(model, x) == before
     assert torch.equal(torch.get_rng_state(), rng)
     assert torch.equal(x, pixels)
     assert all(torch.equal(a, b) for a, b in zip(weights.values(), model.state_dict().values(), strict=True))
@@ -152,14 +160,14 @@ def test_works_under_no_grad_and_on_a_grad_input(name, model, x, target):
     assert torch.equal(attribute(model, x.clone().requires_grad_(), target, name), expected)
 
 
-@looking()
+@every_that_needs("forward", "gradient", "modules")
 def test_refuses_training_mode_anywhere(name, model, x, target):
     model[3].train()
     with pytest.raises(ValueError, match="evaluation mode"):
         attribute(model, x, target, name)
 
 
-@looking(("forward", "gradient"))
+@every_that_needs("forward", "gradient")
 def test_takes_any_callable(name, model, x, target):
     assert torch.equal(attribute(lambda z: model(z), x, target, name), attribute(model, x, target, name))
 
@@ -171,12 +179,12 @@ def test_depends_on_the_target(name, model, x, target):
     assert not torch.equal(attribute(model, x, target, name), attribute(model, x, (target + 1) % 3, name))
 
 
-@promising("target_free")
+@every_that_promises("target_free")
 def test_is_the_same_for_every_target(name, model, x, target):
     torch.testing.assert_close(attribute(model, x, target, name), attribute(model, x, (target + 1) % 3, name))
 
 
-@looking(("nothing",))
+@every_that_needs("nothing")
 def test_controls_do_not_depend_on_model_or_target(name, model, x, target):
     expected = attribute(model, x, target, name)
     for weights in model.parameters():
@@ -184,15 +192,15 @@ def test_controls_do_not_depend_on_model_or_target(name, model, x, target):
     assert torch.equal(attribute(model, x, (target + 1) % 3, name), expected)
 
 
-@promising("complete")
+@every_that_promises("complete")
 def test_adds_up_to_the_change_of_score(name, model, x, target):
-    fine = {"steps": 512} if "steps" in inspect.signature(METHODS[name]).parameters else {}
-    a = attribute(model, x, target, name, **fine)
-    gap = score(model, x, target) - score(model, torch.zeros_like(x), target)
-    torch.testing.assert_close(a.flatten(1).sum(1), gap, rtol=2e-3, atol=2e-3)
+    knobs = {"steps": 512} if "steps" in inspect.signature(METHODS[name]).parameters else {}
+    a = attribute(model, x, target, name, **knobs)
+    change = score(model, x, target) - score(model, torch.zeros_like(x), target)
+    torch.testing.assert_close(a.flatten(1).sum(1), change, rtol=2e-3, atol=2e-3)
 
 
-@promising("linear")
+@every_that_promises("linear")
 def test_exact_on_a_linear_model(name, x, target):
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -201,7 +209,7 @@ def test_exact_on_a_linear_model(name, x, target):
     torch.testing.assert_close(attribute(linear, x, target, name), x * weights.detach(), rtol=1e-10, atol=1e-12)
 
 
-@promising("dummy")
+@every_that_promises("dummy")
 def test_unused_input_gets_nothing(name, model, x, target):
     with torch.no_grad():
         model[0].weight[:, 1] = 0  # the model no longer sees channel 1
@@ -210,6 +218,22 @@ def test_unused_input_gets_nothing(name, model, x, target):
         assert a[:, 1].abs().max() == 0
     else:  # a map shared by the channels must not depend on the unseen one
         torch.testing.assert_close(attribute(model, x * torch.tensor([1.0, 7.0])[:, None, None], target, name), a)
+
+
+@every
+def test_says_which_gradient_it_shares(name, model, x, target):
+    """After a method that starts from the same gradient it needs fewer passes; after others it needs as many."""
+    card = METHODS.cards[name]
+    others = ["gradient"] if card.family == "attention" else ["gradient", "grad_cam"]
+    with count_passes() as alone:
+        attribute(model, x, target, name)
+    with remember_answers():
+        for other in others:
+            attribute(model, x, target, other)
+        with count_passes() as after:
+            attribute(model, x, target, name)
+    assert (after.backward < alone.backward) == bool(card.shares)
+    assert card.shares != "layer_gradient" or "layer" in inspect.signature(METHODS[name]).parameters
 
 
 def test_catalog_has_a_full_row_a_method():

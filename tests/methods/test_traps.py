@@ -1,6 +1,7 @@
 """Where another library answers with a wrong or different number and no error: ours is right, or refuses.
 
-Functional, reused and in-place activations are in test_lrp_rules.py, batch norms and CAM conventions in test_cam.py.
+Others stand beside their methods: what hooks on modules do not see in test_guided.py and test_deep_lift.py, and
+conventions of class activation maps in test_cam_libraries.py.
 """
 
 import copy
