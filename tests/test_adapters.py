@@ -1,3 +1,5 @@
+"""Our methods serve Quantus, Captum's serve as ours, and two classes become one logit."""
+
 import warnings
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""`lint` says of each method what `attribute` would do, and what trips other libraries."""
+
 import pytest
 import torch
 from torch import nn

@@ -1,28 +1,22 @@
-"""Shapes in signatures are checked under pytest, and cost a user nothing."""
+"""The types of signatures tell shapes and dtypes apart."""
 
-import subprocess
-import sys
-
-import jaxtyping
 import pytest
 import torch
-from torch import nn
 
-from xnb.access.score import score
-
-SCRIPT = """
-import torch
-from xnb.access import score
-assert "jaxtyped" not in repr(score.score) and not hasattr(score.score, "__wrapped__")
-"""
+from xnb.types import Attribution, Batch, Logits, Masks, Scores, Target
 
 
-def test_a_wrong_shape_is_caught_under_pytest():
-    net = nn.Linear(4, 3).eval()
-    with pytest.raises(jaxtyping.TypeCheckError):
-        score(net, torch.zeros(2, 4), torch.zeros(2, 1, dtype=torch.long))
+@pytest.mark.parametrize("annotation", [Batch, Attribution, Logits])
+def test_values_are_floating_point(annotation):
+    assert isinstance(torch.zeros(2, 3), annotation)
+    assert not isinstance(torch.zeros(2, 3, dtype=torch.long), annotation)
 
 
-def test_users_run_without_the_check():
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize(
+    ("annotation", "dtype", "shape"),
+    [(Target, torch.long, (4,)), (Scores, torch.float, (4,)), (Masks, torch.bool, (4, 1, 3, 3))],
+)
+def test_one_entry_an_input(annotation, dtype, shape):
+    assert isinstance(torch.zeros(shape, dtype=dtype), annotation)
+    assert not isinstance(torch.zeros(*shape, 2, dtype=dtype), annotation)
+    assert not isinstance(torch.zeros(shape, dtype=torch.complex64), annotation)

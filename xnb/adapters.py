@@ -16,29 +16,38 @@ from xnb.types import Attribution, Batch, Model, Target
 
 
 def for_quantus(method: str, **knobs: object) -> Callable[..., np.ndarray]:
-    """`explain_func` of a Quantus metric that explains with `method`; Quantus' own keyword arguments are ignored."""
+    """Return an `explain_func` for Quantus that explains with `method`; Quantus' own keyword arguments are ignored."""
 
     def explain_func(model: nn.Module, inputs: Any, targets: Any, **ignored: object) -> np.ndarray:
+        # Quantus passes arrays, of another type or on another device than the model.
         like = next(model.parameters(), torch.empty(0))
         x = torch.as_tensor(inputs, dtype=like.dtype, device=like.device)
         target = torch.as_tensor(targets, device=like.device).long()
-        return attribute(model, x, target, method, **knobs).expand_as(x).cpu().numpy()
+        attribution = attribute(model, x, target, method, **knobs)
+        return attribution.expand_as(x).cpu().numpy()
 
     return explain_func
 
 
-def from_captum(attribution: Callable[[Model], Any], **knobs: object) -> Callable[..., Attribution]:
-    """A method of ours that asks Captum: `from_captum(captum.attr.Saliency, abs=False)`, with knobs of `.attribute`."""
+def from_captum(captum_class: Callable[[Model], Any], **knobs: object) -> Callable[..., Attribution]:
+    """Return a method of ours that calls Captum, e.g. `from_captum(captum.attr.Saliency, abs=False)`.
+
+    Args:
+        captum_class: made of the model at each call.
+        knobs: keyword arguments of its `attribute`.
+    """
 
     def method(model: Model, x: Batch, target: Target) -> Attribution:
         with torch.enable_grad():
-            return attribution(model).attribute(x.clone().requires_grad_(), target=target, **knobs).detach().to(x.dtype)
+            explainer = captum_class(model)
+            attribution = explainer.attribute(x.clone().requires_grad_(), target=target, **knobs)
+        return attribution.detach().to(x.dtype)
 
     return method
 
 
-def contrast(model: Model, one: int, other: int, *, of: int) -> nn.Sequential:
-    """Return the model with one logit, by how much class `one` exceeds class `other`: explain it with target 0.
+def contrast(model: Model, label: int, rival: int, *, of: int) -> nn.Sequential:
+    """Return the model with one logit, by how much class `label` exceeds class `rival`: explain it with target 0.
 
     The difference is a linear layer behind the `of` logits, so that rules and hooks see it. What speaks for both
     classes alike cancels.
@@ -46,14 +55,16 @@ def contrast(model: Model, one: int, other: int, *, of: int) -> nn.Sequential:
     Raises:
         ValueError: not two different classes in [0, `of`), or a model that is no module.
     """
-    different = 0 <= one < of and 0 <= other < of and one != other
-    require(different, f"contrast: two different classes in [0, {of})", (one, other), f"contrast(model, 0, 1, of={of})")
+    different = 0 <= label < of and 0 <= rival < of and label != rival
+    hint = f"contrast(model, 0, 1, of={of})"
+    require(different, f"contrast: two different classes in [0, {of})", (label, rival), hint)
     if not isinstance(model, nn.Module):
         refuse("contrast: the model must be a module", model, "class Net(nn.Module): ...")
+    # A module with a weight, and no subtraction written as a function: rules and hooks know what to do with it.
     like = next(model.parameters(), torch.zeros(1))
     difference = nn.Linear(of, 1, bias=False, device=like.device, dtype=like.dtype)
-    weight = torch.zeros(1, of)
-    weight[0, one] = 1
-    weight[0, other] = -1
-    difference.weight.data.copy_(weight)
+    with torch.no_grad():
+        difference.weight.zero_()
+        difference.weight[0, label] = 1
+        difference.weight[0, rival] = -1
     return nn.Sequential(model, difference).eval()
