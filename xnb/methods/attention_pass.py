@@ -23,7 +23,7 @@ class AttentionPass:
     Attributes:
         layers: each layer's weights and values, in the order in which they ran.
         gradients: of the score, with respect to each layer's weights.
-        shares: how much each token is read in the end; they add up to 1.
+        shares: how much each token is read in the end; they add up to 1, or are all 0.
         after: names of the functions that ran behind the last attention.
     """
 

@@ -30,7 +30,7 @@ def find_token_layout(tokens: int, x: Batch, who: str) -> _TokenLayout:
     In a picture several patch sizes may be possible: the one is taken that leaves the fewest tokens in front.
 
     Raises:
-        ValueError: no patch size fits, or tokens of another input are not its pieces, on its second axis.
+        ValueError: no patch size fits; or `x` is no picture and the tokens are not the pieces on its second axis.
     """
     if x.ndim != 4:
         pieces = x.shape[1]

@@ -45,7 +45,7 @@ def score_by_crops(
 ) -> Float[Tensor, "R L B"] | None:
     """Score of every input with each window painted over, from what the windows reach, without a graph.
 
-    None where full passes are as fast, or where the model asks for what a tensor without memory of its own has not.
+    None where full passes are as fast, or where the model asks for memory, as `.numpy()` does, that crops do not have.
 
     Args:
         paint: what stands inside of a window.
@@ -68,7 +68,7 @@ def measure_crops(model: Model, x: Tensor, windows: Windows, paint: Tensor) -> T
     row = len(windows.tops) // 2
     column = len(windows.lefts) // 2
     middle = windows.select([row], [column])
-    with count_passes():  # not for the ledger: this is how the untouched picture is run
+    with count_passes():  # counted apart and forgotten: the bill is that of full passes
         chunk_logits(model, _occlude(tape, x, middle, paint))
     return tape
 
@@ -83,28 +83,38 @@ def run_crops(
     tape: Tape,
 ) -> Float[Tensor, "R L B"]:
     """Score of every input with each window painted over, by way of crops, in passes that fit the budget."""
+    scores = x.new_empty(len(windows.tops), len(windows.lefts), len(x))
+    plan = _plan_grids(x, windows, chunk, tape)
+    for inputs, rows, columns in show_progress(plan, len(plan), "pass"):
+        occluded = _occlude(tape, x[inputs], windows.select(rows, columns), paint[inputs])
+        logits = chunk_logits(model, occluded)
+        targets = target[inputs].repeat_interleave(len(rows) * len(columns))
+        of_pass = target_logit(logits, targets).view(-1, len(rows), len(columns))
+        row = torch.tensor(rows)[:, None]
+        column = torch.tensor(columns)
+        scores[row, column, inputs] = of_pass.permute(1, 2, 0)
+    return scores
+
+
+def _plan_grids(
+    x: Tensor,
+    windows: Windows,
+    chunk: int | None,
+    tape: Tape,
+) -> list[tuple[slice, list[int], list[int]]]:
+    """Inputs, rows of windows and columns of windows that are run together."""
     tops, lefts, side = windows
     limit = WIDEST if x.device.type == "cpu" else WIDEST_ACCELERATOR
     size = chunk or max(CHUNK_LEAST, limit // tape.widest)
     # The windows of a pass are a grid, as square as it can be. Their crops share one size, that of the largest, so
     # windows that are as far from the border go together.
     across = min(len(lefts), isqrt(size))
-    rows = group_windows(tops, x.shape[2] - side, size // across)
-    columns = group_windows(lefts, x.shape[3] - side, across)
+    row_groups = group_windows(tops, x.shape[2] - side, size // across)
+    column_groups = group_windows(lefts, x.shape[3] - side, across)
     count = len(tops) * len(lefts)
-    pictures = max(1, size // count)
-    parts = [slice(start, start + pictures) for start in range(0, len(x), pictures)]
-    plan = [(part, r, c) for part in parts for r in rows for c in columns]
-    out = x.new_empty(len(tops), len(lefts), len(x))
-    for part, r, c in show_progress(plan, len(plan), "pass"):
-        occluded = _occlude(tape, x[part], windows.select(r, c), paint[part])
-        logits = chunk_logits(model, occluded)
-        targets = target[part].repeat_interleave(len(r) * len(c))
-        scores = target_logit(logits, targets).view(-1, len(r), len(c))
-        row = torch.tensor(r)[:, None]
-        column = torch.tensor(c)
-        out[row, column, part] = scores.permute(1, 2, 0)
-    return out
+    together = max(1, size // count)
+    batches = [slice(start, start + together) for start in range(0, len(x), together)]
+    return [(inputs, rows, columns) for inputs in batches for rows in row_groups for columns in column_groups]
 
 
 def _occlude(tape: Tape, x: Tensor, windows: Windows, paint: Tensor) -> Occluded:
