@@ -31,7 +31,7 @@ def lint(model: Model, x: Tensor) -> pd.DataFrame:
     """
     first = x[:1]
     target = _predict_class(model, first)
-    refusals = {name: _try_method(model, first, target, name) for name in METHODS}
+    refusals = {name: try_method(model, first, target, name) for name in METHODS}
     cautions = "; ".join(_find_cautions(model, first))
     rows = []
     for name, refusal in refusals.items():
@@ -55,7 +55,7 @@ def _predict_class(model: Model, x: Tensor) -> Tensor:
         return torch.zeros(len(x), dtype=torch.long, device=x.device)
 
 
-def _try_method(model: Model, x: Tensor, target: Tensor, name: str) -> str | None:
+def try_method(model: Model, x: Tensor, target: Tensor, name: str) -> str | None:
     """Return in one line why the method refuses this input, None if it does not."""
     cheap: dict[str, object] = dict(_FEWEST)
     if x.ndim == 4:

@@ -1,4 +1,4 @@
-"""Bags of pictures: each instance with what a method says of it for a class."""
+"""Bags of pictures: each instance with its evidence for a class, by a method."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from xnb.applicability import verdict
+from xnb.applicability import try_method
 from xnb.explanation import explain
 from xnb.widgets import markup, pixels, static
 from xnb.widgets.explained import Subject
@@ -124,7 +124,7 @@ def _choose_instance_methods(subject: Subject) -> list[str]:
     """Choose the methods that are right for the model."""
     x = subject.input(0)
     target = subject.target_of(subject.predicted_class(0))
-    return [name for name in _INSTANCE_METHODS if verdict(subject.model, x, target, name)["valid"]]
+    return [name for name in _INSTANCE_METHODS if try_method(subject.model, x, target, name) is None]
 
 
 def instance_evidence(subject: Subject, bag: int, target: int, method: str) -> NDArray:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from xnb.applicability import verdict
+from xnb.applicability import try_method
 from xnb.methods import METHODS
 from xnb.progress import hide_progress
 from xnb.widgets.explained import Subject
@@ -16,11 +16,11 @@ def lint_methods(subject: Subject, methods: Sequence[str] | None = None) -> pd.D
     """Try methods, all if none are named, on the first input; columns `valid` and `reason`, see `xnb.lint`."""
     x = subject.input(0)
     target = subject.target_of(subject.predicted_class(0))
-    names = methods or METHODS
+    names = list(methods or METHODS)
     with hide_progress():
-        verdicts = {name: verdict(subject.model, x, target, name) for name in names}
-    table = pd.DataFrame(verdicts).T
-    return table.astype({"valid": bool})
+        refusals = [try_method(subject.model, x, target, name) for name in names]
+    valid = [refusal is None for refusal in refusals]
+    return pd.DataFrame({"valid": valid, "reason": refusals}, index=names)
 
 
 def method_options(table: pd.DataFrame) -> list[tuple[str, str]]:
