@@ -62,9 +62,13 @@ def contrast(model: Model, label: int, rival: int, *, of: int) -> nn.Sequential:
         refuse("contrast: the model must be a module", model, "class Net(nn.Module): ...")
     # A module with a weight, and no subtraction written as a function: rules and hooks know what to do with it.
     like = next(model.parameters(), torch.zeros(1))
-    difference = nn.Linear(of, 1, bias=False, device=like.device, dtype=like.dtype)
+    # Without its own random weights, which would move the random numbers of the process on.
+    difference = nn.utils.skip_init(nn.Linear, of, 1, bias=False, device=like.device, dtype=like.dtype)
     with torch.no_grad():
         difference.weight.zero_()
         difference.weight[0, label] = 1
         difference.weight[0, rival] = -1
-    return nn.Sequential(model, difference).eval()
+    both = nn.Sequential(model, difference.eval())
+    # Not `both.eval()`: it would switch the model, and one in training mode is to be refused, not changed.
+    both.training = model.training
+    return both
