@@ -17,7 +17,7 @@ from torch import nn
 from widget_cases import PANELS, html_of, shapes, trained_net
 
 from xnb import widgets
-from xnb.widgets import explore, layers, perturb
+from xnb.widgets import attention, explore, layers, perturb
 
 MOVES = [
     ("explore", "picture", 3),
@@ -121,3 +121,9 @@ def test_only_pictures_can_be_hidden_and_walked_through(widget):
     table = nn.Linear(3, 2).eval()
     with pytest.raises(ValueError, match="inputs must be pictures"):
         widget(table, torch.randn(4, 3))
+
+
+@pytest.mark.parametrize("widget", [attention, layers])
+def test_a_plain_function_has_no_layers_to_look_into(widget):
+    with pytest.raises(ValueError, match="the model must be a module"):
+        widget(lambda x: x.flatten(1)[:, :6], shapes())

@@ -1,7 +1,7 @@
 """Explanations that can be moved, in plain ipywidgets: nothing to install in JupyterLab, Notebook 7, VS Code or Colab.
 
 Each is a thin shell over pure functions from a state to a picture. Where no kernel runs, its last picture stays.
-How to write another one is told in `xnb.widgets.panel.Panel`.
+`xnb.widgets.panel.Panel` says how to write another one.
 """
 
 from xnb.adapters import contrast as contrast

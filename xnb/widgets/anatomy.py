@@ -1,4 +1,4 @@
-"""What a layer is and does: its filters, its channels for one input, how far it sees, what it says for the class."""
+"""What a layer is and does: its filters, its channels for one input, how far it sees, what in it speaks for a class."""
 
 import math
 

@@ -137,7 +137,7 @@ class _AttentionPanel(Panel):
         static.show_pixels(draw_query(self.subject, selection, len(row)), axes[0], f"asked: {query}")
         depth = f"layer {selection.layer + 1} of {len(layers)}"
         static.show_pixels(draw_attention_row(self.subject, row), axes[1], f"reads, {depth}")
-        # More bars than in the widget, as the figure has the room, and no reader can move to another class.
+        # More bars than beside the map, as the figure has room for them.
         probabilities = self.subject.class_probabilities(selection.picture)
         likeliest = likeliest_classes(probabilities, _MAX_CLASSES_STATIC)
         static.show_probabilities(self.subject.class_names(likeliest), probabilities[likeliest], axes[2])

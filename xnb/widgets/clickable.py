@@ -45,7 +45,7 @@ def _make_squares(
     verb: str,
 ) -> list[W.Button]:
     """Make transparent buttons, row by row."""
-    # All share one style and one layout, as each would be two more objects for the page to make.
+    # All share one style and one layout: with their own, the page would have to make three objects for each.
     style = W.ButtonStyle(button_color="transparent")
     layout = W.Layout(width="auto", height="auto", margin="0", padding="0")
     squares = []

@@ -51,9 +51,8 @@ class Subject:
             ValueError: a plain function, which has none.
         """
         if not isinstance(self.model, nn.Module):
-            refuse(
-                "widgets: the model must be a module", self.model, "xnb.widgets.explore(model, x)  # takes functions"
-            )
+            hint = "xnb.widgets.explore(model, x)  # takes functions"
+            refuse("widgets: the model must be a module", self.model, hint)
         return self.model
 
     def class_probabilities(self, row: int) -> Float[NDArray, " K"]:
@@ -110,8 +109,8 @@ def prepare_subject(model: Model, data: Data, classes: Sequence[str] | None = No
     Raises:
         ValueError: no inputs, or another number of class names than of logits.
     """
-    known = isinstance(data, Split | Part | Tensor)
-    require(known, "widgets: data must be a Split, a Part or a tensor", data, "xnb.widgets.explore(model, x)")
+    accepted = isinstance(data, Split | Part | Tensor)
+    require(accepted, "widgets: data must be a Split, a Part or a tensor", data, "xnb.widgets.explore(model, x)")
     part = data.test if isinstance(data, Split) else data
     x = part if isinstance(part, Tensor) else part.x
     require(len(x) > 0, "widgets: there must be inputs to show", x, "data.shapes(n=(0, 60))")

@@ -116,7 +116,7 @@ def scale_end(answer: MapAnswer, look: Look) -> float:
 def probability_curves(
     subject: Subject, question: Question, answer: MapAnswer, impute: str = "mean"
 ) -> dict[str, NDArray]:
-    """Probability of the explained class while 1/16 of the picture after another is removed, in both orders."""
+    """Probability of the explained class while the picture is removed, 1/16 at a time, in both orders."""
     x = subject.input(question.picture)
     target = subject.target_of(answer.target)
     curves = {}
@@ -136,7 +136,7 @@ def probability_curves(
 
 
 def share_in_mask(subject: Subject, question: Question, heat: NDArray) -> float | None:
-    """Share of the magnitude that lies in the mask, where there is one and the map is as fine."""
+    """Share of the magnitude that lies in the mask, where there is one of the same size as the map."""
     mask = subject.mask(question.picture)
     if mask is None or heat.shape != mask.shape:
         return None

@@ -52,7 +52,7 @@ def describe_map(subject: Subject, question: Question, answer: MapAnswer) -> str
 
 
 def describe_rival(subject: Subject, question: Question) -> str:
-    """Name the class of which the score is taken away, if there is one."""
+    """Name the class whose score is subtracted, if there is one."""
     if question.rather is None:
         return ""
     return f" rather than {subject.classes[question.rather]}"

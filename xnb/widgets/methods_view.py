@@ -1,4 +1,4 @@
-"""Several methods on one input, on one scale, beside controls that never see the model."""
+"""Several methods on one input, on one scale, beside control methods that never see the model."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -54,7 +54,7 @@ def side_by_side(
     """Compare methods on single inputs: one input, one class, one scale; pin what is to stay while you move on.
 
     Methods answer in different units, so on the shared scale each map is shown as shares of its own magnitude; raw
-    numbers may be chosen. Two controls stand beside them always: edges, and random numbers.
+    numbers may be chosen. Two control methods always stand beside them: edges, and random numbers.
 
     Args:
         data: the test part of a split, a part, or inputs alone.

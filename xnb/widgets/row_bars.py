@@ -36,7 +36,7 @@ def draw_row_bars(values: ArrayLike, names: Sequence[str], end: float) -> Pixels
 def _draw_bars(ax: Axes, numbers: NDArray, names: Sequence[str], end: float) -> None:
     """Draw bars with the first feature on top, each in the full colour of its sign."""
     rows = np.arange(len(numbers))
-    # At 0.7 of the scale, as the darkest red and blue are hard to tell apart on a bar that is one line high.
+    # At 0.7 of the scale, whose ends are so dark that red and blue look alike on a thin bar.
     colour_values = np.sign(numbers) * 0.7 * end
     colours = pixels.signed_colours(colour_values, end)
     ax.barh(rows, numbers, color=colours / 255)
