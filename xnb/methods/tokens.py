@@ -4,6 +4,7 @@ The stages are `tokens`, `blocks` and `readout`, as the protocol `xnb.models.vit
 of another class will do if it has these members.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -228,17 +229,19 @@ def _occlude_tokens(model: Model, x: Batch, target: Target, whole: Tensor, windo
         shorter = tokens[rows][:, rest[draws]]
         return shorter.transpose(0, 1)
 
-    def run_blocks(state: Float[Tensor, "B N D"]) -> Tensor:
-        for block in staged.blocks:
-            state = block(state)
-        return staged.readout(state)
-
     # The tokens stand in for the inputs: positions are in them already, so those that are left keep theirs.
-    scores = changed_scores(run_blocks, tokens, target, leave_out, len(groups))
+    scores = changed_scores(partial(_run_from_tokens, staged), tokens, target, leave_out, len(groups))
     drops = (whole - scores).T
     attributions = tokens.new_zeros(len(x), N)
     attributions[:, groups] = drops[:, :, None]
     return place_tokens_on_input(attributions, x, "token_occlusion")
+
+
+def _run_from_tokens(model: Any, tokens: Float[Tensor, "B N D"]) -> Tensor:
+    """Logits from the tokens that enter the first block."""
+    for block in model.blocks:
+        tokens = block(tokens)
+    return model.readout(tokens)
 
 
 def _group_pieces(pieces: int, cells: tuple[int, int] | None, window: int) -> Int[Tensor, "G M"]:

@@ -90,6 +90,7 @@ def run_crops(
         logits = chunk_logits(model, occluded)
         targets = target[inputs].repeat_interleave(len(rows) * len(columns))
         of_pass = target_logit(logits, targets).view(-1, len(rows), len(columns))
+        # a group holds windows from both borders: its scores are not a block of the result
         row = torch.tensor(rows)[:, None]
         column = torch.tensor(columns)
         scores[row, column, inputs] = of_pass.permute(1, 2, 0)
