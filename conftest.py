@@ -5,7 +5,7 @@ numbers get a tolerance, and the figures of each notebook a folder of their own;
 compares those, right after the notebook's last cell, and counts how many cells were really compared.
 
 `make test` runs as many processes as there are cores (pytest -n auto). What belongs together stays in one of them: a
-notebook with its figures, the browser with its pages, a file with its fixtures.
+notebook with its figures, the pages of widgets, a file with its fixtures.
 """
 
 import json
@@ -13,10 +13,11 @@ import math
 import os
 import re
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
-from nbval.plugin import IPyNbCell
+from nbval.plugin import IPyNbCell, IPyNbFile
 from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parent
@@ -29,10 +30,10 @@ os.environ.pop("MPLBACKEND", None)  # kernels inherit it, and their figures woul
 PATIENCE = 600
 # a sign may take the place of a blank; "37002." at the end of a sentence is a whole number
 DECIMAL = re.compile(r" ?[-+]?(?:\d*\.\d+(?:[eE][-+]?\d+)?|\d+\.?[eE][-+]?\d+)")
-NOTEBOOK = re.compile(r"notebooks/(\d\d)_|test_notebooks\.py::.*\[(?:fig-)?(\d\d)[-_]")
+NOTEBOOK = re.compile(r"^notebooks/(\d\d)_|test_(?:browser_)?notebooks\.py::.*\[(?:fig-)?(\d\d)[-_]")
 BROWSER = "tests/browser"
 # Files that take long, the longest first: a long one that begins last would keep one core busy and leave the others.
-SLOW = ("test_contract", "test_metrics_contract", "test_gate", "test_runner")
+SLOW = ("test_gate", "test_contract", "test_benchmarks", "test_sweep", "test_runner", "test_checkpoints", "test_loop")
 
 
 def agree(stored: str, fresh: str) -> bool:
@@ -63,6 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     The first process makes it; those that it starts inherit its name.
     """
+    config.recorded = {}
     config.addinivalue_line("markers", "slow: takes minutes; -m 'not slow' leaves it out")
     if not hasattr(config, "workerinput"):
         folder = tempfile.TemporaryDirectory(prefix="xnb-figures-")
@@ -80,17 +82,30 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Point a notebook's kernel, which its first cell is about to start, to a folder of its own."""
+    """Point a notebook's kernel, which its first cell is about to start, to a folder of its own.
+
+    Where a browser has just run the notebook, the cells are not run again: what that kernel said is compared.
+    """
     folder = Path(os.environ["XNB_TEST_FIGURES"])
     if isinstance(item, IPyNbCell):
         folder /= item.path.stem
         folder.mkdir(exist_ok=True)
+        recorded = item.config.recorded.pop(item.path.stem, None)
+        if recorded is not None:
+            item.parent.setup = partial(use_kernel, item.parent, recorded)
     os.environ["XNB_FIGURES"] = str(folder)
+
+
+def use_kernel(notebook: IPyNbFile, kernel: object) -> None:
+    """Do what nbval's own `setup` does, but for starting a kernel."""
+    notebook.kernel = kernel
+    notebook.setup_sanitize_files()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, and put a notebook's figures right behind its cells."""
+    """Begin with what takes longest; a notebook's order is browser, cells, figures."""
+    steps = {"test_browser_notebooks.py": 0, "test_notebooks.py": 2}
     table = ROOT / "collection" / "seconds.json"
     seconds = json.loads(table.read_text()) if table.exists() else {}
 
@@ -103,7 +118,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         stem = Path(group).stem
         return (2, SLOW.index(stem), "") if stem in SLOW else (3, 0.0, "")
 
-    items.sort(key=lambda item: (rank(item), item.path.suffix != ".ipynb"))
+    items.sort(key=lambda item: (rank(item), steps.get(item.path.name, 1)))
 
 
 def group_of(nodeid: str) -> str:

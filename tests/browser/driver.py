@@ -8,7 +8,9 @@ import time
 import numpy as np
 from PIL import Image
 
-LONG = 180_000  # milliseconds: generous, as nothing here measures time
+LONG = 600_000  # milliseconds: generous, as nothing here measures time
+OFTEN = 200  # milliseconds between two looks at a page: at every frame, a waiting page would keep a core busy
+KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
 IDLE = "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 FINISHED = r"""() => {
     const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].map(e => e.textContent);
@@ -29,23 +31,34 @@ class Notebook:
         self.page.goto(address)
 
     def idle(self):
-        self.page.wait_for_function(IDLE, timeout=LONG)
+        self.page.wait_for_function(IDLE, timeout=LONG, polling=OFTEN)
 
-    def run_all(self):
+    def run_all(self, timeout=LONG):
+        """Run every cell, in order, up to one that fails."""
         self.idle()
-        self.page.evaluate("async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells') }")
-        self.page.wait_for_function(FINISHED, timeout=LONG)
+        run = "window.jupyterapp.commands.execute('notebook:run-all-cells')"
+        self.page.evaluate(f"window.ended = false; {run}.finally(() => {{ window.ended = true }}); null")
+        self.page.wait_for_function("window.ended", timeout=timeout, polling=OFTEN)
+
+    def finished(self):
+        """Whether every cell has run."""
+        return self.page.evaluate(f"({FINISHED})()")
 
     def restart(self):
-        kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
-        self.page.evaluate(f"async () => {{ await {kernel}.restart() }}")
+        self.page.evaluate(f"async () => {{ await {KERNEL}.restart() }}")
         self.idle()
 
     def ask(self, source):
         """Run source in the notebook's kernel: what it replies."""
-        kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
-        run = f"async code => (await {kernel}.requestExecute({{code}}).done).content"
-        return self.page.evaluate(run, source)
+        return self.page.evaluate(f"async code => (await {KERNEL}.requestExecute({{code}}).done).content", source)
+
+    def ask_silently(self, source):
+        """Run source in the notebook's kernel and leave no trace in its history: the id of the request."""
+        request = f"{KERNEL}.requestExecute({{code, silent: true, store_history: false}})"
+        return self.page.evaluate(f"async code => (await {request}.done).parent_header.msg_id", source)
+
+    def kernel_id(self):
+        return self.page.evaluate(f"{KERNEL}.id")
 
     def theme(self, name):
         self.page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
@@ -135,7 +148,7 @@ class Widget:
         self.root.screenshot(path=path)
 
 
-def until(true, seconds=60):
+def until(true, seconds=600):
     """Wait until a question is answered with yes; an error counts as no until time is up."""
     end = time.monotonic() + seconds
     while True:

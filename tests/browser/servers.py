@@ -20,7 +20,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 ARGUMENTS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking".split()
 ARGUMENTS += "--disable-component-update --disable-sync".split()
-PATIENCE = 180  # seconds for a server to answer: generous, as nothing here measures time
+PATIENCE = 600  # seconds for a server to answer: generous, as nothing here measures time
 
 
 def chromium(driver):
@@ -89,4 +89,4 @@ class serving:
     def __exit__(self, *_):
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait(60)
+        self.process.wait(PATIENCE)
