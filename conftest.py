@@ -157,3 +157,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def outputs_agree():
     return agree
+
+
+@pytest.fixture
+def group():
+    return group_of

@@ -217,3 +217,21 @@ def test_outputs_agree(stored, fresh, outputs_agree):
 )
 def test_outputs_differ(stored, fresh, outputs_agree):
     assert not outputs_agree(stored, fresh)
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        ("notebooks/03_attribution_methods.ipynb::Cell 4", "03"),
+        ("tests/repository/test_notebooks.py::test_figure_is_as_committed[fig-03-1]", "03"),
+        ("tests/repository/test_notebooks.py::test_no_other_figure_is_made[03_attribution_methods]", "03"),
+        ("tests/browser/test_browser_notebooks.py::test_runs[03_attribution_methods]", "03"),
+        ("tests/browser/test_browser_widgets.py::test_a_move[explore-picture-press]", "tests/browser"),
+        ("tests/browser/test_browser_apps.py::test_notebook_7", "tests/browser"),
+        ("tests/repository/test_notebooks.py::test_most_cells_are_compared", "tests/repository/test_notebooks.py"),
+        ("tests/repository/test_hygiene.py::test_rule[03_attribution_methods-x]", "tests/repository/test_hygiene.py"),
+        ("tests/methods/test_cam.py::test_exact[01-fig-02-1]", "tests/methods/test_cam.py"),
+    ],
+)
+def test_what_belongs_together_runs_in_one_process(test, expected, group):
+    assert group(test) == expected
