@@ -3,16 +3,7 @@ import torch
 from networks import ScratchLinear
 from torch import nn
 
-from xnb.access.score import (
-    CHUNK_BYTES,
-    CHUNK_LEAST,
-    chunks,
-    expand_baseline,
-    gradient_and_score,
-    input_gradient,
-    logits,
-    score,
-)
+from xnb.access.score import expand_baseline, gradient_and_score, input_gradient, logits, score
 
 
 def test_score_is_the_target_logit(model, x, target):
@@ -37,14 +28,6 @@ def test_an_inplace_first_module_does_not_reach_the_caller(x, target):
     before = x.clone()
     input_gradient(model, x, target)
     assert torch.equal(x, before)
-
-
-@pytest.mark.parametrize("side", [8, 32, 224])
-def test_automatic_chunks_stay_in_cache(side):
-    x = torch.zeros(100, 3, side, side)
-    parts = list(chunks(x, None))
-    assert [i for part in parts for i in range(100)[part]] == list(range(100))
-    assert all(x[part].nbytes <= max(CHUNK_BYTES, x[:CHUNK_LEAST].nbytes) for part in parts)
 
 
 def test_empty_batch(model, x, target):

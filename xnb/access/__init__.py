@@ -1,7 +1,9 @@
-"""Everything that touches a model: it is run, and looked into in four ways, and leaves every call as it came.
+"""The ways into a model: run it (`score`), hook it (`hooks`), cut it at a layer (`at_layer`), watch its functions.
 
-- Run it: `score` asks any callable for the one number that is explained, and for its gradient. Most methods need no
-  more, so they explain functions that are no modules too.
+The model and the tensors of the caller leave every call as they came.
+
+- Run it: `score` asks any callable for the one number that is explained, and for its gradient, in chunks that stay in
+  cache (`chunking`). Most methods need no more, so they explain functions that are no modules too.
 - Hook it: `hooks` reads what a module returns, or puts something else in its place, for methods on a named layer.
 - Cut it: `at_layer` starts a model at a layer from recorded outputs, for many activations of one input.
 - Watch its functions: what is written between modules shows to no hook. `attention_capture` keeps the weights of every

@@ -13,15 +13,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from xnb.access.chunking import chunks
 from xnb.access.hooks import cut_graph, find_module, forward_hooks, replace_forward, watch_calls
 from xnb.access.ledger import add_passes
 from xnb.access.memo import answer_once, leave_answer
-from xnb.access.score import check_explainable, chunk_logits, chunks, target_logit
+from xnb.access.score import check_explainable, chunk_logits, target_logit
 from xnb.check import refuse, require
 from xnb.types import Batch, Logits, Model, Target
 
 Maps = Float[Tensor, "B D h w"]
-NO_LAYER = "xnb.attribute(model, x, target, 'gradient')  # needs no layer"
+_NO_LAYER = "xnb.attribute(model, x, target, 'gradient')  # needs no layer"
 
 
 def last_spatial_layer(model: nn.Module, x: Batch) -> str:
@@ -47,8 +48,8 @@ def last_spatial_layer(model: nn.Module, x: Batch) -> str:
         elif len(shape) == 3:
             tokens.append(shape)
     if layer is None:
-        refuse("layer: no module returns rows and columns (B, D, h, w)", type(model).__name__, NO_LAYER)
-    require(not tokens, f"layer: after {layer!r}, rows and columns become tokens (B, N, D)", tokens[:1], NO_LAYER)
+        refuse("layer: no module returns rows and columns (B, D, h, w)", type(model).__name__, _NO_LAYER)
+    require(not tokens, f"layer: after {layer!r}, rows and columns become tokens (B, N, D)", tokens[:1], _NO_LAYER)
     return layer
 
 

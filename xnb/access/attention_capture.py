@@ -78,7 +78,7 @@ def _additive_mask(hidden: Tensor, like: Tensor) -> Tensor:
 
 def _multi_head_attention(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
     """`F.multi_head_attention_forward` written out: its output `(N, B, D)`, weights and values `(B, h, ...)`."""
-    call = SimpleNamespace(**_bind_arguments(args, kwargs))
+    call = SimpleNamespace(**_bind_attention_arguments(args, kwargs))
     static = call.static_k is not None or call.static_v is not None
     extra_keys = call.bias_k is not None or call.add_zero_attn or static
     rule = "attention: extra keys (bias_k, add_zero_attn, static_k) cannot be captured"
@@ -95,7 +95,7 @@ def _multi_head_attention(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Te
     return F.linear(joined_heads, call.out_proj_weight, call.out_proj_bias), attention, values
 
 
-def _bind_arguments(args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def _bind_attention_arguments(args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `F.multi_head_attention_forward` by name, with its defaults."""
     arguments = inspect.signature(F.multi_head_attention_forward).bind(*args, **kwargs)
     arguments.apply_defaults()
@@ -137,7 +137,7 @@ def write_out(name: str, args: tuple, kwargs: Mapping[str, Any]) -> tuple[Any, T
     out, weights, values = WRITTEN_OUT[name](*args, **kwargs)
     if name == "scaled_dot_product_attention":
         return out, weights, values
-    arguments = _bind_arguments(args, kwargs)
+    arguments = _bind_attention_arguments(args, kwargs)
     if not arguments["need_weights"]:
         return (out, None), weights, values
     shown = weights.mean(1) if arguments["average_attn_weights"] else weights

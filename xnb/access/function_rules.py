@@ -149,7 +149,7 @@ def apply_rules(
             with mode:
                 out = model(x)
             if isinstance(out, Tensor):
-                mode.check(out)
+                mode.read_mark(out)
             return mode.settle(out)
         finally:
             mode.marks.clear()  # marks refer to calls and calls to the table: it would wait for the garbage collector
@@ -167,14 +167,13 @@ class _RuleMode(TorchFunctionMode):
         self.others = others
         self.pending = pending
         self.marks = _Marks()
-        self.start: Any = None  # what made the input; None in a pass without a graph
+        self.start: Any = None  # the node of the graph that made the input, before all others of this pass
 
     def __torch_function__(self, function: Callable, types: object, args: tuple = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         traced = False
         for tensor in _list_tensors((*args, *kwargs.values())):
-            self.check(tensor)
-            traced |= self.marks.find(tensor).traced
+            traced |= self.read_mark(tensor).traced
         if traced:
             return self.answer(function, function.__name__, args, kwargs)
         result = function(*args, **kwargs)
@@ -188,8 +187,8 @@ class _RuleMode(TorchFunctionMode):
         mark.traced = traced
         mark.made_by = tensor.grad_fn
 
-    def check(self, tensor: Tensor) -> None:
-        """Refuse a tensor that was made where no function can be seen, and one that was overwritten in place."""
+    def read_mark(self, tensor: Tensor) -> _TensorMark:
+        """The mark of a tensor, unless it was made where no function can be seen, or overwritten in place."""
         mark = self.marks.find(tensor)
         if tensor.grad_fn is not mark.made_by and not self.is_left_over(tensor):
             maker = f"a {type(tensor.grad_fn).__name__}"
@@ -198,13 +197,16 @@ class _RuleMode(TorchFunctionMode):
         if mark.overwritten:
             rule = f"{self.who}: a tensor may not be used after it was overwritten in place"
             refuse(rule, tensor, "inplace=False")
+        return mark
 
     def is_left_over(self, tensor: Tensor) -> bool:
         """Whether a tensor has the graph of an earlier pass, as memory of the model keeps it: here it is a constant."""
         if tensor.grad_fn is None:
             return False
+        if self.start is None:
+            return not torch.is_grad_enabled()  # then no function of this pass has made a graph
         # autograd numbers its nodes in the order in which they are made
-        return self.start is None or tensor.grad_fn._sequence_nr() < self.start._sequence_nr()
+        return tensor.grad_fn._sequence_nr() < self.start._sequence_nr()
 
     def answer(self, function: Callable, name: str, args: tuple, kwargs: dict) -> Any:
         """What a function with a tensor from the input returns, by its rule."""

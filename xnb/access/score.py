@@ -12,74 +12,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from xnb.access.chunking import chunks, join_chunks, plan_passes
 from xnb.access.ledger import add_passes
 from xnb.access.memo import answer_once, leave_answer
 from xnb.check import refuse, require
 from xnb.progress import show_progress
 from xnb.types import Batch, Logits, Model, Scores, Target
 
-# This limits the inputs that run together, in bytes; `methods.cam` limits what enters the rest of a model behind a
-# layer, `methods.incremental` the widest activation of the windows that run together. On a processor 16 pictures of
-# 3x32x32 in float32: the activations of a small CNN are some hundred times its input, so such a chunk stays near the
-# few MiB of second and third level cache. An accelerator wants work instead: 64 MiB.
-CHUNK_BYTES = 16 * 3 * 32 * 32 * 4
-CHUNK_BYTES_ACCELERATOR = 64 * 2**20
-# A network on a table widens it less than one on pictures does, but to as many units whatever the features: four
-# times the bytes, and a row counts as 96 numbers at least. That is 2,048 rows.
-TABLE_FACTOR = 4
-TABLE_LEAST = 96
-# Large pictures still go four at a time: one by one costs a residual network at 224 pixels a quarter more.
-CHUNK_LEAST = 4
-
-FORWARD_ONLY = "use a method with needs == 'forward', e.g. xnb.attribute(model, x, target, 'occlusion')"
+_FORWARD_ONLY = "use a method with needs == 'forward', e.g. xnb.attribute(model, x, target, 'occlusion')"
 
 Change = Callable[[slice, slice], Tensor]  # (draws, rows) -> those inputs changed (n, b, *shape)
-
-
-def chunk_size(x: Batch, chunk: int | None, *, large: bool = False) -> int:
-    """Inputs that are run together: `chunk`, or as many as stay in cache; twice as many if `large`.
-
-    Args:
-        large: for passes that keep no graph, or whose work for each chunk is dear.
-    """
-    require(chunk is None or chunk >= 1, "chunk: must be at least 1 input, or None for automatic", chunk, "chunk=None")
-    if chunk:
-        return chunk
-    limit = CHUNK_BYTES if x.device.type == "cpu" else CHUNK_BYTES_ACCELERATOR
-    values = max(1, x.shape[1:].numel())
-    if x.ndim == 2:
-        limit *= TABLE_FACTOR
-        values = max(TABLE_LEAST, values)
-    if large:
-        limit *= 2
-    return max(CHUNK_LEAST, limit // (x.element_size() * values))
-
-
-def chunks(x: Batch, chunk: int | None, *, large: bool = False) -> Iterator[slice]:
-    """Slices of the batch that are run together."""
-    size = chunk_size(x, chunk, large=large)
-    for start in range(0, len(x), size):
-        yield slice(start, start + size)
-
-
-def plan_passes(x: Batch, changes: int, chunk: int | None, *, large: bool = False) -> list[tuple[slice, slice]]:
-    """Pairs (draws, rows) that are run together, so that `changes` of every input become cache-sized passes."""
-    size = chunk_size(x, chunk, large=large)
-    draws = max(1, size // max(1, len(x)))
-    plan = []
-    for start in range(0, changes, draws):
-        end = min(start + draws, changes)
-        plan.extend((slice(start, end), rows) for rows in chunks(x, size))
-    return plan
-
-
-def join_chunks(results: list[Tensor], x: Batch) -> Tensor:
-    """What came of each chunk, as one tensor; of a batch without inputs, an empty one."""
-    if not results:
-        return torch.zeros_like(x[:0])
-    if len(results) == 1:
-        return results[0]
-    return torch.cat(results)
 
 
 def check_explainable(model: Model, x: Batch, target: Target | None = None) -> None:
@@ -268,10 +210,10 @@ def chunk_gradient(
         out = chunk_logits(model, leaf.clone())
         # with these weights backward, the sum of the logits is the sum of the scores
         weights = torch.zeros_like(out).scatter_(1, _target_column(out, target), 1)
-        require(out.requires_grad, "score: no gradient reaches x", "an output without a graph", FORWARD_ONLY)
+        require(out.requires_grad, "score: no gradient reaches x", "an output without a graph", _FORWARD_ONLY)
         wanted = [leaf, *captured.values()]
         gradient, *at_captured = torch.autograd.grad(out, wanted, weights, allow_unused=True)
-    require(gradient is not None, "score: no gradient reaches x", "an output that does not depend on x", FORWARD_ONLY)
+    require(gradient is not None, "score: no gradient reaches x", "an output that does not depend on x", _FORWARD_ONLY)
     add_passes(backward=len(x))
     return _GradientPass(gradient, out.detach().clone(), at_captured)  # copied as in `logits`
 

@@ -1,13 +1,15 @@
 """One pass for many methods: gradients of the score at the input and at layers, left for those who ask later."""
 
 from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xnb.access.at_layer import leave_activation_and_gradient
+from xnb.access.chunking import chunks
 from xnb.access.hooks import capture_outputs
-from xnb.access.score import chunk_gradient, chunks, leave_gradient
+from xnb.access.score import chunk_gradient, leave_gradient
 from xnb.types import Batch, Logits, Model, Target
 
 
@@ -18,6 +20,9 @@ def share_gradients(model: Model, x: Batch, target: Target, layers: Collection[s
     `at_layer.activation_and_gradient` then answer without a pass of their own. The caller has checked the input by
     `score.check_explainable`.
 
+    Args:
+        layers: names of modules; none where the model is a plain function.
+
     Raises:
         ValueError: as `score.input_gradient`, a layer is unknown, or it is called again in a forward pass.
     """
@@ -26,7 +31,7 @@ def share_gradients(model: Model, x: Batch, target: Target, layers: Collection[s
     activations: dict[str, list[Tensor]] = {layer: [] for layer in layers}
     layer_gradients: dict[str, list[Tensor]] = {layer: [] for layer in layers}
     for rows in chunks(x, None):
-        with capture_outputs(model, *layers, once=True) as captured:
+        with _capture_layers(model, layers) as captured:
             result = chunk_gradient(model, x[rows], target[rows], captured)
         logits.append(result.logits)
         gradients.append(result.gradient)
@@ -40,3 +45,9 @@ def share_gradients(model: Model, x: Batch, target: Target, layers: Collection[s
         activation = torch.cat(activations[layer])
         leave_activation_and_gradient(model, x, target, layer, activation, torch.cat(layer_gradients[layer]))
     return all_logits
+
+
+def _capture_layers(model: Model, layers: Collection[str]) -> AbstractContextManager[dict[str, Tensor]]:
+    if isinstance(model, nn.Module):
+        return capture_outputs(model, *layers, once=True)
+    return nullcontext({})

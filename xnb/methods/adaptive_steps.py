@@ -13,7 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from xnb.access.score import align_to_inputs, chunks, gradient_and_score, join_chunks
+from xnb.access.chunking import chunks, join_chunks
+from xnb.access.score import align_to_inputs, gradient_and_score
 from xnb.check import require
 from xnb.types import Attribution, Batch, Model, Points, Target
 

@@ -18,7 +18,8 @@ from xnb.access.at_layer import (
     layer_activation,
     make_suffixes,
 )
-from xnb.access.score import changed_scores, check_explainable, chunk_size, target_logit
+from xnb.access.chunking import chunk_size
+from xnb.access.score import changed_scores, check_explainable, target_logit
 from xnb.check import require
 from xnb.methods.registry import method
 from xnb.progress import show_progress

@@ -1,7 +1,8 @@
 """Layer-wise relevance propagation: rules by function in `lrp_rules`, how they divide in `lrp_division`."""
 
+from xnb.access.chunking import chunks, join_chunks
 from xnb.access.function_rules import Rule, Rules, apply_rules
-from xnb.access.score import align_to_inputs, check_explainable, chunk_gradient, chunks, join_chunks, target_logit
+from xnb.access.score import align_to_inputs, check_explainable, chunk_gradient, target_logit
 from xnb.check import require
 from xnb.methods.lrp_rules import AFFINE, COMPOSITES, start_with_rule
 from xnb.methods.registry import method

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from xnb.access import hooks
 from xnb.access.attention_capture import AttentionCapture
-from xnb.access.score import changed_scores, check_explainable, chunk_gradient, chunks, join_chunks, score
+from xnb.access.chunking import chunks, join_chunks
+from xnb.access.score import changed_scores, check_explainable, chunk_gradient, score
 from xnb.check import require
 from xnb.methods.attention_pass import readout_shares
 from xnb.methods.registry import method

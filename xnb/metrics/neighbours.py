@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xnb.access.score import Change, chunk_size, plan_passes
+from xnb.access.chunking import chunk_size, plan_passes
+from xnb.access.score import Change
 from xnb.check import require
 from xnb.progress import show_progress
 from xnb.types import Attribution, Batch, Model, Target

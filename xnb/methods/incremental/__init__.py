@@ -18,7 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xnb.access.ledger import count_passes
-from xnb.access.score import CHUNK_LEAST, chunk_logits, target_logit, check_explainable
+from xnb.access.chunking import CHUNK_LEAST
+from xnb.access.score import chunk_logits, target_logit, check_explainable
 from xnb.methods.incremental.crops import Crops, Tape
 from xnb.methods.incremental.geometry import Span, Windows, group_windows
 from xnb.methods.incremental.tensor import Occluded

@@ -1,0 +1,36 @@
+"""Chunks stay in cache, and every input and every change of it is in exactly one."""
+
+import pytest
+import torch
+
+from xnb.access.chunking import CHUNK_BYTES, CHUNK_LEAST, chunk_size, chunks, join_chunks, plan_passes
+
+
+@pytest.mark.parametrize("side", [8, 32, 224])
+def test_automatic_chunks_stay_in_cache(side):
+    x = torch.zeros(100, 3, side, side)
+    parts = list(chunks(x, None))
+    assert [i for part in parts for i in range(100)[part]] == list(range(100))
+    assert all(x[part].nbytes <= max(CHUNK_BYTES, x[:CHUNK_LEAST].nbytes) for part in parts)
+
+
+def test_a_large_chunk_holds_twice_as_many():
+    x = torch.zeros(100, 3, 32, 32)
+    assert chunk_size(x, None, large=True) == 2 * chunk_size(x, None)
+    assert chunk_size(x, 7, large=True) == 7
+    assert chunk_size(torch.zeros(9, 30), None) == 2048
+
+
+@pytest.mark.parametrize(("inputs", "changes", "chunk"), [(5, 9, 3), (5, 9, 20), (1, 7, 4), (3, 1, None)])
+def test_every_change_of_every_input_is_planned_once(inputs, changes, chunk):
+    times = torch.zeros(changes, inputs)
+    for draws, rows in plan_passes(torch.zeros(inputs, 3, 8, 8), changes, chunk):
+        times[draws, rows] += 1
+        assert chunk is None or times[draws, rows].numel() <= chunk
+    assert (times == 1).all()
+
+
+def test_chunks_are_joined_also_if_there_is_none():
+    x = torch.ones(4, 2)
+    assert torch.equal(join_chunks([x[rows] for rows in chunks(x, 3)], x), x)
+    assert join_chunks([], x).shape == (0, 2)
