@@ -10,7 +10,7 @@ side = next(s for s, cost in costs.items() if cost >= 1)
 parameters = 3 * 16 * 25 + 16
 widths = (8, 16, 32)
 field = receptive_field.measure_size(models.SmallCNN(widths=widths).eval(), torch.zeros(1, 3, 128, 128), "stage3")[0]
-place = 3
+position = 3
 """,
     "02": """
 rate, guess, loss = 0.1, 0.1, 50
@@ -36,12 +36,12 @@ def contrast(net, x, own, other):
     "06": """
 patients = 125
 unit = (torch.arange(30) == everyone.features.index("worst area")).float()
-zero, one_more = (float(logits(nets["logistic", 0], few[[one]] + k * unit)) for k in (0, 1))
+zero, one_more = (float(logits(nets["logistic", 0], few[[typical]] + k * unit)) for k in (0, 1))
 shift = -zero / (one_more - zero)
 def shares(net, x):
-    with torch.no_grad(), hooks.captured(net, "0.pool.softmax", "0.embed") as seen:
+    with torch.no_grad(), hooks.capture_outputs(net, "0.pool.softmax", "0.embed") as outputs:
         net(x)
-    weights, tokens = seen["0.pool.softmax"], seen["0.embed"]
+    weights, tokens = outputs["0.pool.softmax"], outputs["0.embed"]
     w = net[0].head.weight[0] - net[0].head.weight[1]
     return weights.flatten(1) * (tokens @ w)
 """,
@@ -76,6 +76,6 @@ def telescope(net, x, y, n):
 complete, share = {"nobias", "neither"}, 0.5
 def mine(model, part):
     marks = part.parts == 2
-    return train.cross_entropy(model, data.Part(torch.where(marks, GREY, part.x), part.y))
+    return training.cross_entropy(model, data.Part(torch.where(marks, GREY, part.x), part.y))
 """,
 }
