@@ -96,7 +96,9 @@ def plan_jobs(
     """
     settings = {"PROFILE": profile, "DATASET": dataset}
     parameters = {name: value for name, value in settings.items() if value is not None}
-    variant = re.sub(r"[^\w.-]+", "_", "-".join(filter(None, [profile or "quick", dataset])))
+    # a folder for each profile and dataset: the stamps of one run say nothing about another
+    variant = "-".join(filter(None, [profile or "quick", dataset]))
+    build = tree.root / "build" / re.sub(r"[^\w.-]+", "_", variant)
     inputs = _hash_inputs(tree)
     jobs = []
     for path in choose_notebooks(tree.notebooks, notebook):
@@ -107,7 +109,7 @@ def plan_jobs(
             source=source,
             parameters=parameters,
             profile=profile or "quick",
-            build=tree.root / "build" / variant,
+            build=build,
             figures=tree.root / "build" / "figures",
             stored=tree.figures,
             key=_hash_value([cells, parameters, inputs]),

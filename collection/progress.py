@@ -42,6 +42,7 @@ class Board:
     def finish(self, job: Job, figures: int) -> float:
         """Say that the notebook is done and what remains; return the seconds that it took."""
         seconds = self._leave(job)
+        # a notebook of unknown length says nothing about this machine's pace
         self.taken += seconds
         self.foreseen += self.expected[job.name] or seconds
         folder = os.path.relpath(job.figure("any").parent)

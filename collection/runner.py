@@ -54,7 +54,7 @@ def run_jobs(
     missing = [job for job in jobs if job.name not in results]
     for result in asyncio.run(_run_side_by_side(order_jobs(missing), on_success)):
         results[result.job.name] = result
-    return [results[job.name] for job in jobs]
+    return [results[job.name] for job in jobs]  # in the order of the notebooks, whichever ended first
 
 
 def order_jobs(jobs: Sequence[Job]) -> list[Job]:
@@ -94,7 +94,7 @@ async def _run_side_by_side(jobs: Sequence[Job], on_success: Callable[[Result], 
 
 async def _run_job(job: Job, board: Board) -> Result:
     """Execute one notebook; only if it succeeds as a whole, its figures take the place of the earlier ones."""
-    notebook = deepcopy(job.source)
+    notebook = deepcopy(job.source)  # the job's own stays without outputs: its cells are counted and listed later
     inject_parameters(notebook, job.parameters)
     cell = NotebookNode(id="none, as the kernel did not start")
 
@@ -129,6 +129,7 @@ def prepare_environment(job: Job) -> dict[str, str]:
 
 def _publish(job: Job, notebook: NotebookNode, board: Board) -> Result:
     """Put the results of a good run in place. The stamp comes last, so that a run killed here is done again."""
+    # without a stamp nobody takes half of these files for a whole run
     job.file("stamp.json").unlink(missing_ok=True)
     hashes = {}
     for path in sorted(job.staging.rglob("*.*")):
@@ -203,7 +204,7 @@ def main(arguments: Sequence[str] | None = None, tree: Tree | None = None) -> in
         return refresh(jobs) if options.command == "refresh" else make_figures(jobs, force=options.force)
     except KeyboardInterrupt:
         sys.stderr.write(f"\nStopped. What is finished is kept: `make {options.command}` goes on from there.\n")
-        return 130
+        return 130  # what a shell reports of a program that Ctrl-C ended
 
 
 if __name__ == "__main__":

@@ -44,16 +44,19 @@ def conclude(job: Job, state: State, files: dict[str, str]) -> Result:
 
 
 def _list_figures(job: Job, state: State, files: dict[str, str]) -> list[Line]:
-    """Every `fig-NN-n` cell promises the figure of that name."""
+    """One line for each figure that was saved or promised; a cell of the id `fig-NN-n` promises the figure."""
     saved = {Path(name).stem: name for name in files if name.endswith(".png")}
     promised = {cell.id for cell in job.code_cells() if FIGURE_ID.fullmatch(cell.id)}
+    # a failed run may have saved some, but none of them has taken its place
+    absent = "failed" if state == "failed" else "missing"
     lines = []
     for figure in sorted(promised | saved.keys()):
-        if figure in saved:
-            name = saved[figure]
-            lines.append(Line(figure, job.name, os.path.relpath(job.figure(name)), _compare_with_stored(job, name)))
+        name = saved.get(figure)
+        if name is None:
+            lines.append(Line(figure, job.name, "-", absent))
         else:
-            lines.append(Line(figure, job.name, "-", "failed" if state == "failed" else "missing"))
+            path = os.path.relpath(job.figure(name))
+            lines.append(Line(figure, job.name, path, _compare_with_stored(job, name)))
     return lines or [Line("-", job.name, "-", state)]
 
 
@@ -62,16 +65,20 @@ def _compare_with_stored(job: Job, name: str) -> str:
 
     Numbers are compared within the tolerance that the stored figure states, see `xnb.plot.figures.compare_figures`.
     """
-    numbers = Path(name).with_suffix(".json").as_posix()
     if job.shows_other_data(name):
         return "other data"
-    if not (job.stored / numbers).exists():
+    numbers = Path(name).with_suffix(".json")
+    stored = job.stored / numbers
+    fresh = job.figure(numbers.as_posix())
+    if not stored.exists():
         return "new"
-    if not job.figure(numbers).exists():
+    if not fresh.exists():
         return "differs: no numbers were saved"
-    first, *others = compare_figures(read_figure(job.stored / numbers), read_figure(job.figure(numbers))) or [""]
-    more = f"; and {len(others)} more" if others else ""
-    return f"differs: {first}{more}" if first else "same"
+    differences = compare_figures(read_figure(stored), read_figure(fresh))
+    if not differences:
+        return "same"
+    others = len(differences) - 1
+    return f"differs: {differences[0]}" + (f"; and {others} more" if others else "")
 
 
 def print_table(results: Sequence[Result]) -> int:
@@ -80,19 +87,21 @@ def print_table(results: Sequence[Result]) -> int:
     A figure that differs is told and is no failure: numbers that come out of training depend on the processor.
     """
     lines = [line for result in results for line in result.lines]
-    table = [Line("figure", "notebook", "file", "state"), *lines]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for line in table:
-        cells = [text.ljust(width) for text, width in zip(line, widths, strict=True)]
-        _write("  ".join(cells).rstrip())
-    _write("")
+    _write_columns([Line("figure", "notebook", "file", "state"), *lines])
     states = [line.state for line in lines]
-    _write(_summary(states))
+    _write(f"\n{_summary(states)}")
     standing = [result.job.name for result in results if result.state == "up to date"]
     if standing:
         _write(f"up to date, not run again: {', '.join(standing)}")
     _write(f"executed notebooks: {os.path.relpath(results[0].job.build)}/")
     return int(any(state in _BROKEN for state in states))
+
+
+def _write_columns(lines: Sequence[Line]) -> None:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [text.ljust(width) for text, width in zip(line, widths, strict=True)]
+        _write("  ".join(cells).rstrip())
 
 
 def _summary(states: Sequence[str]) -> str:
