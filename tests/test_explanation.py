@@ -117,3 +117,12 @@ def test_pictures_in_float32():
     found = explain(model, x, torch.tensor([1, 2, 3]), ("gradient", "grad_cam", "random"))
     assert [a.dtype for a in found.attributions.values()] == [torch.float32] * 3
     assert list(found.ledger.index) == ["shared", "gradient", "grad_cam", "random"]
+
+
+def test_a_function_shares_what_it_can_and_has_no_layers(model, x, target):
+    def function(z):
+        return model(z)
+
+    found = explain(function, x, target, ("gradient", "gradient_times_input"))
+    torch.testing.assert_close(found.attributions["gradient"], attribute(model, x, target, "gradient"))
+    assert found.ledger["backward"].sum() == 1

@@ -59,7 +59,8 @@ def try_method(model: Model, x: Tensor, target: Tensor, name: str) -> str | None
     """Return in one line why the method refuses this input, None if it does not."""
     cheap: dict[str, object] = dict(_FEWEST)
     if x.ndim == 4:
-        cheap["regions"] = square_grid(*x.shape[2:], 2)
+        height, width = x.shape[2:]
+        cheap["regions"] = square_grid(height, width, 2)
     parameters = signature(METHODS[name]).parameters
     knobs = {knob: value for knob, value in cheap.items() if knob in parameters}
     try:
@@ -71,7 +72,6 @@ def try_method(model: Model, x: Tensor, target: Tensor, name: str) -> str | None
 
 def _find_cautions(model: Model, x: Tensor) -> list[str]:
     """Return what a model does that methods which hook modules do not notice or must not meet."""
-    # First what keeps the model from being run, as the rest is learnt from a run.
     if not isinstance(model, nn.Module):
         return ["a plain function: its modules cannot be reached"]
     modules = dict(model.named_modules())
@@ -80,6 +80,7 @@ def _find_cautions(model: Model, x: Tensor) -> list[str]:
         return [f"in training mode: {_list_first(training)}"]
     if not x.is_floating_point():
         return [f"input is {x.dtype}, which has no gradient"]
+    # Only now: the rest is learnt from a run, and what is asked above keeps a model from being run.
     with _FunctionWatch() as watch, watch_calls(model, watch.enter, watch.leave):
         logits(model, x)
     in_place = [name for name, module in modules.items() if getattr(module, "inplace", False)]

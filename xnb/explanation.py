@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from inspect import signature
 from math import nan
 from time import perf_counter
+from typing import Any
 
 import pandas as pd
-from torch import Tensor
+from torch import Tensor, nn
 
 from xnb.access.at_layer import last_spatial_layer
 from xnb.access.ledger import Passes, count_passes
@@ -83,9 +84,10 @@ def _run_shared_passes(model: Model, x: Batch, target: Target, names: list[str],
         # Methods at a layer alone share a pass as it is: they ask one question, whose gradient ends at the layer.
         return logits(model, x)
     layers = []
-    for name in names:
-        if shares[name] == "layer_gradient":
-            layers.append(knobs.get(name, {}).get("layer") or last_spatial_layer(model, x))
+    if isinstance(model, nn.Module):  # methods at a layer refuse a function themselves
+        for name in names:
+            if shares[name] == "layer_gradient":
+                layers.append(knobs.get(name, {}).get("layer") or last_spatial_layer(model, x))
     return share_gradients(model, x, target, list(dict.fromkeys(layers)))
 
 
@@ -95,7 +97,7 @@ def _measure_gap(
     target: Target,
     name: str,
     a: Attribution,
-    knobs: Mapping[str, object],
+    knobs: Mapping[str, Any],
 ) -> float:
     """Return the largest part by which the sum of a complete method misses the change of score from its baseline.
 

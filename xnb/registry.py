@@ -1,12 +1,11 @@
 """Functions entered under their own names, each with a card of facts: what methods and metrics have in common."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
 
-from xnb.check import entry, require
+from xnb.check import find_entry, require
 
 Card = TypeVar("Card")
 Function = TypeVar("Function", bound=Callable)
@@ -54,9 +53,12 @@ class Registry(Mapping[str, Callable], Generic[Card]):
 
     def find(self, name: str) -> Callable:
         """Return the function of that name, or refuse with the nearest names."""
-        return entry(self._functions, name, self._unknown)
+        return find_entry(self._functions, name, self._unknown)
 
     def table(self) -> pd.DataFrame:
-        """One row a function: its name, then the fields of its card."""
-        rows: list[dict[str, Any]] = [{self.kind: name, **asdict(card)} for name, card in self.cards.items()]
+        """Return one row a function: its name, then the fields of its card."""
+        rows = []
+        for name, card in self.cards.items():
+            row: dict[str, Any] = {self.kind: name}
+            rows.append(row | vars(card))
         return pd.DataFrame(rows)

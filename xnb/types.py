@@ -4,7 +4,7 @@ Axes: B inputs, C channels, H W pixels, K classes, D features, N tokens, h heads
 """
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -17,4 +17,4 @@ Logits: TypeAlias = Float[Tensor, "B K"]
 Scores: TypeAlias = Float[Tensor, " B"]
 Masks: TypeAlias = Bool[Tensor, "B 1 H W"]
 Model: TypeAlias = Callable[[Tensor], Tensor]  # (B, *shape) -> logits (B, K)
-Knobs: TypeAlias = Mapping[str, Mapping[str, object]]  # by method or metric: its own keyword arguments
+Knobs: TypeAlias = Mapping[str, Mapping[str, Any]]  # by method or metric: its own keyword arguments

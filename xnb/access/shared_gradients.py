@@ -31,7 +31,7 @@ def share_gradients(model: Model, x: Batch, target: Target, layers: Collection[s
     activations: dict[str, list[Tensor]] = {layer: [] for layer in layers}
     layer_gradients: dict[str, list[Tensor]] = {layer: [] for layer in layers}
     for rows in chunks(x, None):
-        with _capture_layers(model, layers) as captured:
+        with _capture_at_layers(model, layers) as captured:
             result = chunk_gradient(model, x[rows], target[rows], captured)
         logits.append(result.logits)
         gradients.append(result.gradient)
@@ -47,7 +47,7 @@ def share_gradients(model: Model, x: Batch, target: Target, layers: Collection[s
     return all_logits
 
 
-def _capture_layers(model: Model, layers: Collection[str]) -> AbstractContextManager[dict[str, Tensor]]:
+def _capture_at_layers(model: Model, layers: Collection[str]) -> AbstractContextManager[dict[str, Tensor]]:
     if isinstance(model, nn.Module):
         return capture_outputs(model, *layers, once=True)
     return nullcontext({})

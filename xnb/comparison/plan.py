@@ -145,7 +145,7 @@ def _label_functions(selection: Selection) -> dict[str, str | Callable]:
 
 def _add_controls(methods: dict[str, str | Callable], x: Batch) -> dict[str, str | Callable]:
     """Return the methods, and after them the controls that fit the input and are not among them."""
-    controls = _CONTROLS
+    controls: tuple[str, ...] = _CONTROLS
     if x.ndim == 4:
         controls += _PICTURE_CONTROLS
     return methods | {name: name for name in controls if name not in methods}

@@ -112,10 +112,11 @@ def _signed_means(table: pd.DataFrame, better: Directions | None = None) -> pd.D
     means = _image_columns(table).mean(axis=1).unstack("metric")
     means = means.loc[table["method"].unique(), table["metric"].unique()]
     directions = {name: card.better for name, card in METRICS.cards.items()} | dict(better or {})
-    unknown = [name for name in means if name not in directions]
+    metrics: list[str] = list(means.columns)
+    unknown = [name for name in metrics if name not in directions]
     rule = "ranks: of some metrics it is not known which end is better"
     require(not unknown, rule, unknown, "better={...: 'higher'}")
-    signs = pd.Series({name: _SIGNS[directions[name]] for name in means})
+    signs = pd.Series([_SIGNS[directions[name]] for name in metrics], index=metrics)
     judged = signs.index[signs != 0]
     # dropped last: a metric that judges nobody must not cost a method its rank
     return (means * signs)[judged].dropna()
@@ -203,4 +204,4 @@ def _is_on_front(cost: NDArray, value: NDArray) -> NDArray:
     as_good = value[:, None] <= value
     cheaper_or_better = (cost[:, None] > cost) | (value[:, None] < value)
     beaten = as_cheap & as_good & cheaper_or_better
-    return ~beaten.any(1)
+    return np.logical_not(beaten.any(1))

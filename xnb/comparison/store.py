@@ -94,7 +94,7 @@ def _to_arrow(column: pd.Series, kind: pa.DataType) -> pa.Array:
     """Return the column in one piece, so that the file does not depend on how many pieces it was made from."""
     if pa.types.is_string(kind):
         # only an error can be absent; in a column of numbers NaN stays NaN
-        return pa.array(column.to_numpy(dtype=object, na_value=None), kind, from_pandas=True)
+        return pa.array(column.to_numpy(dtype=object), kind, from_pandas=True)
     return pa.array(column.to_numpy(), kind, from_pandas=False)
 
 

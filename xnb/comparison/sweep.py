@@ -61,7 +61,7 @@ def compare(
     Raises:
         ValueError: unknown names, images or targets out of range, or a file that was written with other settings.
     """
-    models = model if isinstance(model, list | tuple) else [model]
+    models: Sequence[Model] = [model] if callable(model) else model
     plan = make_plan(
         models,
         data,

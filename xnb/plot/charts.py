@@ -1,6 +1,7 @@
 """Pictures of numbers: arrays and an `ax` in, the `ax` out. Nothing here knows a model or a method."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import networkx as nx
@@ -123,7 +124,7 @@ def _hide_axes(ax: Axes, title: str) -> Axes:
     return ax
 
 
-def history(table: pd.DataFrame, ax: Axes, *, column: str, label: str, **line: object) -> Axes:
+def history(table: pd.DataFrame, ax: Axes, *, column: str, label: str, **line: Any) -> Axes:
     """Draw one line of a training history over the epochs: `column` of the table that `xnb.training.fit` returns."""
     ax.plot(table["number"], table[column], marker="o", markersize=3, label=label, **line)
     ax.set(xlabel="epoch", ylabel=column.split("_")[-1])

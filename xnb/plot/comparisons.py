@@ -20,12 +20,13 @@ def intervals(table: pd.DataFrame, ax: Axes, *, label: str, controls: Collection
         label: of the axis of values.
         controls: methods drawn in grey, with a square.
     """
-    rows = np.arange(len(table))
-    for row, entry in zip(rows, table.itertuples(), strict=True):
-        is_control = entry.method in controls
+    rows = range(len(table))
+    columns = zip(table["method"], table["mean"], table["low"], table["high"], strict=True)
+    for row, (method, mean, low, high) in enumerate(columns):
+        is_control = method in controls
         colour = _pick_colour(is_control)
-        ax.plot([entry.low, entry.high], [row, row], color=colour, linewidth=2)
-        ax.plot(entry.mean, row, _pick_marker(is_control), color=colour, markersize=5)
+        ax.plot([low, high], [row, row], color=colour, linewidth=2)
+        ax.plot(mean, row, _pick_marker(is_control), color=colour, markersize=5)
     ends = (len(table) - 0.5, -0.5)  # the larger first: rows then count from the top
     ax.set(xlabel=label, yticks=rows, yticklabels=table["method"], ylim=ends)
     ax.grid(axis="y", color="0.92")
@@ -64,9 +65,9 @@ def bump(ranks: pd.DataFrame, ax: Axes, *, controls: Collection[str] = ()) -> Ax
 
 def _name_lines(ranks: pd.Series, x: int, ax: Axes, *, offset: int, side: str) -> None:
     """Write the names of the rows beside where their lines begin or end; names of equal rank in one text."""
-    for rank, names in ranks.index.groupby(ranks).items():
+    for rank, tied in ranks.groupby(ranks):
         ax.annotate(
-            ", ".join(names),
+            ", ".join(tied.index),
             (x, rank),
             xytext=(offset, 0),
             textcoords="offset points",

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterable
 from math import prod
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -109,7 +109,7 @@ def list_windows(model: nn.Module, x: Batch, layer: str) -> list[Window]:
         if isinstance(module, _Slider):
             chain.append(_window_of(module))
 
-    def note_layer(module: nn.Module, args: tuple, out: Tensor) -> None:
+    def note_layer(module: nn.Module, args: tuple, out: Any) -> None:
         at_layer.append((chain.copy(), out.shape))
 
     check_explainable(model, x)
