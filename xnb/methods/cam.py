@@ -25,8 +25,8 @@ from xnb.methods.registry import method
 from xnb.progress import show_progress
 from xnb.types import Batch, Target
 
-# Bytes of ablated activations run together (`access.score`: of inputs, `methods.incremental`: of windows). What follows
-# a layer is seldom larger, so a pass may fill a second level cache: on a CNN's last block 16 pictures are enough.
+# Bytes of ablated activations run together (`access.chunking`: inputs, `methods.incremental`: windows). What follows a
+# layer is seldom larger, so a pass may fill a second level cache: on a CNN's last block 16 pictures are enough.
 _ABLATED_BYTES = 2 * 2**20
 _CamMap = Float[Tensor, "B 1 rows columns"]
 
@@ -291,8 +291,7 @@ def _find_cam_layer(model: nn.Module, x: Batch, target: Target, layer: str | Non
 def _maps_and_gradient(
     model: nn.Module, x: Batch, target: Target, layer: str | None, chunk: int | None
 ) -> tuple[Maps, Maps]:
-    layer = _find_cam_layer(model, x, target, layer)
-    return activation_and_gradient(model, x, target, layer, chunk=chunk)
+    return activation_and_gradient(model, x, target, _find_cam_layer(model, x, target, layer), chunk=chunk)
 
 
 def _combine_channels(weighted: Maps, x: Batch, resize: bool) -> _CamMap:
