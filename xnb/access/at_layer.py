@@ -272,7 +272,9 @@ def _record_outputs(model: nn.Module, x: Batch, layer: str) -> tuple[dict[str, T
         logits = chunk_logits(model, x.clone()).clone()  # the model may return memory that its next call overwrites
     _check_called_once(layer, calls[layer])
     require(layer in record, f"layer: {layer!r} must return a tensor with one row an input", layer, "layer=None")
-    return {name: output for name, output in record.items() if calls[name] <= 1}, logits
+    # a module that is called again after the layer cannot answer from one recorded output
+    once = {name: output for name, output in record.items() if calls[name] <= 1}
+    return once, logits
 
 
 def _run_from_outputs(model: nn.Module, outputs: Mapping[str, Tensor]) -> Logits:

@@ -49,7 +49,8 @@ def _fold_norm(model: nn.Module, before: str, norm: str) -> None:
     # a batch norm with affine=False has no weight and no bias, which torch's function does not expect
     scale = torch.ones_like(bn.running_var) if bn.weight is None else bn.weight
     shift = torch.zeros_like(bn.running_mean) if bn.bias is None else bn.bias
-    layer.weight, layer.bias = fuse(layer.weight, layer.bias, bn.running_mean, bn.running_var, bn.eps, scale, shift)
+    statistics = (bn.running_mean, bn.running_var, bn.eps)
+    layer.weight, layer.bias = fuse(layer.weight, layer.bias, *statistics, scale, shift)
     layer.requires_grad_(False)
     model.set_submodule(norm, nn.Identity().eval())
 
@@ -77,9 +78,14 @@ def _traced_pairs(graph: fx.Graph) -> Iterator[tuple[str, str]]:
     """Modules that torch.fx saw called once each, the second on the output of the first, which goes nowhere else."""
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
     for node in graph.nodes:
-        source = node.args[0] if node.op == "call_module" and node.args else None
-        alone = isinstance(source, fx.Node) and source.op == "call_module" and len(source.users) == 1
-        if alone and calls[node.target] == calls[source.target] == 1:
+        if node.op != "call_module" or not node.args:
+            continue
+        source = node.args[0]
+        if not isinstance(source, fx.Node) or source.op != "call_module":
+            continue
+        called_once = calls[node.target] == calls[source.target] == 1
+        # where another function reads the convolution's output too, that one wants it without the batch norm
+        if called_once and len(source.users) == 1:
             yield source.target, node.target
 
 
@@ -97,7 +103,9 @@ def _can_fold(model: nn.Module, before: str, norm: str) -> bool:
     bn = model.get_submodule(norm)
     if not isinstance(bn, _BATCH_NORMS) or bn.running_var is None:
         return False
-    return isinstance(layer, _CONVOLUTION_MODULES) or (isinstance(layer, nn.Linear) and isinstance(bn, nn.BatchNorm1d))
+    if isinstance(layer, nn.Linear):
+        return isinstance(bn, nn.BatchNorm1d)
+    return isinstance(layer, _CONVOLUTION_MODULES)
 
 
 def tune_malloc() -> bool:

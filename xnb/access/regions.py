@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from xnb.check import require
+from xnb.check import refuse, require
 from xnb.types import Batch
 
 SIDE = 7  # squares along each side of a picture: 49 players, as RISE and LIME users take them
@@ -46,11 +46,12 @@ def number_regions(regions: Int[Tensor, "..."] | None, x: Batch, side: int = SID
     numbers = _prepend_axes(regions, len(shape))
     if numbers.ndim == x.ndim and len(numbers) == 1:  # one map, written as a batch of one
         numbers = numbers.squeeze(0)
-    rule = f"regions: must broadcast to one input {tuple(shape)}, one map for the batch"
-    require(_broadcasts(numbers, shape), rule, regions, "regions[0]")
-    rule = "regions: must be numbered 0, 1, 2, ... without a gap"
-    hint = "regions = torch.unique(regions, return_inverse=True)[1]"
-    require(_has_no_gap(numbers), rule, regions.unique().tolist(), hint)
+    if not _broadcasts(numbers, shape):
+        refuse(f"regions: must broadcast to one input {tuple(shape)}, one map for the batch", regions, "regions[0]")
+    if not _is_without_gap(numbers):
+        rule = "regions: must be numbered 0, 1, 2, ... without a gap"
+        hint = "regions = torch.unique(regions, return_inverse=True)[1]"
+        refuse(rule, regions.unique().tolist(), hint)
     return numbers.long().to(x.device)
 
 
@@ -73,10 +74,11 @@ def _broadcasts(numbers: Int[Tensor, "..."], shape: torch.Size) -> bool:
     """Whether every axis is as long as the input's, or 1."""
     if numbers.ndim != len(shape):
         return False
-    return all(length in {1, wanted} for length, wanted in zip(numbers.shape, shape, strict=True))
+    pairs = zip(numbers.shape, shape, strict=True)
+    return all(length in {1, wanted} for length, wanted in pairs)
 
 
-def _has_no_gap(numbers: Int[Tensor, "..."]) -> bool:
+def _is_without_gap(numbers: Int[Tensor, "..."]) -> bool:
     """Whether every number from 0 to the largest occurs."""
     if not numbers.numel():
         return False
