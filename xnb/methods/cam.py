@@ -25,8 +25,8 @@ from xnb.methods.registry import method
 from xnb.progress import show_progress
 from xnb.types import Batch, Target
 
-# Bytes of ablated activations run together (`access.chunking`: inputs, `methods.incremental`: windows). What follows a
-# layer is seldom larger, so a pass may fill a second level cache: on a CNN's last block 16 pictures are enough.
+# Bytes of ablated activations run together (`access.chunking`: of inputs, `methods.incremental`: of windows). What
+# follows a layer is seldom larger, so a pass may fill a second level cache: on a CNN's last block 16 pictures suffice.
 _ABLATED_BYTES = 2 * 2**20
 _CamMap = Float[Tensor, "B 1 rows columns"]
 
