@@ -36,7 +36,7 @@ def test_what_is_finished_is_not_run_again(call, tmp_path, monkeypatch):
     path = tmp_path / "t.parquet"
     first = call(path=path)
     before = path.read_bytes()
-    monkeypatch.setattr(sweep, "attempt", lambda call: pytest.fail("run again"))
+    monkeypatch.setattr(sweep, "try_call", lambda call: pytest.fail("run again"))
     pd.testing.assert_frame_equal(call(path=path), first)
     assert path.read_bytes() == before
 

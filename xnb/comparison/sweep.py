@@ -107,7 +107,7 @@ def _measure_block(plan: Plan, block: ImageBlock) -> Iterator[pd.DataFrame | Non
     with remember_answers():
         for label, method in plan.methods.items():
             explain = partial(_explain_alone, method)
-            explained = attempt(partial(explain, model, part.x, target))
+            explained = try_call(partial(explain, model, part.x, target))
             yield None
             for name, metric in plan.metrics.items():
                 # metrics too explain only through `explain`: neighbours, say, and at their own cost
@@ -140,7 +140,7 @@ class _Outcome:
         }
 
 
-def attempt(call: Callable[[], Tensor]) -> _Outcome:
+def try_call(call: Callable[[], Tensor]) -> _Outcome:
     """Return the call's outcome, whatever happens: one bad cell must not end a long run."""
     value = error = None
     with count_passes() as passes:
@@ -186,4 +186,4 @@ def measure(
         require(fits, f"compare: a metric returns one number per input ({len(part)},)", values)
         return values
 
-    return attempt(call)
+    return try_call(call)
