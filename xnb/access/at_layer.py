@@ -39,7 +39,7 @@ def last_spatial_layer(model: nn.Module, x: Batch) -> str:
     outputs = answer_once(question, lambda: _output_shapes(model, x[:1]))
     calls = Counter(name for name, _ in outputs)
     layer = None
-    tokens = []
+    tokens: list[tuple[int, ...]] = []
     for name, shape in outputs:
         spatial = len(shape) == 4 and shape[2] * shape[3] > 1
         if spatial and calls[name] == 1:
@@ -137,7 +137,8 @@ def _chunk_at_layer(model: nn.Module, x: Batch, target: Target, layer: str) -> t
     gradient = None
     if total.requires_grad:
         gradient, *_ = torch.autograd.grad(total, activation, allow_unused=True)
-    require(gradient is not None, "layer: no gradient of the score reaches it", layer, "method='ablation_cam'")
+    if gradient is None:
+        refuse("layer: no gradient of the score reaches it", layer, "method='ablation_cam'")
     add_passes(backward=len(x))
     return activation.detach(), gradient
 
@@ -146,8 +147,8 @@ def _only_maps(layer: str, outputs: list[object]) -> Maps:
     """The one output of the layer in a pass."""
     _check_called_once(layer, len(outputs))
     maps = outputs[0]
-    spatial = isinstance(maps, Tensor) and maps.ndim == 4
-    require(spatial, f"layer: {layer!r} must return maps (B, D, h, w)", maps, "layer=None  # the last that does")
+    if not isinstance(maps, Tensor) or maps.ndim != 4:
+        refuse(f"layer: {layer!r} must return maps (B, D, h, w)", maps, "layer=None  # the last that does")
     return maps
 
 

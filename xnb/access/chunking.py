@@ -52,7 +52,7 @@ def plan_passes(x: Batch, changes: int, chunk: int | None, *, large: bool = Fals
     """Pairs (draws, rows) that are run together, so that `changes` of every input become cache-sized passes."""
     size = chunk_size(x, chunk, large=large)
     draws = max(1, size // max(1, len(x)))
-    plan = []
+    plan: list[tuple[slice, slice]] = []
     for start in range(0, changes, draws):
         end = min(start + draws, changes)
         plan.extend((slice(start, end), rows) for rows in chunks(x, size))
