@@ -40,6 +40,11 @@ class Notebook:
         self.page.evaluate(f"window.ended = false; {run}.finally(() => {{ window.ended = true }}); null")
         self.page.wait_for_function("window.ended", timeout=timeout, polling=OFTEN)
 
+    def run_all_cleanly(self):
+        """The same, where no cell may fail: said at once, not when a widget that never came has been waited for."""
+        self.run_all()
+        assert self.tracebacks() == []
+
     def finished(self):
         """Whether every cell has run."""
         return self.page.evaluate(f"({FINISHED})()")

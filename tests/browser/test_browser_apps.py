@@ -22,7 +22,7 @@ def send(page, file):
 
 def test_notebook_7(opened):
     book = opened("one", "notebooks")
-    book.run_all()
+    book.run_all_cleanly()
     shown = book.widget("explore", 1)
     shown.root.locator("img").first.wait_for(state="attached")
     before = shown.picture()
@@ -66,7 +66,7 @@ def test_the_app_takes_pictures_and_refuses_what_is_none(browser, voila):
 
 def test_the_time_from_key_to_picture_is_taken(opened):
     book = opened("one")
-    book.run_all()
+    book.run_all_cleanly()
     shown = book.widget("explore", 1)
     before = shown.picture()
     assert all(0 < ms < 60_000 for ms in moves(shown, count=3))

@@ -15,7 +15,7 @@ SHOTS = Path(__file__).parents[2] / "build" / "screenshots"  # kept, for people 
 def book(opened):
     """The notebook with all widgets, run once."""
     book = opened("widgets")
-    book.run_all()
+    book.run_all_cleanly()
     return book
 
 
@@ -222,11 +222,11 @@ def test_nothing_is_cut_off_at_1024_pixels(book, widget, theme):
 
 def test_after_a_restart_of_the_kernel_it_works_again(opened, twins):
     book = opened("one")
-    book.run_all()
+    book.run_all_cleanly()
     shown = book.widget("explore", 1)
     first = shown.picture()
     book.restart()
-    book.run_all()
+    book.run_all_cleanly()
     assert until(lambda: not differ(shown.picture(), first))
     shown.press("picture", "ArrowRight")
     assert until(lambda: near(shown.picture(), says(twins["explore"], shown, "explore")))
