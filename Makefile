@@ -17,7 +17,7 @@ help:
 	@echo "make refresh    run the notebooks and store their outputs and figures, in notebooks/ and figures/;  NOTEBOOK=02"
 	@echo "                  PROFILE=paper    store figures of such a run in figures/paper/;  DATASET=cifar10"
 	@echo "make bench      time every kernel beside other libraries;  BENCH_ARGS=\"--quick --only lrp\""
-	@echo "make lint       ruff and codespell alone;  make format  lets ruff repair"
+	@echo "make lint       ruff, codespell and mypy alone;  make format  lets ruff repair"
 	@echo "make clean      remove build/ and caches; .venv/ and data/cache/ stay"
 
 # The file is written last, so that an interrupted installation is done again.
@@ -60,6 +60,7 @@ lint: $(INSTALLED)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/codespell
+	@$(BIN)/mypy
 
 format: $(INSTALLED)
 	@$(BIN)/ruff check --fix .

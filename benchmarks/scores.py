@@ -12,7 +12,7 @@ from benchmarks.workloads import Workload
 from xnb import metrics
 from xnb.methods.gradient import gradient
 from xnb.metrics.imputers import NOISE, noisy_linear_imputation
-from xnb.metrics.map_values import rank_units, broadcast_units
+from xnb.metrics.map_values import broadcast_units, rank_units
 from xnb.metrics.neighbours import shared_noise
 from xnb.metrics.subsets import draw_squares
 
@@ -64,7 +64,8 @@ def mprt(w: Workload) -> Case:
 def imputation(w: Workload) -> Case:
     """A tenth to nine tenths of the pixels, the largest first."""
     place = rank_units(w.x.sum(1).flatten(1), 0)
-    removed = torch.stack([broadcast_units((place < share * place.shape[1]).to(w.x), w.x) for share in torch.arange(1, 10) / 10])
+    shares = torch.arange(1, 10) / 10
+    removed = torch.stack([broadcast_units((place < share * place.shape[1]).to(w.x), w.x) for share in shares])
     added = torch.randn(w.x.shape[1:], generator=torch.Generator().manual_seed(0)).to(w.x) * NOISE * removed
 
     def ours(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ KINDS = ["method", "metric", "data set", "model", "widget", "checkpoint", "bench
 
 
 def test_the_map_is_that_of_the_docstrings():
-    assert ARCHITECTURE == with_map(ARCHITECTURE), "python tests/repository/house_map.py writes it anew"
+    assert with_map(ARCHITECTURE) == ARCHITECTURE, "python tests/repository/house_map.py writes it anew"
 
 
 def test_the_package_carries_the_map():

@@ -108,7 +108,7 @@ x = torch.randn(2, 4)
 net = torch.nn.Sequential(torch.nn.Linear(4, 3)).eval()
 a = xnb.attribute(net, x, torch.tensor([0, 1]), "integrated_gradients")
 torch.testing.assert_close(a, x * net[0].weight[:2])
-late = {"torchvision", "torch._dynamo", "sklearn", "skimage.metrics", "matplotlib", "pyarrow"} & sys.modules.keys()
+late = {"torchvision", "torch._dynamo", "sklearn", "skimage.metrics", "matplotlib"} & sys.modules.keys()
 assert not late, f"loaded before they are used: {late}"
 assert xnb.explain(net, x, torch.tensor([0, 1]), ["lrp", "kernel_shap", "random"]).attributions.keys()
 part = xnb.data.digits().test[:3]

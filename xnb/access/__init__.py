@@ -12,3 +12,11 @@ The model and the tensors of the caller leave every call as they came.
 Beside these, `ledger` counts passes, `memo` and `shared_gradients` spare equal ones, `memory` measures what a block of
 code takes, `preparation` makes a faster copy of a model, and `regions` numbers the parts of an input.
 """
+
+import lazy_loader
+
+# Loaded at first use.
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submodules=["at_layer", "attention_capture", "function_rules", "hooks", "ledger", "memo", "preparation", "score"],
+)

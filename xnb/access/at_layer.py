@@ -257,8 +257,7 @@ def _record_outputs(model: nn.Module, x: Batch, layer: str) -> tuple[dict[str, T
     def run_and_record(name: str, forward: Callable[..., object], *args: object, **kwargs: object) -> object:
         out = forward(*args, **kwargs)
         calls[name] += 1
-        has_rows = isinstance(out, Tensor) and out.ndim > 1 and len(out) == len(x)
-        if has_rows and layer not in record:
+        if isinstance(out, Tensor) and out.ndim > 1 and len(out) == len(x) and layer not in record:
             # a module that answers from the record does not run the modules inside it
             for inner in [other for other in record if other.startswith(f"{name}.")]:
                 del record[inner]

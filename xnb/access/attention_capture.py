@@ -90,7 +90,9 @@ def _multi_head_attention(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Te
         heads = F.linear(x, weight, bias).unflatten(2, (call.num_heads, -1))
         projected.append(heads.permute(1, 2, 0, 3))
     mask = _combine_masks(call, projected[0])
-    out, attention, values = _scaled_dot_product(*projected, mask, call.dropout_p * call.training)
+    query, key, value = projected
+    dropout = call.dropout_p * call.training
+    out, attention, values = _scaled_dot_product(query, key, value, mask, dropout)
     joined_heads = out.permute(2, 0, 1, 3).flatten(2)
     return F.linear(joined_heads, call.out_proj_weight, call.out_proj_bias), attention, values
 

@@ -225,7 +225,7 @@ class _RuleMode(TorchFunctionMode):
         if name in self.pending:
             result = self.postpone_rule(call)
         else:
-            rule = self.rules.get(name, self.others)
+            rule = self.rules.get(name) or self.others or keep_gradient
             result = rule(call)
         for tensor in _list_tensors(result):
             # what a rule hands nothing through is a constant from now on

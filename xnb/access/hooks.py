@@ -7,6 +7,7 @@ fails, the model is afterwards as it was.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import cast
 
 import pandas as pd
 import torch
@@ -68,7 +69,7 @@ def capture_outputs(model: nn.Module, *layers: str, once: bool = False) -> Itera
         def hook(module: nn.Module, args: tuple, out: object) -> object:
             again = once and name in outputs
             require(not again, "hooks: the layer must be called once in a forward pass", name, "a layer used once")
-            outputs[name] = out
+            outputs[name] = cast(Tensor, out)  # what is no tensor is refused by who asked for it
             return out.clone() if isinstance(out, Tensor) else None
 
         return hook

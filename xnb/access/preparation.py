@@ -3,8 +3,9 @@
 import copy
 import ctypes
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -43,8 +44,9 @@ def prepare(model: nn.Module) -> nn.Module:
 
 def _fold_norm(model: nn.Module, before: str, norm: str) -> None:
     """Put the batch norm called `norm` into the weights of the module before it."""
-    layer = model.get_submodule(before)
-    bn = model.get_submodule(norm)
+    layer: Any = model.get_submodule(before)  # a linear layer or a convolution, see `_can_fold`
+    bn: Any = model.get_submodule(norm)
+    fuse: Callable[..., tuple[nn.Parameter, nn.Parameter]]
     fuse = fuse_linear_bn_weights if isinstance(layer, nn.Linear) else fuse_conv_bn_weights
     # a batch norm with affine=False has no weight and no bias, which torch's function does not expect
     scale = torch.ones_like(bn.running_var) if bn.weight is None else bn.weight
@@ -86,7 +88,7 @@ def _traced_pairs(graph: fx.Graph) -> Iterator[tuple[str, str]]:
         called_once = calls[node.target] == calls[source.target] == 1
         # where another function reads the convolution's output too, that one wants it without the batch norm
         if called_once and len(source.users) == 1:
-            yield source.target, node.target
+            yield str(source.target), str(node.target)
 
 
 def _sequential_pairs(model: nn.Module) -> Iterator[tuple[str, str]]:
