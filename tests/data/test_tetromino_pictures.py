@@ -7,7 +7,7 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from xnb import data
-from xnb.data.tetromino_pictures import FIXED, SMOOTH, STRENGTH, L, T
+from xnb.data.tetromino_pictures import FIXED_FORMS, SMOOTH, STRENGTH, L, T
 
 TASKS = [(task, background) for task in STRENGTH for background in STRENGTH[task]]
 every_task = pytest.mark.parametrize(("task", "background"), TASKS)
@@ -29,7 +29,7 @@ def test_pictures_masks_and_labels(task, background):
     assert part.y.bincount().tolist() == [20, 20]
     assert set(part.masks.sum((1, 2, 3)).tolist()) == {4 if task == "rotation" else 8}
     if task != "rotation":
-        assert (part.masks[:, 0].numpy() == FIXED.any(0)).all()
+        assert (part.masks[:, 0].numpy() == FIXED_FORMS.any(0)).all()
 
 
 @every_task
@@ -52,7 +52,7 @@ def test_background_has_the_stated_variance():
 def test_linear_is_as_hard_as_theory_says():
     """The best rule for white noise is the difference of the templates: right with probability Phi(s sqrt(8) / 2)."""
     x, y = pixels(data.tetrominoes("linear", n=(0, 4000)).test)
-    right = ((x @ (FIXED[1] - FIXED[0]).ravel() > 0) == y).mean()
+    right = ((x @ (FIXED_FORMS[1] - FIXED_FORMS[0]).ravel() > 0) == y).mean()
     best = norm.cdf(0.9 * 8**0.5 / 2)
     assert right == pytest.approx(best, abs=0.02)  # standard error 0.5 points
     assert best - 0.05 < accuracy(data.tetrominoes("linear", n=(2000, 2000))) < best + 0.02
@@ -63,7 +63,7 @@ def test_a_linear_model_is_at_chance(task):
     """Standard error 1.1 points; the right products of pixels solve the same pictures."""
     split = data.tetrominoes(task, n=(2000, 2000))
     assert abs(accuracy(split) - 0.5) < 0.05
-    first, second = (form.ravel() for form in FIXED)
+    first, second = (form.ravel() for form in FIXED_FORMS)
     product = (lambda x: x**2) if task == "multiplicative" else (lambda x: ((x @ first) * (x @ second))[:, None])
     assert accuracy(split, product) > 0.85
 
@@ -98,7 +98,7 @@ def best(x, form):
 
 def test_correlated_backgrounds_make_suppressors_and_white_ones_do_not():
     """Closed form: the best linear weights are S^-1 d. Covariance times weights gives the tetrominoes back."""
-    d = (FIXED[1] - FIXED[0]).ravel()
+    d = (FIXED_FORMS[1] - FIXED_FORMS[0]).ravel()
     cover = np.kron(SMOOTH @ SMOOTH.T, SMOOTH @ SMOOTH.T) + 1e-3 * np.eye(64)  # a little noise of the sensor
     weights, outside = np.linalg.solve(cover, d), d == 0
     assert abs(weights[outside]).sum() > 0.5 * abs(weights).sum()

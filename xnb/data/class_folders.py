@@ -132,8 +132,8 @@ def _read_same_size(
 
 
 def _read_pixels(file: Path, size: int | None) -> np.ndarray:
-    """RGB pixels `(H, W, 3)` in 0..255."""
-    below_root = Path(*file.parts[-3:])
+    """RGB pixels `(H, W, 3)` in 0..255, with `size` those of the middle square at that side."""
+    below_root = Path(*file.parts[-3:])  # part/class/picture: a message does not tell where the folder lies
     picture = decode_rgb(file, f"image_folder: {below_root}")
     if size is not None:
         picture = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)

@@ -38,6 +38,7 @@ def _draw_single_positive(rng: Generator, label: int, size: int) -> list[int]:
 def _draw_four_bags(rng: Generator, label: int, size: int) -> list[int]:
     most = max(1, size // 4)
     eights, nines = rng.integers(1, most, 2, endpoint=True)
+    # A bit of the label for each condition, as the classes stand: neither, 8, 9, both.
     has_eight = label & 1
     has_nine = label >> 1
     bag = [8] * (eights * has_eight)
@@ -45,7 +46,10 @@ def _draw_four_bags(rng: Generator, label: int, size: int) -> list[int]:
 
 
 def _draw_positive_negative(rng: Generator, label: int, size: int) -> NDArray:
-    """Digits of both sides; the larger side is as large whichever it is."""
+    """4s, 6s, 8s (positive) and 5s, 7s, 9s (negative): the majority is positive for label 1, negative for label 0.
+
+    The two counts are drawn before it is decided whose they are, so that the counts alone tell nothing of the label.
+    """
     fewer = rng.integers(1, (size - 1) // 2, endpoint=True)
     more = rng.integers(fewer + 1, size - fewer, endpoint=True)
     positive = rng.choice([4, 6, 8], more if label else fewer)
@@ -56,7 +60,7 @@ def _draw_positive_negative(rng: Generator, label: int, size: int) -> NDArray:
 def _draw_adjacent_pairs(rng: Generator, label: int, size: int) -> NDArray:
     choices = LOW_DIGITS[label]
     kinds = choices[rng.integers(len(choices))]
-    most = max(1, size // 4)
+    most = max(1, size // 4)  # of each kind: three kinds fit into the bag
     repeats = rng.integers(1, most, len(kinds), endpoint=True)
     return np.repeat(kinds, repeats)
 

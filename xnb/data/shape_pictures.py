@@ -58,7 +58,7 @@ def shapes(
             Clever Hans tests; 1/6 is chance, None draws no mark. The mark lies on top, and not in the mask.
         second: also draw an object of another class, of half the area; the label and the mask are the larger one's.
         background: another seed for the backgrounds alone: the same objects before new ones.
-        objects: False leaves everything but the labelled object: what a network that uses the mask cannot classify.
+        objects: False leaves out the labelled object alone; a network that looks at nothing else is then at chance.
 
     Raises:
         ValueError: `size`, `n`, `distractors` or `watermark` out of range.
@@ -70,9 +70,9 @@ def shapes(
     require(fits, "shapes: watermark is a probability, or None", watermark, "watermark=0.9")
     style = _ShapeStyle(size, distractors, watermark, second, objects)
     # Backgrounds have a seed of their own, which is the objects' unless another is wanted.
-    other = seed if background is None else background
-    train = _draw_shapes(n[0], style, (seed, 0), (other, 0))
-    test = _draw_shapes(n[1], style, (seed, 1), (other, 1))
+    background_seed = seed if background is None else background
+    train = _draw_shapes(n[0], style, (seed, 0), (background_seed, 0))
+    test = _draw_shapes(n[1], style, (seed, 1), (background_seed, 1))
     return Split(train, test, SHAPE_CLASSES)
 
 
@@ -87,7 +87,7 @@ def _draw_shapes(
     x = np.empty((n, 3, style.size, style.size), dtype=np.float32)
     masks = np.zeros((n, 1, style.size, style.size), dtype=bool)
     for i in range(n):
-        # streams of their own, so that a new background leaves the object
+        # Stream 0 of a picture is its background, 1 all the rest: a new background leaves the object.
         x[i] = draw_clouds(default_rng((*background_key, i, 0)), style.size)
         rng = default_rng((*key, i, 1))
         _draw_shape_picture(x[i], masks[i, 0], i % K, rng, style)

@@ -14,9 +14,9 @@ from xnb.data.split import Part, Split
 TETROMINO_SIDE = 8
 T = np.array([[1, 1, 1], [0, 1, 0]])
 L = np.array([[1, 0], [1, 0], [1, 1]])
-FIXED = np.zeros((2, TETROMINO_SIDE, TETROMINO_SIDE))  # T above on the left, L below on the right
-FIXED[0, 1:3, 1:4] = T
-FIXED[1, 4:7, 5:7] = L
+FIXED_FORMS = np.zeros((2, TETROMINO_SIDE, TETROMINO_SIDE))  # T above on the left, L below on the right
+FIXED_FORMS[0, 1:3, 1:4] = T
+FIXED_FORMS[1, 4:7, 5:7] = L
 # Smoothing by 3 pixels as a matrix on rows, and likewise on columns; scaled to a mean variance of 1.
 SMOOTH = gaussian_filter1d(np.eye(TETROMINO_SIDE), 3, axis=0)
 SMOOTH /= np.sqrt(np.trace(SMOOTH @ SMOOTH.T) / TETROMINO_SIDE)
@@ -96,7 +96,8 @@ def _draw_tetrominoes(
             x[i] = noise * (1 - strength * signal)
         else:
             x[i] = noise + strength * signal
-        masks[i] = signal != 0 if task == "rotation" else FIXED.any(0)
+        # At fixed positions both forms are evidence, the one that is there and the one that is missing.
+        masks[i] = signal != 0 if task == "rotation" else FIXED_FORMS.any(0)
     y = torch.arange(n) % 2
     return Part(torch.from_numpy(x), y, torch.from_numpy(masks))
 
@@ -116,8 +117,8 @@ def _draw_signal(task: str, label: int, rng: Generator) -> NDArray:
     if task == "xor":
         first_sign = rng.choice([-1, 1])
         second_sign = 1 - 2 * label  # of the second form, relative to the first: alike or unlike
-        return first_sign * (FIXED[0] + second_sign * FIXED[1])
-    return FIXED[label]
+        return first_sign * (FIXED_FORMS[0] + second_sign * FIXED_FORMS[1])
+    return FIXED_FORMS[label]
 
 
 def _draw_turned_form(form: NDArray, rng: Generator) -> NDArray:

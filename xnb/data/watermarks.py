@@ -71,9 +71,10 @@ def _draw_watermarked(
 ) -> Part:
     """`n` pictures; `key` is (seed, part)."""
     x = np.empty((n, 3, size, size), dtype=np.float32)
-    part_numbers = np.zeros((n, 1, size, size), dtype=np.int64)
+    part_numbers = np.zeros((n, 1, size, size), dtype=np.int64)  # 1 at the object, 2 at the mark
     for i in range(n):
         label = i % 2
+        # Stream 0 of a picture is its background, 1 all the rest.
         rng = default_rng((*key, i, 1))
         x[i] = draw_clouds(default_rng((*key, i, 0)), size)
         # Every number is drawn whether it is used or not: with another agreement the objects stay the same.
@@ -85,7 +86,9 @@ def _draw_watermarked(
         if objects:
             x[i][:, inside] = tint
             part_numbers[i, 0, inside] = 1
-        if mark == "always" or (mark == "agreeing" and agrees == label):
+        # Label 1 is a square: it agrees with a mark. Label 0 is a disk: it agrees with none.
+        bears_mark = agrees == label
+        if mark == "always" or (mark == "agreeing" and bears_mark):
             _draw_mark(x[i], part_numbers[i, 0], corner)
     y = torch.arange(n) % 2
     parts = torch.from_numpy(part_numbers)

@@ -46,7 +46,7 @@ LITE0_STAGES = (
 
 
 class ConvNorm(nn.Sequential):
-    """Padding, convolution, batch norm and, unless `linear`, ReLU6: each a named module."""
+    """Padding, convolution from `before` to `after` channels, batch norm and, unless `linear`, ReLU6, as modules."""
 
     def __init__(
         self, before: int, after: int, kernel: int, stride: int = 1, *, groups: int = 1, linear: bool = False
@@ -55,13 +55,18 @@ class ConvNorm(nn.Sequential):
         if kernel > 1:
             self.pad = PadSame(kernel, stride)
         self.conv = nn.Conv2d(before, after, kernel, stride, groups=groups, bias=False)
-        self.norm = nn.BatchNorm2d(after, eps=NORM_EPSILON, momentum=0.01)
+        self.norm = nn.BatchNorm2d(after, eps=NORM_EPSILON, momentum=0.01)  # 0.99 as TensorFlow counts momentum
         if not linear:
             self.relu6 = nn.ReLU6()
 
 
 class Inverted(nn.Module):
-    """Inverted residual: widen, filter each channel, narrow, and join where the shape allows (arXiv:1801.04381)."""
+    """Inverted residual: widen, filter each channel, narrow, and join where the shape allows (arXiv:1801.04381).
+
+    Args:
+        before: channels of the input; `stage.width` are those of the output.
+        stride: of this block: `stage.stride` in the first block of a stage, 1 in the others.
+    """
 
     def __init__(self, before: int, stage: Stage, stride: int) -> None:
         super().__init__()
@@ -113,7 +118,7 @@ class FastNet(nn.Module):
         The file is checked against its sha256 and read without running code from it.
 
         Raises:
-            ValueError: the package is not installed, or its file is not the known one.
+            ValueError: the package is not installed, or its file is not that of version 0.1.0.
         """
         path = _find_weights()
         require(sha256(path) == WEIGHTS_SHA256, "FastNet: the weights must be those of version 0.1.0", path.name)

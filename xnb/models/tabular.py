@@ -25,7 +25,7 @@ class FeatureTokens(nn.Module):
 
     def __init__(self, features: int, width: int) -> None:
         super().__init__()
-        bound = width**-0.5
+        bound = width**-0.5  # as in the paper's code
         weight = torch.empty(features, width).uniform_(-bound, bound)
         bias = torch.empty(features, width).uniform_(-bound, bound)
         self.weight = nn.Parameter(weight)
