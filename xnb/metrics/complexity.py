@@ -16,7 +16,7 @@ _BHATT = "Bhatt, Weller & Moura 2020, arXiv:2005.00631"
 
 
 def _magnitude_shares(attribution: Attribution, x: Batch) -> Float[Tensor, "B D"]:
-    """Share of the map's magnitude that each unit holds, in double precision."""
+    """Share of the map's magnitude that each pixel or feature holds, in double precision."""
     magnitude = unit_values(attribution, x).double().abs()
     return magnitude / magnitude.sum(1, keepdim=True)
 
@@ -27,15 +27,16 @@ def sparseness(model: Model, x: Batch, target: Target, attribution: Attribution)
 
     .. math:: 1 - 2 \sum_{k=1}^{D} \frac{|a|_{(k)}}{\|a\|_1} \cdot \frac{D - k + 1/2}{D}
 
-    A coarse map is smooth, and so called complex; noise thresholded to one pixel has the best value.
+    A coarse map spreads over many pixels and so counts as complex, however easily it is read; noise thresholded to
+    one pixel has the best value.
 
     Raises:
         ValueError: an attribution that is not that of `x`, or not finite.
     """
     ordered = _magnitude_shares(attribution, x).sort(dim=1).values
-    units = ordered.shape[1]
-    weights = units - torch.arange(units, device=x.device) - 0.5  # D - k + 1/2, as k counts from 1
-    gini = 1 - 2 * (ordered * weights).sum(1) / units
+    D = ordered.shape[1]
+    weights = D - torch.arange(D, device=x.device) - 0.5  # D - k + 1/2, as k counts from 1
+    gini = 1 - 2 * (ordered * weights).sum(1) / D
     return gini.to(x)
 
 

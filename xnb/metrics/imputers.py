@@ -14,7 +14,7 @@ from xnb.types import Batch
 
 # (inputs (B, *shape), removed (N, 1 or B, *#shape) as 0 and 1) -> inputs with that replaced (N, B, *shape)
 Imputer = Callable[[Batch, Tensor], Tensor]
-_Fill = Callable[[slice, Tensor], Tensor]  # (which inputs, removed) -> the same
+_Fill = Callable[[slice, Tensor], Tensor]  # (rows of the batch, removed) -> what an imputer returns for them
 # Weight of a pixel's neighbours: beside it, and across the corner (arXiv:2202.00449).
 _BESIDE = 1 / 6
 _ACROSS = 1 / 12
@@ -100,12 +100,13 @@ def _neighbour_steps(pixels: int, width: int) -> list[tuple[int, float, NDArray]
     return beside + across
 
 
+# A paint depends on the inputs alone and is laid where something is removed; an imputer sees what is removed.
 PAINTS: dict[str, Callable[[Batch], Batch]] = {"zero": torch.zeros_like, "mean": mean_colour, "blur": _blur_pictures}
 _IMPUTERS: dict[str, Imputer] = {"noisy_linear": noisy_linear_imputation}
 
 
 def make_fill(impute: str | Imputer, x: Batch) -> _Fill:
-    """Return a function that replaces removed values in a slice of `x`.
+    """Return a function (rows, removed) that replaces the removed values, 1 in `removed`, in these rows of `x`.
 
     Raises:
         ValueError: no imputer of that name, or one for pictures on other inputs.
@@ -113,10 +114,11 @@ def make_fill(impute: str | Imputer, x: Batch) -> _Fill:
     names = [*PAINTS, *_IMPUTERS]
     known = callable(impute) or impute in names
     require(known, f"metrics: impute must be one of {names}, or a function", impute, "'mean'")
-    fits = x.ndim == 4 or callable(impute) or impute in ("zero", "mean")
+    takes_any_shape = callable(impute) or impute in ("zero", "mean")
+    fits = x.ndim == 4 or takes_any_shape
     require(fits, f"metrics: impute={impute!r} needs pictures (B, C, H, W)", x, "impute='mean'")
     if isinstance(impute, str) and impute in PAINTS:
-        # A paint does not depend on what is removed: it is mixed once for all calls.
+        # It does not depend on what is removed: it is mixed once for all calls.
         paint = PAINTS[impute](x)
         return lambda rows, removed: torch.lerp(x[rows], paint[rows], removed)
     imputer = _IMPUTERS[impute] if isinstance(impute, str) else impute

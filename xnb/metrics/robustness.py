@@ -152,7 +152,7 @@ def _measure_neighbours(
     require(samples >= 1, "sensitivity: samples must be at least 1", samples, "samples=10")
 
     def measure() -> _NeighbourChanges:
-        moves = radius * shared_noise(x, samples, seed, uniform=True)
+        moves = radius * shared_noise(x, samples, seed, uniform=True)  # (N, 1, *shape): one move for all inputs
         predicted = logits(model, x).argmax(1) if same_prediction else None
         changes = x.new_empty(samples, len(x))
 
@@ -160,6 +160,7 @@ def _measure_neighbours(
             return x[rows] + moves[draws]
 
         for draws, rows, inputs, attributions in explain_changes(method, model, x, target, move, samples, chunk=chunk):
+            # inputs and attributions: (draws, rows, *shape)
             differences = attributions - attribution[rows].detach()
             changes[draws, rows] = differences.flatten(2).norm(dim=2)
             if predicted is not None:

@@ -37,7 +37,7 @@ class Recipe:
         seed: of the first weights, the order of the batches and dropout.
         batch: inputs a step.
         schedule: of the learning rate.
-        stored: half of the digits is half of the file; the accuracy stated is that of the stored digits.
+        stored: precision of the weights in the file; the accuracy in the manifest is that of the rounded weights.
         objective: what is minimised.
     """
 
@@ -77,7 +77,7 @@ def _list_bag_recipes() -> dict[str, Recipe]:
 
 
 def _list_pooling_recipes() -> dict[str, Recipe]:
-    """Return the recipes of the same two on pictures; the number says how many cells further a cell sees."""
+    """Return the recipes of both poolings on pictures; names hold `reach`, how many cells further a cell sees."""
     recipes = {}
     shapes = partial(data.shapes, n=(4000, 500))
     for pool, reach in (("attention", 0), ("attention", 1), ("attention", 2), ("attention", 4), ("mean", 2)):
@@ -112,7 +112,7 @@ def _list_ensemble_recipes() -> dict[str, Recipe]:
     """Return recipes of a plain network, and of those with one change each that is said to make them explainable."""
     shapes = partial(data.shapes, 24, n=(2000, 500))
     recipes = {"plain-shapes24": _make_ensemble_recipe(plain_cnn, shapes, 5e-3)}
-    # Stopped early it is about as accurate as the B-cos network, which is to be compared with its like.
+    # Stopped early it is about as accurate as the B-cos network: a fair comparison needs equal accuracy.
     recipes["early-shapes24"] = _make_ensemble_recipe(plain_cnn, shapes, 5e-3, epochs=7)
     without_norm = partial(plain_cnn, norm=False)
     without_bias = partial(plain_cnn, bias=False)
@@ -147,17 +147,17 @@ def _list_watermark_recipes() -> dict[str, Recipe]:
 
 
 def _make_ensemble_recipe(
-    member: Callable[[], nn.Module],
-    source: Callable[[], Split],
+    make_member: Callable[[], nn.Module],
+    make_split: Callable[[], Split],
     rate: float,
     *,
     epochs: int = 15,
     objective: Objective = cross_entropy,
 ) -> Recipe:
-    """Return the recipe of three trainings of one network, in one file."""
+    """Return the recipe of an ensemble: one network trained three times, stored in one file."""
     return Recipe(
-        partial(Ensemble, member, len(_SEEDS)),
-        source,
+        partial(Ensemble, make_member, len(_SEEDS)),
+        make_split,
         epochs=epochs,
         rate=rate,
         batch=64,
@@ -197,7 +197,7 @@ def train_checkpoint(name: str, folder: Path = FOLDER) -> dict:
         torch.manual_seed(recipe.seed)
         model = recipe.model()
     _train_by_recipe(model, recipe, split)
-    # The accuracy is that of the stored digits, so they are rounded before it is measured.
+    # The accuracy is that of the stored weights, so they are rounded before it is measured.
     model.to(recipe.stored).float()
     accuracy = evaluate(model, split.test).accuracy
     facts = {
@@ -216,7 +216,7 @@ def _train_by_recipe(model: nn.Module, recipe: Recipe, split: Split) -> None:
     """Train the network in place and leave it in evaluation mode; each member of an ensemble has its own seed."""
     members = model.members if isinstance(model, Ensemble) else [model]
     for seed, network in enumerate(members, recipe.seed):
-        optimizer = AdamW(network.parameters(), lr=recipe.rate, fused=True)  # a tenth of the time saved
+        optimizer = AdamW(network.parameters(), lr=recipe.rate, fused=True)  # fused saves a tenth of the time
         fit(
             network,
             split.train,

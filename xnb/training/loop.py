@@ -160,7 +160,7 @@ def _require_finite_loss(loss: Tensor, number: int, step: int) -> None:
 
 
 def evaluate(model: nn.Module, part: Part) -> _Evaluation:
-    """Return mean cross-entropy in nats and accuracy in [0, 1], each input counted once.
+    """Return cross-entropy in nats and accuracy in [0, 1], means over all inputs and not over means of batches.
 
     Raises:
         ValueError: `model` is in training mode.

@@ -80,14 +80,15 @@ def right_reasons(strength: float, number: int, *, elsewhere: bool = False) -> O
 
 
 def shift_masks(masks: Masks) -> Masks:
-    """Return each mask shifted around the borders by a random step of its own."""
+    """Return each mask shifted by random steps of its own, around the borders: same form and size, anywhere."""
     height, width = masks.shape[2:]
-    down = torch.randint(height, (len(masks), 1), device=masks.device)
-    right = torch.randint(width, (len(masks), 1), device=masks.device)
-    rows = (torch.arange(height, device=masks.device) + down) % height
-    columns = (torch.arange(width, device=masks.device) + right) % width
-    shifted_down = masks.gather(2, rows[:, None, :, None].expand_as(masks))
-    return shifted_down.gather(3, columns[:, None, None, :].expand_as(masks))
+    up = torch.randint(height, (len(masks), 1), device=masks.device)
+    left = torch.randint(width, (len(masks), 1), device=masks.device)
+    # for each row and column of the result, the one of the mask that comes there
+    rows = (torch.arange(height, device=masks.device) + up) % height
+    columns = (torch.arange(width, device=masks.device) + left) % width
+    shifted_up = masks.gather(2, rows[:, None, :, None].expand_as(masks))
+    return shifted_up.gather(3, columns[:, None, None, :].expand_as(masks))
 
 
 def attention_entropy(strength: float, layer: str = "pool.softmax") -> Objective:
