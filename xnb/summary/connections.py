@@ -75,7 +75,7 @@ class _GraphTracer:
         return tree_map_only(Tensor, mark, out)
 
     def find_sources(self, nodes: Iterable[Node | None]) -> set[str]:
-        """Return the calls that are met first on every way back from these nodes."""
+        """Follow the graph of the gradient back from these nodes, and return the first call met on each way."""
         sources = set()
         visited = set()
         ahead = list(nodes)

@@ -43,9 +43,10 @@ def module_table(model: nn.Module, x: Batch) -> pd.DataFrame:
     """Return one row a call, in the order of execution; the parameters add up to `count_parameters(model)`.
 
     Rows are the calls that call no other module, and those that have parameters or do products themselves, such
-    as a class token's holder. A parameter that several calls share is counted at the first of them; one that no
-    call uses, at the module that holds it. Multiply-adds are those of matrix products and convolutions, attention's
-    included, as torch counts them; a bias, norms and activations are not counted. Activations are values put out.
+    as a module that holds a class token. A parameter that several calls share is counted at the first of them; one
+    that no call uses, at the module that holds it. Multiply-adds are those of matrix products and convolutions,
+    attention's included, as torch counts them; a bias, norms and activations are not counted. The column of
+    activations counts the values of the output.
 
     Only shapes are run, on the "meta" device: it costs nothing and leaves the model alone. A model whose control
     flow depends on values cannot be run so.

@@ -118,9 +118,10 @@ def list_windows(model: nn.Module, x: Batch, layer: str) -> list[Window]:
     with torch.no_grad(), forward_hooks(hooks):
         model(x)
     windows, shape = at_layer[0]
-    # Windows on a shortcut run beside the chain, but their strides are in the product: the layer then seems to be
-    # smaller than it is.
-    largest = -(-x.shape[-1] // prod(window.stride for window in windows))
+    # Windows on a shortcut run beside the chain, but their strides are in the product: the layer is then larger than
+    # the strides allow. One that is smaller is no error: windows without padding make it so.
+    total_stride = prod(window.stride for window in windows)
+    largest = -(-x.shape[-1] // total_stride)  # rounded up
     fits = shape[-1] <= largest
     require(fits, f"receptive: strides up to {layer} must form one chain, no shortcut may hold one", windows)
     return windows

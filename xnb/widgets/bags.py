@@ -143,8 +143,9 @@ def _evidence_end(values: NDArray) -> float:
 def _draw_instances(subject: Subject, bag: int, values: NDArray, order: NDArray) -> Pixels:
     """Draw the instances in rows of four or more, each framed in the colour of its evidence."""
     colours = pixels.signed_colours(values, _evidence_end(values))
-    rows = np.repeat(colours[:, None, None], _INSTANCE_SIDE, 1)
-    tiles = np.repeat(rows, _INSTANCE_SIDE, 2)
+    # A tile (side, side, 3) all in its colour; what the picture does not cover is the frame.
+    lines = np.repeat(colours[:, None, None], _INSTANCE_SIDE, 1)
+    tiles = np.repeat(lines, _INSTANCE_SIDE, 2)
     inside = slice(_FRAME, _INSTANCE_SIDE - _FRAME)
     inner = _INSTANCE_SIDE - 2 * _FRAME
     for n, picture in enumerate(subject.x[bag].cpu()):

@@ -131,7 +131,7 @@ def probability_curves(
             steps=_REMOVAL_STEPS,
             impute=impute,
         )
-        curves[f"{first} important first"] = curve[:, 0].cpu().numpy()
+        curves[f"{first} important first"] = curve[:, 0].cpu().numpy()  # (steps + 1, B) with B = 1
     return curves
 
 

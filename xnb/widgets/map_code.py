@@ -11,9 +11,12 @@ from xnb.widgets.explore_state import Look, MapAnswer, Question, model_knobs, sc
 
 
 def code_lines(subject: Subject, question: Question, answer: MapAnswer, look: Look) -> list[str]:
-    """Lines that explain and draw, of `model` and `data`; of `x` for an uploaded picture, which is in no data."""
+    """Two lines of Python: `a = xnb.attribute(...)`, and the call that draws `a`.
+
+    They use the names `model` and `data`, or `x` in place of `data` for an uploaded picture, which is in no data set.
+    """
     row = question.picture
-    inputs = f"{subject.source}[{row}:{row + 1}]"
+    inputs = f"{subject.source}[{row}:{row + 1}]"  # a batch of one, such as `data.test.x[3:4]`
     if subject.is_upload(row):
         inputs = "x"
     explain_line = _attribute_line(subject, question, answer, inputs)
