@@ -72,13 +72,17 @@ def _image_columns(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _subtract_method(values: pd.DataFrame, versus: str | None) -> pd.DataFrame:
-    """Return the differences from the values of one method by the same metric on the same image."""
+    """Return the differences from the values of one method by the same metric on the same image.
+
+    `values` are as `_image_columns` returns them: rows (method, metric), columns images.
+    """
     if versus is None:
         return values
     methods = values.index.unique("method")
     require(versus in methods, "intervals: versus must be one of the methods", versus, f"one of {list(methods)}")
     reference = values.xs(versus, level="method")
     metrics = values.index.get_level_values("metric")
+    # One row of the reference for each row of the values, subtracted by position: their indices differ.
     return values - reference.reindex(metrics).to_numpy()
 
 
@@ -118,7 +122,7 @@ def _signed_means(table: pd.DataFrame, better: Directions | None = None) -> pd.D
     require(not unknown, rule, unknown, "better={...: 'higher'}")
     signs = pd.Series([_SIGNS[directions[name]] for name in metrics], index=metrics)
     judged = signs.index[signs != 0]
-    # dropped last: a metric that judges nobody must not cost a method its rank
+    # Methods are dropped last: NaN by a metric without a better end must not cost a method its rank.
     return (means * signs)[judged].dropna()
 
 
@@ -198,7 +202,7 @@ def pareto(
 
 
 def _is_on_front(cost: NDArray, value: NDArray) -> NDArray:
-    """Return for each method whether no other is as cheap and as good, and cheaper or better."""
+    """Return which methods are on the Pareto front: no other is as cheap and as good, and strictly better in one."""
     # [i, j] compares method i, a row, with method j, a column
     as_cheap = cost[:, None] >= cost
     as_good = value[:, None] <= value

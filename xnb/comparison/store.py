@@ -63,10 +63,12 @@ class Store:
         return bool(same.any())
 
     def add(self, rows: pd.DataFrame) -> None:
-        """Enter the rows of one finished block."""
+        """Enter the rows of one finished block, and rewrite the files."""
         rows = rows[self.table.columns].astype(self.table.dtypes.to_dict())
+        # An empty table is not joined: pandas 2 warns of it.
         self.table = pd.concat([self.table, rows], ignore_index=True) if len(self.table) else rows
         if self.path is not None:
+            # The values last: they say which blocks are finished.
             self.write(_SECONDS, _seconds_path(self.path))
             self.write(_VALUES, self.path)
 
@@ -93,7 +95,7 @@ def _read_seconds(path: Path, rows: int) -> pd.DataFrame:
 def _to_arrow(column: pd.Series, kind: pa.DataType) -> pa.Array:
     """Return the column in one piece, so that the file does not depend on how many pieces it was made from."""
     if pa.types.is_string(kind):
-        # only an error can be absent; in a column of numbers NaN stays NaN
+        # from_pandas: None and NaN become null, as in `error` where there was none; in numbers NaN stays NaN.
         return pa.array(column.to_numpy(dtype=object), kind, from_pandas=True)
     return pa.array(column.to_numpy(), kind, from_pandas=False)
 

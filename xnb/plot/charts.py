@@ -229,6 +229,7 @@ def _draw_arrows(graph: nx.DiGraph, positions: dict[str, tuple[float, float]], a
     depth = graph.nodes(data="layer")
     skips = [(start, end) for start, end in graph.edges if depth[end] - depth[start] > 1]
     steps = [edge for edge in graph.edges if edge not in skips]
+    # node_size: of nodes that are not drawn; arrows end at their border and leave the labels free.
     arrows = {"ax": ax, "node_size": 500, "arrowsize": 10}
     nx.draw_networkx_edges(graph, positions, steps, connectionstyle="arc3", **arrows)
     nx.draw_networkx_edges(graph, positions, skips, connectionstyle="arc3,rad=-0.65", **arrows)
