@@ -26,14 +26,15 @@ from xnb.methods.incremental.tensor import Occluded
 from xnb.progress import show_progress
 from xnb.types import Model, Target
 
-# This limits the widest activation of the windows that run together, in bytes; `access.score` limits inputs that run
-# together, `methods.cam` what enters the rest of a model behind a layer. Some such tensors live at a time. Small
-# crops want to be many, or the calls cost more than the work; from 64 windows on nothing is gained.
-WIDEST = 4 * 2**20
-WIDEST_ACCELERATOR = 64 * 2**20
-# Crops that hold more than this share of all values are no faster than full passes: measured on residual and plain
-# networks of 0.03 to 12 million weights, on MobileNet and on a transformer.
-WORTHWHILE = 0.6
+# Windows run together as long as the widest activation of their crops stays below this; `access.chunking` limits
+# inputs that run together, `methods.cam` what enters the rest of a model behind a layer. Some such tensors live at a
+# time. Where crops are small, many must run together, or the calls cost more than the work; more than 64 windows gain
+# nothing.
+_WIDEST_BYTES = 4 * 2**20
+_WIDEST_BYTES_ACCELERATOR = 64 * 2**20
+# Crops that hold more than this share of the activations' values are no faster than full passes: measured on
+# residual and plain networks of 0.03 to 12 million weights, on MobileNet and on a transformer.
+_WORTHWHILE_SHARE = 0.6
 
 
 def score_by_crops(
@@ -54,11 +55,11 @@ def score_by_crops(
     """
     check_explainable(model, x, target)
     x = x.detach()
-    if 2 * windows.size >= min(x.shape[2:]):  # it reaches everything at once
+    if 2 * windows.size >= min(x.shape[2:]):  # such a window soon reaches the whole picture
         return None
     with torch.no_grad(), suppress(RuntimeError):  # the model may want memory that is not there: `.numpy()`
         tape = measure_crops(model, x[:1], windows, paint[:1])
-        if tape.held <= WORTHWHILE * (tape.held + tape.spared):
+        if tape.held <= _WORTHWHILE_SHARE * (tape.held + tape.spared):
             return run_crops(model, x, target, windows, paint, chunk, tape)
     return None
 
@@ -69,7 +70,7 @@ def measure_crops(model: Model, x: Tensor, windows: Windows, paint: Tensor) -> T
     row = len(windows.tops) // 2
     column = len(windows.lefts) // 2
     middle = windows.select([row], [column])
-    with count_passes():  # counted apart and forgotten: the bill is that of full passes
+    with count_passes():  # a count that no one reads: this trial is not to appear in the cost of the method
         chunk_logits(model, _occlude(tape, x, middle, paint))
     return tape
 
@@ -90,11 +91,11 @@ def run_crops(
         occluded = _occlude(tape, x[inputs], windows.select(rows, columns), paint[inputs])
         logits = chunk_logits(model, occluded)
         targets = target[inputs].repeat_interleave(len(rows) * len(columns))
-        of_pass = target_logit(logits, targets).view(-1, len(rows), len(columns))
+        pass_scores = target_logit(logits, targets).view(-1, len(rows), len(columns))
         # a group holds windows from both borders: its scores are not a block of the result
         row = torch.tensor(rows)[:, None]
         column = torch.tensor(columns)
-        scores[row, column, inputs] = of_pass.permute(1, 2, 0)
+        scores[row, column, inputs] = pass_scores.permute(1, 2, 0)
     return scores
 
 
@@ -104,31 +105,35 @@ def _plan_grids(
     chunk: int | None,
     tape: Tape,
 ) -> list[tuple[slice, list[int], list[int]]]:
-    """Inputs, rows of windows and columns of windows that are run together."""
+    """Plan the passes: for each a slice of the inputs, and positions in `windows.tops` and in `windows.lefts`."""
     tops, lefts, side = windows
-    limit = WIDEST if x.device.type == "cpu" else WIDEST_ACCELERATOR
-    size = chunk or max(CHUNK_LEAST, limit // tape.widest)
+    limit = _WIDEST_BYTES if x.device.type == "cpu" else _WIDEST_BYTES_ACCELERATOR
+    pictures = chunk or max(CHUNK_LEAST, limit // tape.widest)  # occluded ones in a pass
     # The windows of a pass are a grid, as square as it can be. Their crops share one size, that of the largest, so
-    # windows that are as far from the border go together.
-    across = min(len(lefts), isqrt(size))
-    row_groups = group_windows(tops, x.shape[2] - side, size // across)
-    column_groups = group_windows(lefts, x.shape[3] - side, across)
+    # windows that are equally far from the border go together.
+    grid_columns = min(len(lefts), isqrt(pictures))
+    grid_rows = pictures // grid_columns
+    row_groups = group_windows(tops, x.shape[2] - side, grid_rows)
+    column_groups = group_windows(lefts, x.shape[3] - side, grid_columns)
     count = len(tops) * len(lefts)
-    together = max(1, size // count)
-    batches = [slice(start, start + together) for start in range(0, len(x), together)]
+    batch_size = max(1, pictures // count)  # several inputs only where all windows of each fit into one pass
+    batches = [slice(start, start + batch_size) for start in range(0, len(x), batch_size)]
     return [(inputs, rows, columns) for inputs in batches for rows in row_groups for columns in column_groups]
 
 
 def _occlude(tape: Tape, x: Tensor, windows: Windows, paint: Tensor) -> Occluded:
-    """Every picture under every window, for a new pass through the model."""
+    """Paint every window over every picture: the input of a new pass, `B R L` pictures for R tops and L lefts."""
     tops, lefts, size = windows
-    squares = paint.unfold(2, size, 1).unfold(3, size, 1)  # a view: one square for each pixel that can be its first
+    # A view (B, C, y, x, size, size): the square of paint that begins at each pixel (y, x).
+    squares = paint.unfold(2, size, 1).unfold(3, size, 1)
     top = torch.tensor(tops)[:, None]
     left = torch.tensor(lefts)
-    painted = squares[:, :, top, left]
+    painted = squares[:, :, top, left]  # (B, C, R, L, size, size)
     patch = painted.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
     rows = Span(tuple(tops), size)
     columns = Span(tuple(lefts), size)
     crops = Crops(tape, x, patch, rows, columns)
-    tape.rewind()  # after it has noted these crops: the picture itself is no activation and does not count as held
+    # The new pass starts here, at the tape's first operation. Its sums start at zero only now, because `Crops` has
+    # just added the size of the input, which is no activation.
+    tape.rewind()
     return Occluded(crops)

@@ -11,11 +11,14 @@ from torch.nn import functional as F
 
 from xnb.methods.incremental.geometry import Span
 
-CHANNELS_INSIDE = (0, 2, 3, 1)  # a pixel is then a contiguous row of channels, and rows are what is copied
+# Axes for `permute`: (B, C, H, W) becomes (B, H, W, C), so that a pixel is a contiguous row of channels, which is
+# copied as a whole; and back again.
+_TO_CHANNELS_LAST = (0, 2, 3, 1)
+_TO_CHANNELS_FIRST = (0, 3, 1, 2)
 
-# A plain tensor counts for more than itself: what follows from it is not noted. In a transformer's MLP it is four
-# times as wide.
-PLAIN_FACTOR = 4
+# A plain tensor counts this many times: what is computed from it is as large as full passes make it, but the tape
+# does not see it. In a transformer's MLP that is four times as wide.
+_PLAIN_FACTOR = 4
 
 Around = tuple[int, int, int, int]  # pixels of padding: left, right, top, bottom
 
@@ -35,8 +38,8 @@ class Tape:
 
     Attributes:
         widest: bytes of one occluded picture's largest activation.
-        held: numbers of one occluded picture's activations that the crops hold, over all operations of a pass.
-        spared: numbers that lie outside of the crops.
+        held: values that the crops of one occluded picture hold, summed over the operations of a pass.
+        spared: values that lie outside of its crops and are not computed again, summed likewise.
     """
 
     def __init__(self) -> None:
@@ -67,7 +70,7 @@ class Tape:
         self.position += 1
         if position < len(self.entries) and self.entries[position].key == key:
             return self.entries[position].result
-        # Another pass than the last one: what it recorded from here on does not count, nor rows of its pixels.
+        # This pass is not like the last one: what was recorded from here on is of no use, nor are the rows of pixels.
         self.pixel_rows.clear()
         result = operation(*args, **options)
         self.entries[position:] = [_Recorded(key, result, (args, options))]
@@ -78,7 +81,7 @@ class Tape:
         key = (id(base), around, padding)
         if key not in self.pixel_rows:
             padded = F.pad(base, around, value=padding)
-            pixels = padded.permute(CHANNELS_INSIDE)
+            pixels = padded.permute(_TO_CHANNELS_LAST)
             rows = pixels.reshape(-1, base.shape[1])
             self.pixel_rows[key] = (rows, base)  # the base is kept alive, so that no other tensor takes its id
         return self.pixel_rows[key][0]
@@ -139,22 +142,26 @@ class Crops:
         around: Around = (0, 0, 0, 0),
         padding: float = 0.0,
     ) -> Tensor:
-        """The values in other crops, which may reach beyond the picture: there is `padding`, as far as `around`."""
+        """The values in crops at other positions, (B R L, C, h, w).
+
+        The crops may reach beyond the picture, by the pixels of `around` at most; the values there are `padding`.
+        """
         if (rows, columns) == (self.rows, self.columns):
             return self.patch
         left, right, top, bottom = around
         B, C, H, W = self.base.shape
-        size = (H + top + bottom, W + left + right)
+        padded_size = (H + top + bottom, W + left + right)
+        # Positions in the padded picture, in which the picture begins at (top, left).
         old = (self.rows.shift(top), self.columns.shift(left))
         new = (rows.shift(top), columns.shift(left))
-        # One gather from one table, in which each pixel is a row of channels: first the padded base, then the patch:
-        # every pixel of the new crops is copied once, whichever of the two it comes from.
+        # One gather from one table, in which each pixel is a row of channels. The padded base comes first in it, then
+        # the patch: every pixel of the new crops is copied once, whichever of the two it comes from.
         base_pixels = self.tape.padded_pixels(self.base, around, padding)
-        patch_pixels = self.patch.permute(CHANNELS_INSIDE).reshape(-1, C)
-        index = _table_rows(B, size, old, new, self.base.device)
+        patch_pixels = self.patch.permute(_TO_CHANNELS_LAST).reshape(-1, C)
+        index = _plan_gather(B, padded_size, old, new, self.base.device)
         pixels = torch.cat([base_pixels, patch_pixels]).index_select(0, index)
         patch = pixels.view(-1, rows.size, columns.size, C)
-        return patch.permute(0, 3, 1, 2)
+        return patch.permute(_TO_CHANNELS_FIRST)
 
     def whole(self) -> Tensor:
         """The values of whole pictures, in whatever memory format they are."""
@@ -169,7 +176,7 @@ class Crops:
             memory_format = memory_format_of(self.base)
             values = self.whole().contiguous(memory_format=memory_format)
             self.plain = values.clone() if values is self.patch else values  # others may hold the patch
-            self.tape.note_size(self.plain, times=PLAIN_FACTOR)
+            self.tape.note_size(self.plain, times=_PLAIN_FACTOR)
         return self.plain
 
 
@@ -182,16 +189,16 @@ def memory_format_of(base: Tensor) -> torch.memory_format:
 
 
 @lru_cache(maxsize=128)
-def _table_rows(
+def _plan_gather(
     pictures: int,
     size: tuple[int, int],
     old: tuple[Span, Span],
     new: tuple[Span, Span],
     device: torch.device,
 ) -> Tensor:
-    """For each pixel of the new crops its row in [pixels of the base, pixels of the old crops].
+    """Index for `Crops.cut`: for each pixel of the new crops its row in [pixels of the base, pixels of the old crops].
 
-    The index depends on shapes alone: it is planned here once for each layer, and `Crops.cut` executes it.
+    It depends on shapes alone, so it is made once for each layer and remembered.
 
     Args:
         pictures: how many there are.
