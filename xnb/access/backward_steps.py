@@ -62,20 +62,20 @@ def count_inputs_as(x: Tensor, amounts: Tensor | None = None) -> Tensor:
 
 class _PositiveGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, value: Tensor, own: bool) -> Tensor:
-        ctx.own = own
+    def forward(ctx: Any, value: Tensor, in_place: bool) -> Tensor:
+        ctx.in_place = in_place
         return value.view_as(value)
 
     @staticmethod
     def backward(ctx: Any, arriving: Tensor) -> tuple[Tensor, None]:
-        positive = arriving.clamp_min_(0) if ctx.own else arriving.clamp_min(0)
+        positive = arriving.clamp_min_(0) if ctx.in_place else arriving.clamp_min(0)
         return positive, None
 
 
-def keep_positive_gradient(value: Tensor, *, own: bool = False) -> Tensor:
+def keep_positive_gradient(value: Tensor, *, in_place: bool = False) -> Tensor:
     """`value`, which hands back only the positive part of what arrives.
 
     Args:
-        own: what arrives belongs to this step alone, so that it may be changed in place.
+        in_place: cut the gradient that arrives itself; only where no other step of the backward pass uses it.
     """
-    return _PositiveGradient.apply(value, own)
+    return _PositiveGradient.apply(value, in_place)

@@ -119,7 +119,7 @@ def draw_pairs(
     available = np.round(binom(players, sizes) * halved)
     kernel = halved / (sizes * (players - sizes))
     preference = halved if sampling == "leverage" else np.sqrt(kernel * halved)
-    expected = _split_number(number, preference, available)
+    expected = _expected_counts(number, preference, available)
     # Systematic sampling: each size gets its expected number, rounded up or down at random, and the sum is kept.
     offset = torch.rand(1, generator=rng).item()
     sums = np.round(np.cumsum(expected), 6)
@@ -132,18 +132,21 @@ def draw_pairs(
     return CoalitionPairs(*map(torch.from_numpy, (members, weights, missing)))
 
 
-def _split_number(number: int, preference: np.ndarray, available: np.ndarray) -> np.ndarray:
-    """Split `number` over the sizes in proportion to the preference, but to none more than is available."""
+def _expected_counts(number: int, preference: np.ndarray, available: np.ndarray) -> np.ndarray:
+    """Expected number of pairs of each size: shares of `number` in proportion to `preference`, not rounded.
+
+    No size gets more pairs than are available, and what it would have got beyond goes to the others.
+    """
     if number >= available.sum():
         return available
     full = np.zeros(len(available), bool)
     while True:
         rest = number - available[full].sum()
         total = preference[~full].sum()
-        split = np.where(full, available, preference * rest / total)
-        if (split <= available).all():
-            return split
-        full |= split > available
+        expected = np.where(full, available, preference * rest / total)
+        if (expected <= available).all():
+            return expected
+        full |= expected > available  # more remains for the other sizes, which may fill some of them as well
 
 
 def _draw_coalitions(

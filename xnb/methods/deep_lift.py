@@ -60,6 +60,7 @@ def deep_lift(
     common = _record_reference(model, start[:1]) if shared and len(x) else None
     parts = []
     for rows in chunks(x, chunk):
+        # `_rescale` takes one reference call at each nonlinear function, in the order in which the model calls them.
         reference = iter(common or _record_reference(model, start[rows]))
         table = _build_nonlinear_table(partial(_rescale, reference=reference))
         surrogate = apply_rules(model, table, who="deep_lift")

@@ -52,12 +52,13 @@ def _rectified_gradient(
     rectifiers: list[str] = []
 
     def rectify(call: Call) -> Tensor:
-        if _lower_bound(call) != 0:
+        if _lower_bound(call) != 0:  # a clamp at another bound is no ReLU
             return keep_gradient(call)
         rectifiers.append(call.name)
         if gated:
-            # Below the ReLU: its own backward step makes a new tensor, which may be cut in place.
-            return call.on(keep_positive_gradient(call.args[0], own=True))
+            # Cut below the ReLU: its own backward step closes the gate and makes a new tensor, free to be changed.
+            return call.on(keep_positive_gradient(call.args[0], in_place=True))
+        # Without the gate the gradient passes the ReLU as it arrives, which others may still use.
         return keep_positive_gradient(replace_gradient(call.value(), call.args[0]))
 
     surrogate = apply_rules(model, dict.fromkeys(_RECTIFIERS, rectify), who=who, others=keep_gradient)
@@ -65,14 +66,14 @@ def _rectified_gradient(
     for rows in chunks(x, chunk):
         result = chunk_gradient(surrogate, x[rows], target[rows])
         parts.append(result.gradient)
-    met = not parts or bool(rectifiers)  # without an input, nothing has been called
+    has_relu = not parts or bool(rectifiers)  # without an input, nothing has been called
     hint = "xnb.attribute(model, x, target, 'gradient')"
-    require(met, f"{who}: the model must have a ReLU", "none in a forward pass", hint)
+    require(has_relu, f"{who}: the model must have a ReLU", "none in a forward pass", hint)
     return join_chunks(parts, x)
 
 
 def _lower_bound(call: Call) -> float | None:
-    """The smallest value that a rectifier returns."""
+    """The smallest value that a rectifier returns; None for a clamp that has only an upper bound."""
     if call.name in {"relu", "relu6"}:
         return 0.0
     if len(call.args) > 1:
