@@ -250,8 +250,8 @@ def _expand_rows(record: Mapping[str, Tensor], n: int) -> dict[str, Tensor]:
 
 
 def _record_outputs(model: nn.Module, x: Batch, layer: str) -> tuple[dict[str, Tensor], Logits]:
-    """Outputs of the outermost modules that finish before the layer, of the layer, and the logits of the model."""
-    record = {"": x}
+    """Outputs by name of the layer and of the outermost modules that finish before it, and the model's logits."""
+    record = {"": x}  # "" is the name of the model itself: under it stands the input, from which it is started again
     calls: Counter[str] = Counter()
 
     def run_and_record(name: str, forward: Callable[..., object], *args: object, **kwargs: object) -> object:

@@ -14,10 +14,11 @@ from xnb.types import Batch
 # few MiB of second and third level cache. An accelerator wants work instead: 64 MiB.
 CHUNK_BYTES = 16 * 3 * 32 * 32 * 4
 _CHUNK_BYTES_ACCELERATOR = 64 * 2**20
-# A network on a table widens it less than one on pictures does, but to as many units whatever the features: four
-# times the bytes, and a row counts as 96 numbers at least. That is 2,048 rows.
+# For a table, inputs (B, D). There a network's activations are a smaller multiple of its input than on pictures, so
+# four times the bytes run together. Hidden layers do not shrink with D, so a row counts as 96 values at least: 2,048
+# rows run together where D is smaller.
 _TABLE_FACTOR = 4
-_TABLE_LEAST = 96
+_TABLE_LEAST_FEATURES = 96
 # Large pictures still go four at a time: one by one costs a residual network at 224 pixels a quarter more.
 CHUNK_LEAST = 4
 
@@ -26,16 +27,16 @@ def chunk_size(x: Batch, chunk: int | None, *, large: bool = False) -> int:
     """Inputs that are run together: `chunk`, or as many as stay in cache; twice as many if `large`.
 
     Args:
-        large: for passes that keep no graph, or whose work for each chunk is dear.
+        large: for passes that keep no graph, or that repeat costly work for each chunk.
     """
     require(chunk is None or chunk >= 1, "chunk: must be at least 1 input, or None for automatic", chunk, "chunk=None")
     if chunk:
         return chunk
     limit = CHUNK_BYTES if x.device.type == "cpu" else _CHUNK_BYTES_ACCELERATOR
     values = max(1, x.shape[1:].numel())
-    if x.ndim == 2:
+    if x.ndim == 2:  # a table
         limit *= _TABLE_FACTOR
-        values = max(_TABLE_LEAST, values)
+        values = max(_TABLE_LEAST_FEATURES, values)
     if large:
         limit *= 2
     return max(CHUNK_LEAST, limit // (x.element_size() * values))

@@ -187,7 +187,12 @@ def _gradient_passes(
 def changed_gradients(
     model: Model, x: Batch, target: Target, change: Change, changes: int, *, chunk: int | None = None
 ) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Gradient of the score at each changed input: yields (draws, rows, gradients `(n, b, *shape)`)."""
+    """Yield `(draws, rows, gradients)` of each pass: gradients of the score at the changed inputs, `(n, b, *shape)`.
+
+    Args:
+        change: called with slices `draws` and `rows`, returns those inputs changed, `(n, b, *shape)`.
+        changes: how many changes every input goes through.
+    """
     check_explainable(model, x, target)
     plan = plan_passes(x, changes, chunk)
     for draws, rows in show_progress(plan, len(plan), "pass"):
