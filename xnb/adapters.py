@@ -24,6 +24,7 @@ def for_quantus(method: str, **knobs: object) -> Callable[..., np.ndarray]:
         x = torch.as_tensor(inputs, dtype=like.dtype, device=like.device)
         target = torch.as_tensor(targets, device=like.device).long()
         attribution = attribute(model, x, target, method, **knobs)
+        # Quantus wants the input's shape; a method may return one map for all channels.
         return attribution.expand_as(x).cpu().numpy()
 
     return explain_func

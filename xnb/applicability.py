@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import activation
+from torch.nn.modules import activation as activation_modules
 from torch.overrides import TorchFunctionMode
 
 from xnb.access.hooks import watch_calls
@@ -80,7 +80,7 @@ def _find_cautions(model: Model, x: Tensor) -> list[str]:
         return [f"in training mode: {_list_first(training)}"]
     if not x.is_floating_point():
         return [f"input is {x.dtype}, which has no gradient"]
-    # Only now: the rest is learnt from a run, and what is asked above keeps a model from being run.
+    # The rest is learnt from running the model, which `logits` refuses to do in each of the cases above.
     with _FunctionWatch() as watch, watch_calls(model, watch.enter, watch.leave):
         logits(model, x)
     in_place = [name for name, module in modules.items() if getattr(module, "inplace", False)]
@@ -95,7 +95,7 @@ def _find_cautions(model: Model, x: Tensor) -> list[str]:
 
 
 def _list_first(names: Iterable[str]) -> str:
-    """Return three different names as text, and how many more there are."""
+    """Return the first three different names as text, and how many more there are."""
     different = list(dict.fromkeys(names))
     text = ", ".join(different[:3])
     more = len(different) - 3
@@ -112,7 +112,7 @@ class _FunctionWatch(TorchFunctionMode):
 
     Attributes:
         calls: times that each module was called.
-        functions: those called outside of activation modules, which are what a hook on modules does not notice.
+        functions: all but those that activation modules call, as `nn.ReLU` does: a hook on the module notices these.
     """
 
     def __init__(self) -> None:
@@ -123,8 +123,9 @@ class _FunctionWatch(TorchFunctionMode):
 
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
         name, module = self._running[-1] if self._running else ("", None)
-        in_activation = type(module).__module__ == activation.__name__
-        # attention is a module of the same file, but what it calls fused is what must be known
+        # An activation in a module of its own can be hooked, so it is no caution. torch defines `MultiheadAttention`
+        # beside those modules, but the fused function that it calls cannot be hooked.
+        in_activation = type(module).__module__ == activation_modules.__name__
         if not in_activation or function.__name__ in _FUSED_ATTENTION:
             self.functions.append(_FunctionCall(function.__name__, name or "the model"))
         return function(*args, **(kwargs or {}))

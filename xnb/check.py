@@ -42,7 +42,7 @@ def find_entry(table: Mapping[str, Entry], name: str, rule: str) -> Entry:
     if name not in table:
         # only here: to compare the names takes longer than a small network's gradient
         similar = get_close_matches(name, table, n=3, cutoff=0.3)
-        first = [known for known in table if known][:5]
+        first = [known for known in table if known][:5]  # among the modules of a model, "" is the model itself
         refuse(rule, name, f"one of {similar or first}")
     return table[name]
 

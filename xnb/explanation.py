@@ -27,9 +27,10 @@ class Explanation:
     """Logits, attributions by method, and the ledger: what each cost and how exact it claims to be, a row a method.
 
     `forward` and `backward` are passes per input. `seconds` is wall time. `peak_mib` is the most memory above what
-    was in use before. `gap` is the largest part, over the inputs, by which the sum of a complete method misses the
-    change of score. `standard_error` is that of a sampled map relative to the map, the largest of the inputs. What
-    several methods need together, and the passes that tell the gap, are paid for in the row `shared`.
+    was in use before. `gap` says by how much the sum of a complete method's attributions misses the change of score,
+    as a share of that change, for the worst of the inputs. `standard_error` is that of a sampled map relative to the
+    map, likewise. What several methods need together, and the passes that tell the gap, are paid for in the row
+    `shared`.
     """
 
     logits: Logits
@@ -78,10 +79,14 @@ def explain(
 
 
 def _run_shared_passes(model: Model, x: Batch, target: Target, names: list[str], knobs: Knobs) -> Logits:
-    """Return the logits, from a pass that answers what several methods will ask; each card says what that is."""
+    """Return the logits, from a pass whose gradients are remembered for the methods that start from them.
+
+    `shares` of a method's card says which gradient that is.
+    """
     shares = {name: METHODS.cards[name].shares for name in names}
     if "input_gradient" not in shares.values():
-        # Methods at a layer alone share a pass as it is: they ask one question, whose gradient ends at the layer.
+        # Methods at a layer are then left to themselves: the first computes the gradient at the layer, which is
+        # remembered for the others, and its backward pass ends there. One from here would run down to the input.
         return logits(model, x)
     layers = []
     if isinstance(model, nn.Module):  # methods at a layer refuse a function themselves
@@ -99,9 +104,9 @@ def _measure_gap(
     a: Attribution,
     knobs: Mapping[str, Any],
 ) -> float:
-    """Return the largest part by which the sum of a complete method misses the change of score from its baseline.
+    """Return by how much the attributions of a complete method miss the change of score from its baseline.
 
-    It is NaN for methods that do not promise completeness.
+    It is the share of that change, for the worst of the inputs; NaN for methods that do not promise completeness.
     """
     if "complete" not in METHODS.cards[name].axioms or not len(x):
         return nan
@@ -133,7 +138,7 @@ class _Bill:
 
 @contextmanager
 def _write_bill(method: str, x: Batch) -> Iterator[_Bill]:
-    """Yield a bill that has, when the block ends, what it cost."""
+    """Yield a bill; when the block ends, it is filled in with what the block cost, passes per input."""
     bill = _Bill(method)
     with count_passes() as passes, measure_peak_memory(x.device) as peak:
         start = perf_counter()
@@ -143,10 +148,10 @@ def _write_bill(method: str, x: Batch) -> Iterator[_Bill]:
     bill.peak_mib = peak.mib
     bill.forward = passes.forward / inputs
     bill.backward = passes.backward / inputs
-    bill.standard_error = _largest_error(passes)
+    bill.standard_error = _largest_standard_error(passes)
 
 
-def _largest_error(passes: Passes) -> float:
-    """Return the largest standard error of the inputs, NaN where the method left none."""
+def _largest_standard_error(passes: Passes) -> float:
+    """Return the largest over the inputs of what the method left by `ledger.leave_note`; NaN if it left nothing."""
     error = passes.notes.get("standard_error")
     return float(error.max()) if isinstance(error, Tensor) and error.numel() else nan

@@ -23,7 +23,7 @@ class Registry(Mapping[str, Callable], Generic[Card]):
 
         Args:
             kind: what the functions are, in one word; also the first column of `table`.
-            unknown: the rule that an unknown name breaks.
+            unknown: first line of the error for an unknown name, as "metrics: no metric of that name".
         """
         self.kind = kind
         self.cards: dict[str, Card] = {}
