@@ -104,7 +104,7 @@ def test_unknown_composite(model, x, target):
 
 def test_a_composite_of_your_own(model, x, target):
     rules, _ = COMPOSITES["epsilon"]
-    silent = {**rules, "relu": lambda call: call.on() * 0}
+    silent = {**rules, "relu": lambda call: call.run() * 0}
     assert attribute(model, x, target, "lrp", composite=(silent, None)).abs().max() == 0
 
 

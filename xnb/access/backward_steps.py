@@ -24,15 +24,15 @@ class _ReplacedGradient(torch.autograd.Function):
 
 
 def replace_gradient(value: Tensor, carrier: Tensor, factor: Tensor | None = None) -> Tensor:
-    """`value`, which hands back what arrives to `carrier`, times `factor` if there is one."""
+    """`value`, whose arriving gradient goes on to `carrier`, times `factor` if there is one."""
     return split_gradient(value.detach(), (carrier, None if factor is None else factor.detach()))
 
 
 def split_gradient(value: Tensor, *shares: tuple[Tensor, Tensor | None]) -> Tensor:
-    """`value`, which hands back what arrives to several carriers, each times its factor.
+    """`value`, whose arriving gradient goes on to each of several carriers, times the carrier's factor.
 
     Args:
-        shares: pairs (carrier, factor); without a factor the carrier gets all that arrives.
+        shares: pairs (carrier, factor); without a factor the gradient goes on as it is.
     """
     # autograd sees only tensors that are arguments themselves, not those inside of pairs
     carriers_and_factors = [tensor for share in shares for tensor in share]
@@ -52,7 +52,7 @@ class _CountedInputs(torch.autograd.Function):
 
 
 def count_inputs_as(x: Tensor, amounts: Tensor | None = None) -> Tensor:
-    """`amounts` in place of x, which backward multiplies what arrives by them; without them, x itself.
+    """`amounts`, or the values of x; backward multiplies the arriving gradient by them and goes on to x.
 
     So the gradient of a sum becomes what each input adds to it. The product is taken in place: only for functions
     whose backward step makes a new tensor, as those with weights do.
@@ -60,7 +60,7 @@ def count_inputs_as(x: Tensor, amounts: Tensor | None = None) -> Tensor:
     return _CountedInputs.apply(x, x.detach() if amounts is None else amounts)
 
 
-class _PositiveGradient(torch.autograd.Function):
+class _RectifiedGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, in_place: bool) -> Tensor:
         ctx.in_place = in_place
@@ -72,10 +72,10 @@ class _PositiveGradient(torch.autograd.Function):
         return positive, None
 
 
-def keep_positive_gradient(value: Tensor, *, in_place: bool = False) -> Tensor:
-    """`value`, which hands back only the positive part of what arrives.
+def rectify_gradient(value: Tensor, *, in_place: bool = False) -> Tensor:
+    """`value`, which hands back only the positive part of the gradient that arrives.
 
     Args:
         in_place: cut the gradient that arrives itself; only where no other step of the backward pass uses it.
     """
-    return _PositiveGradient.apply(value, in_place)
+    return _RectifiedGradient.apply(value, in_place)

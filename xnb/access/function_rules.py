@@ -93,10 +93,10 @@ class Call:
         if self.known is not None:
             return self.known
         with torch.no_grad():
-            return self.on()
+            return self.run()
 
-    def on(self, *args: object) -> Any:
-        """The same call with its first arguments replaced."""
+    def run(self, *args: object) -> Any:
+        """Run the function on its arguments, the first ones replaced by `args`; with a graph where one is wanted."""
         return self.function(*args, *self.args[len(args) :], **self.kwargs)
 
     def traced(self, value: object) -> bool:
@@ -122,7 +122,7 @@ Rules = Mapping[str, Rule]  # by function name, without the underscore of an in-
 
 def keep_gradient(call: Call) -> Any:
     """The function as it is, with its own gradient."""
-    return call.on()
+    return call.run()
 
 
 def apply_rules(
@@ -252,7 +252,7 @@ class _RuleMode(TorchFunctionMode):
 
     def postpone_rule(self, call: Call) -> Tensor:
         """The call's value for now; its rule comes with the next function, which may be a batch norm."""
-        value = call.on(count_inputs_as(call.args[0]))
+        value = call.run(count_inputs_as(call.args[0]))
         self.marks.find_or_add(value).pending = call
         return value
 

@@ -94,7 +94,7 @@ def _record_reference(model: Model, start: Batch) -> list[_ReferenceCall]:
     calls: list[_ReferenceCall] = []
 
     def record(call: Call) -> Tensor:
-        value = call.on()
+        value = call.run()
         calls.append(_ReferenceCall(call.name, call.args[0], value))
         return value
 
@@ -125,7 +125,7 @@ def _rescale(call: Call, reference: Iterator[_ReferenceCall]) -> Tensor:
 def _elementwise_gradient(call: Call) -> Tensor:
     with torch.enable_grad():
         z = call.args[0].detach().requires_grad_()
-        return torch.autograd.grad(call.on(z).sum(), z)[0]
+        return torch.autograd.grad(call.run(z).sum(), z)[0]
 
 
 def _rescale_maximum(call: Call, before: _ReferenceCall) -> Tensor:
@@ -141,7 +141,7 @@ def _rescale_maximum(call: Call, before: _ReferenceCall) -> Tensor:
     divided = replace_gradient(z, z, reciprocal).flatten(2)
     gained = divided.gather(2, now.flatten(2)).view_as(value)
     lost = divided.gather(2, then.flatten(2)).view_as(value)
-    still = call.on(replace_gradient(z, z, unchanged.to(z)))
+    still = call.run(replace_gradient(z, z, unchanged.to(z)))
     return split_gradient(value, (gained, top - before.value), (lost, value - top), (still, None))
 
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from xnb.access.backward_steps import keep_positive_gradient, replace_gradient
+from xnb.access.backward_steps import rectify_gradient, replace_gradient
 from xnb.access.chunking import chunks, join_chunks
 from xnb.access.function_rules import Call, apply_rules, keep_gradient
 from xnb.access.score import check_explainable, chunk_gradient
@@ -57,9 +57,9 @@ def _rectified_gradient(
         rectifiers.append(call.name)
         if gated:
             # Cut below the ReLU: its own backward step closes the gate and makes a new tensor, free to be changed.
-            return call.on(keep_positive_gradient(call.args[0], in_place=True))
+            return call.run(rectify_gradient(call.args[0], in_place=True))
         # Without the gate the gradient passes the ReLU as it arrives, which others may still use.
-        return keep_positive_gradient(replace_gradient(call.value(), call.args[0]))
+        return rectify_gradient(replace_gradient(call.value(), call.args[0]))
 
     surrogate = apply_rules(model, dict.fromkeys(_RECTIFIERS, rectify), who=who, others=keep_gradient)
     parts = []

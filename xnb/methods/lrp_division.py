@@ -94,7 +94,7 @@ def divide_in_proportion(call: Call, *inputs: Tensor, share: Share = None) -> Te
     """
     z = call.summed
     if z is None:
-        z = call.on(*(replace_gradient(x, x, x) for x in inputs))
+        z = call.run(*(replace_gradient(x, x, x) for x in inputs))
     return divide_relevance(z.detach(), [z], [share])
 
 
@@ -116,7 +116,7 @@ def divide_by_terms(
     for term in terms:
         # Sums that are never negative take epsilon with the bias, which saves a pass over each of them.
         term_bias = term.bias + EPSILON if positive else term.bias
-        sums.append(call.on(term.inputs, term.weight, term_bias))
+        sums.append(call.run(term.inputs, term.weight, term_bias))
     return divide_relevance(value, sums, [term.share for term in terms], positive=positive)
 
 

@@ -139,7 +139,8 @@ def _matrix_product_rule(call: Call) -> Tensor:
     if not call.traced(second):
         return _epsilon_rule(call)
     if not call.traced(first):
-        of_second = Call("matmul", partial(call.on, first), (second,), marks=call.marks)
+        # As a call of the signal alone, with the constant bound: rules take the first argument for the signal.
+        of_second = Call("matmul", partial(call.run, first), (second,), marks=call.marks)
         return _epsilon_rule(of_second)
     return divide_in_proportion(call, first, second, share=0.5)
 
@@ -171,7 +172,7 @@ def _log_softmax_rule(call: Call) -> Tensor:
     limits = torch.finfo(x.dtype)
     # A masked entry is minus infinity, and infinity times a relevance of zero would be NaN.
     amounts = x.detach().clamp(min=limits.min)
-    log_softmax = call.on(replace_gradient(amounts, x, amounts)).clamp(min=limits.tiny).log()
+    log_softmax = call.run(replace_gradient(amounts, x, amounts)).clamp(min=limits.tiny).log()
     return replace_gradient(call.value(), log_softmax)
 
 
