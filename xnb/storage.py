@@ -14,7 +14,7 @@ from xnb.folders import replace_file
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> None:
-    """Store tensors and JSON-able facts in one file that is never seen half-written."""
+    """Store tensors, and JSON-able facts about how they were trained, in one file that is never seen half-written."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = save(contiguous, metadata={"facts": json.dumps(facts, sort_keys=True)})
     with replace_file(path) as draft:

@@ -104,18 +104,22 @@ def _record_reference(model: Model, start: Batch) -> list[_ReferenceCall]:
 
 
 def _rescale(call: Call, reference: Iterator[_ReferenceCall]) -> Tensor:
-    """The call's value, with its average slope since the next call of the reference in place of its gradient."""
+    """The call's value, with the average slope between reference and input in place of its gradient.
+
+    Args:
+        reference: calls that the model made on the reference; the next one is taken as that of the same function.
+    """
     z = call.args[0]
-    before = next(reference, _ReferenceCall("nothing", z, z))
-    same_function = before.name == call.name
-    same_shape = before.inputs.shape[1:] == z.shape[1:]
+    at_reference = next(reference, _ReferenceCall("nothing", z, z))
+    same_function = at_reference.name == call.name
+    same_shape = at_reference.inputs.shape[1:] == z.shape[1:]
     rule = "deep_lift: the model must take the same path for the baseline as for x"
-    require(same_function and same_shape, rule, f"{call.name}() / {before.name}()")
+    require(same_function and same_shape, rule, f"{call.name}() / {at_reference.name}()")
     if call.name in MAXIMA:
-        return _rescale_maximum(call, before)
+        return _rescale_maximum(call, at_reference)
     value = call.value()
-    change = z.detach() - before.inputs
-    slope = (value - before.value).div_(change)
+    change = z.detach() - at_reference.inputs
+    slope = (value - at_reference.value).div_(change)
     unchanged = change.abs() < _TINY
     if unchanged.any():  # there the quotient is 0 / 0 or mere rounding
         slope = torch.where(unchanged, _elementwise_gradient(call), slope)
@@ -128,21 +132,23 @@ def _elementwise_gradient(call: Call) -> Tensor:
         return torch.autograd.grad(call.run(z).sum(), z)[0]
 
 
-def _rescale_maximum(call: Call, before: _ReferenceCall) -> Tensor:
+def _rescale_maximum(call: Call, at_reference: _ReferenceCall) -> Tensor:
     """Max pooling: what the maximum gained goes to its position now, what it lost to its position at the reference."""
     z = call.args[0]
-    change = z.detach() - before.inputs
+    change = z.detach() - at_reference.inputs
     unchanged = change.abs() < _TINY
     value, now = _pool_with_positions(call, z.detach())
-    _, then = _pool_with_positions(call, before.inputs.expand_as(z))
-    top = torch.maximum(value, before.value)
-    # Contributions become multipliers when they are divided by the change of the input that they go to.
+    _, then = _pool_with_positions(call, at_reference.inputs.expand_as(z))
+    larger = torch.maximum(value, at_reference.value)
+    # The value changes in two steps: up from the reference's to the larger of both, then down from that to its own.
+    # Contributions become multipliers when they are divided by the change of the input that they go to. Where that
+    # input did not change, the pooling's plain gradient is the multiplier.
     reciprocal = (~unchanged) / change.masked_fill(unchanged, 1)
     divided = replace_gradient(z, z, reciprocal).flatten(2)
     gained = divided.gather(2, now.flatten(2)).view_as(value)
     lost = divided.gather(2, then.flatten(2)).view_as(value)
-    still = call.run(replace_gradient(z, z, unchanged.to(z)))
-    return split_gradient(value, (gained, top - before.value), (lost, value - top), (still, None))
+    plain = call.run(replace_gradient(z, z, unchanged.to(z)))
+    return split_gradient(value, (gained, larger - at_reference.value), (lost, value - larger), (plain, None))
 
 
 def _pool_with_positions(call: Call, z: Tensor) -> tuple[Tensor, Tensor]:
