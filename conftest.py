@@ -33,7 +33,7 @@ DECIMAL = re.compile(r" ?[-+]?(?:\d*\.\d+(?:[eE][-+]?\d+)?|\d+\.?[eE][-+]?\d+)")
 NOTEBOOK = re.compile(r"^notebooks/(\d\d)_|test_(?:browser_)?notebooks\.py::.*\[(?:fig-)?(\d\d)[-_]")
 BROWSER = "tests/browser"
 # Files that take long, the longest first: a long one that begins last would keep one core busy and leave the others.
-SLOW = ("test_gate", "test_contract", "test_benchmarks", "test_sweep", "test_runner", "test_checkpoints", "test_loop")
+SLOW = ("test_gate", "test_contract", "test_rows", "test_sweep", "test_runner", "test_checkpoints", "test_loop")
 
 
 def agree(stored: str, fresh: str) -> bool:
