@@ -118,3 +118,8 @@ def test_every_module_has_tests(path):
     assert found, (
         f"write {place / f'test_{path.stem}.py'}, or `Tests: {name}` into the docstring of the one that tests it"
     )
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))
+def test_test_files_are_short(path):
+    assert path.read_text().count("\n") <= 300
