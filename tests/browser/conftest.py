@@ -8,12 +8,14 @@ import pytest
 import servers
 import torch
 from driver import Notebook
+from widget_lines import SETUP, WIDGETS
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Chromium, until a test of another file comes: while Playwright runs, nobody else may use asyncio here."""
     if servers.CHROMIUM is None:
         pytest.skip("NO BROWSER TEST IS RUN: no Chromium here; try: apt-get install chromium")
     playwright = pytest.importorskip("playwright.sync_api")
@@ -33,24 +35,6 @@ def workplace(tmp_path_factory):
     servers.write(root / "notebooks" / "widgets.ipynb", cells)
     servers.write(root / "notebooks" / "one.ipynb", cells[:2])
     return root
-
-
-SETUP = """
-import torch, xnb
-from xnb import checkpoints, data, models, widgets
-torch.manual_seed(0)
-net, split = checkpoints.load("smallcnn-shapes"), data.shapes(n=(0, 12), seed=1)
-vit, bagged = models.ViT().eval(), models.bag_classifier().eval()
-"""
-WIDGETS = {
-    "explore": "widgets.explore(net, split)",
-    "side_by_side": "widgets.side_by_side(net, split)",
-    "attention": "widgets.attention(vit, split)",
-    "bags": "widgets.attention(bagged, data.bags('positive_negative', n=(0, 8)))",
-    "layers": "widgets.layers(net, split)",
-    "perturb": "widgets.perturb(net, split)",
-    "watch": "widgets.watch(models.SmallCNN(3, 6, widths=(4, 4, 8)), data.shapes(n=(96, 60)), epochs=4)",
-}
 
 
 @pytest.fixture(scope="session")

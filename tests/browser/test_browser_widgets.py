@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from driver import until
-
-from conftest import WIDGETS
+from widget_lines import WIDGETS
 
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"  # kept, for people to look at
 
