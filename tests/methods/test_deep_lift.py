@@ -92,3 +92,15 @@ class TestCaptum:
         expected = slow_deep_lift(model, pictures, classes, 0.0)
         theirs = ask_captum("DeepLift", model, pictures, classes)
         assert (theirs - expected).abs().max() > 0.01 * expected.abs().max()
+
+
+def test_where_a_unit_does_not_change_its_gradient_counts():
+    """Two inputs change a tanh unit by d and -d: the unit stays, and a multiplier of 0 / 0 would be no number."""
+    net = nn.Sequential(nn.Linear(2, 1), nn.Tanh(), nn.Linear(1, 1)).double().eval()
+    with torch.no_grad():
+        net[0].weight.fill_(1)
+        net[0].bias.fill_(0.3)
+        net[2].weight.fill_(2)
+    x = torch.tensor([[0.5, -0.5]], dtype=torch.double)
+    a = attribute(net, x, torch.tensor([0]), "deep_lift", baseline=0.0)
+    torch.testing.assert_close(a, x * 2 * (1 - torch.tensor(0.3, dtype=torch.double).tanh() ** 2))

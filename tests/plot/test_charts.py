@@ -109,3 +109,9 @@ def test_style_is_the_only_thing_that_touches_the_defaults(ax):
         assert dict(mpl.rcParams) == before
         plot.style()
         assert mpl.rcParams["svg.hashsalt"] == "xnb"
+
+
+def test_a_coarse_map_covers_the_whole_picture_below_it(ax):
+    plot.attribution(np.ones((1, 2, 4)), ax, under=np.ones((3, 20, 40)), colorbar=False)
+    picture, heat = ax.images
+    assert list(picture.get_extent()) == list(heat.get_extent()) == [-0.5, 3.5, 1.5, -0.5]

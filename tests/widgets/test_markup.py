@@ -41,3 +41,10 @@ def test_bars_say_what_changed():
 
 def test_a_curve_goes_from_the_lower_left_corner_to_the_upper_right():
     assert 'points="0.0,120.0 256.0,0.0"' in markup.curves_html("head", {"curve": [0, 1]}, alt="", below="")
+
+
+def test_pieces_stand_side_by_side_or_below_one_another():
+    for lay_out, direction in ((markup.row_html, "flex-wrap:wrap"), (markup.column_html, "flex-direction:column")):
+        html = lay_out("<p>a</p>", "<p>b</p>")
+        assert "<p>a</p><p>b</p></div>" in html
+        assert direction in html
