@@ -6,7 +6,8 @@ import torch
 from small_sweep import mean_of_map
 from torch import nn
 
-from xnb.comparison.plan import choose_images, describe_function, fingerprint
+from xnb.comparison.plan import choose_images, describe_function, fingerprint, make_plan
+from xnb.data import Part
 from xnb.methods.integrated_gradients import integrated_gradients
 
 
@@ -38,3 +39,15 @@ def test_knobs_are_described_by_their_content():
     assert describe(integrated_gradients, baseline=w) != describe(integrated_gradients, baseline=w + 1)
     assert describe(mean_of_map, other=nn.Linear(2, 2)) != describe(mean_of_map, other=nn.Linear(2, 2))
     assert describe(mean_of_map, method=mean_of_map) == describe(mean_of_map, method=mean_of_map)
+
+
+def test_settings_describe_every_method_and_metric():
+    part = Part(torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=torch.long))
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 2)).eval()
+    knobs = {"ig": {"steps": 3}}
+    options = {"images": None, "target": None, "seed": 0, "batch": 2}
+    plan = make_plan([net], part, {"ig": "integrated_gradients"}, [mean_of_map], knobs=knobs, **options)
+    described = plan.settings()
+    assert described["methods"].keys() == {"ig", "random", "constant", "input", "edges", "centre"}
+    assert described["methods"]["ig"].endswith(".integrated_gradients(steps=3)")
+    assert described["metrics"].keys() == {"mean_of_map"}

@@ -10,7 +10,7 @@ import ipywidgets as W
 import pytest
 
 from xnb.widgets.cache import BoundedCache
-from xnb.widgets.panel import Panel
+from xnb.widgets.panel import AUTOMATIC, Panel, make_class_dropdown, selected_value
 
 
 class Counting(Panel):
@@ -92,3 +92,11 @@ def test_a_cache_computes_once_and_forgets_the_oldest():
     assert computed == ["a", "b", "c"]
     ask("a")
     assert computed == ["a", "b", "c", "a"]
+
+
+def test_a_class_is_chosen_or_left_to_the_model():
+    dropdown = make_class_dropdown("class", "predicted", ("cat", "dog"), None)
+    assert dropdown.value == AUTOMATIC
+    assert selected_value(dropdown) is None
+    dropdown.value = 1
+    assert selected_value(dropdown) == 1

@@ -71,3 +71,14 @@ def test_bars_are_red_above_nothing_and_blue_below():
     red, blue = (np.argwhere((rgb[..., a] - rgb[..., b]) > 60).mean(0) for a, b in ((0, 2), (2, 0)))
     assert red[0] < blue[0]  # the first feature is on top
     assert red[1] > blue[1]
+
+
+def test_a_small_picture_is_enlarged_by_whole_pixels():
+    x = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0))
+    large = pixels.enlarge_picture(x)
+    side = len(large) // 8
+    assert large.shape == (8 * side, 8 * side, 3)
+    assert side > 1
+    blocks = large.reshape(8, side, 8, side, 3)
+    assert (blocks == blocks[:, :1, :, :1]).all()
+    np.testing.assert_allclose(blocks[:, 0, :, 0] / 255, x.permute(1, 2, 0).numpy(), atol=1 / 255)
