@@ -99,3 +99,15 @@ def test_waves_make_neighbours_start_alike():
     assert alike.flatten(0, 1).flatten(1).add(torch.eye(64)).min() > 0.05  # and no two places are the same
     with pytest.raises(ValueError, match="waves=0"):
         ViT(width=42, heads=2, waves=0.2)
+
+
+def test_linear_layers_start_as_torchvision_s_do():
+    """Uniform within the square root of 6 / (inputs + outputs), without a bias; torch's own start is narrower."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = [module for module in ViT().modules() if isinstance(module, torch.nn.Linear)]
+    assert layers
+    for layer in layers:
+        bound = (6 / sum(layer.weight.shape)) ** 0.5
+        assert 0.9 * bound < layer.weight.abs().max() <= bound
+        assert (layer.bias == 0).all()
