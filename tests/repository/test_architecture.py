@@ -1,7 +1,9 @@
 """The shape of the package, as a test."""
 
 import ast
+import importlib
 import re
+import types
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,14 @@ def test_every_module_has_tests(path):
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))
 def test_test_files_are_short(path):
     assert path.read_text().count("\n") <= 300
+
+
+PACKAGES = [path.parent for path in FILES if path.name == "__init__.py"]
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: module(folder / "__init__.py") or "xnb")
+def test_no_function_hides_a_module_of_its_name(folder):
+    """`xnb.compare` once hid the module of that name, and all that was in it."""
+    package = importlib.import_module(".".join(folder.relative_to(ROOT.parent).parts))
+    for name in [path.stem for path in folder.iterdir() if path.suffix == ".py" and path.stem != "__init__"]:
+        assert isinstance(getattr(package, name, package), types.ModuleType), f"{package.__name__}.{name}"

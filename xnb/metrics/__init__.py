@@ -14,12 +14,20 @@ from xnb.check import refuse
 from xnb.metrics.registry import METRICS as METRICS, catalog as catalog
 
 # The order of the catalog; files that are not named here come after these, by name.
-_FIRST = ("subsets", "axioms", "complexity", "saco", "localisation", "randomisation", "removal", "robustness")
+_FIRST = (
+    "subsets",
+    "axioms",
+    "complexity",
+    "salience_groups",
+    "localisation",
+    "randomisation",
+    "removal",
+    "robustness",
+)
 _FILES = tuple(module.name for module in iter_modules(__path__))
 for _name in dict.fromkeys(_FIRST + _FILES):
     import_module(f"{__name__}.{_name}")
 
-# After the modules: the metric `saco` takes the place of the module of the same name.
 globals().update(METRICS)
 
 from xnb.metrics.in_domain import fine_tune as fine_tune  # noqa: E402
