@@ -1,6 +1,8 @@
 """Functions entered under their own names, each with a card of facts: what methods and metrics have in common."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
@@ -62,3 +64,15 @@ class Registry(Mapping[str, Callable], Generic[Card]):
             row: dict[str, Any] = {self.kind: name}
             rows.append(row | vars(card))
         return pd.DataFrame(rows)
+
+
+def import_files(package: str, folder: Iterable[str], first: tuple[str, ...]) -> None:
+    """Import every file of a package, so that the decorators in it enter their functions.
+
+    Args:
+        folder: `__path__` of the package.
+        first: files whose functions come first, in this order; the others follow by name.
+    """
+    files = tuple(module.name for module in iter_modules(folder))
+    for name in dict.fromkeys(first + files):
+        import_module(f"{package}.{name}")

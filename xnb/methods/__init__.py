@@ -4,11 +4,9 @@
 in this folder needs no mention here.
 """
 
-from importlib import import_module
-from pkgutil import iter_modules
-
 from xnb.methods.calls import attribute as attribute, attribute_all as attribute_all
 from xnb.methods.registry import METHODS as METHODS, catalog as catalog
+from xnb.registry import import_files
 
 # The order of the catalog; methods of files that are not named here come after these, by name of the file.
 _FIRST = (
@@ -27,6 +25,4 @@ _FIRST = (
     "guided",
     "shapley",
 )
-_PRESENT = tuple(module.name for module in iter_modules(__path__))
-for _name in dict.fromkeys(_FIRST + _PRESENT):
-    import_module(f"{__name__}.{_name}")
+import_files(__name__, __path__, _FIRST)

@@ -7,11 +7,10 @@ A metric is entered by its decorator: a new file in this folder needs no mention
 """
 
 from collections.abc import Callable
-from importlib import import_module
-from pkgutil import iter_modules
 
 from xnb.check import refuse
 from xnb.metrics.registry import METRICS as METRICS, catalog as catalog
+from xnb.registry import import_files
 
 # The order of the catalog; files that are not named here come after these, by name.
 _FIRST = (
@@ -24,9 +23,7 @@ _FIRST = (
     "removal",
     "robustness",
 )
-_FILES = tuple(module.name for module in iter_modules(__path__))
-for _name in dict.fromkeys(_FIRST + _FILES):
-    import_module(f"{__name__}.{_name}")
+import_files(__name__, __path__, _FIRST)
 
 globals().update(METRICS)
 
