@@ -66,6 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     config.recorded = {}
     config.addinivalue_line("markers", "slow: takes minutes; -m 'not slow' leaves it out")
+    # small nets of the tests break promises all the time; a test of the warning asks for it by pytest.warns
+    config.addinivalue_line("filterwarnings", "ignore::xnb.check.PromiseWarning")
     if not hasattr(config, "workerinput"):
         folder = tempfile.TemporaryDirectory(prefix="xnb-figures-")
         os.environ["XNB_FIGURES"] = os.environ["XNB_TEST_FIGURES"] = folder.name

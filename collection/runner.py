@@ -138,10 +138,10 @@ def _publish(job: Job, notebook: NotebookNode, board: Board) -> Result:
         with replace_file(job.figure(name)) as part:
             shutil.copyfile(path, part)
     write_notebook(notebook, job.file("ipynb"))
-    pictures = sum(name.endswith(".png") for name in hashes)
-    write_stamp(job, hashes, board.finish(job, pictures))
     job.file("failed.ipynb").unlink(missing_ok=True)
     shutil.rmtree(job.staging)
+    pictures = sum(name.endswith(".png") for name in hashes)
+    write_stamp(job, hashes, board.finish(job, pictures))
     return conclude(job, "ok", hashes)
 
 

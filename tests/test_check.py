@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import xnb
-from xnb.check import abbreviate_value, is_finite, require
+from xnb.check import PromiseWarning, abbreviate_value, is_finite, require, warn
 
 
 def test_three_lines():
@@ -54,3 +54,9 @@ def test_refusals(call, says, model, x, target):
 )
 def test_finite(values, expected):
     assert is_finite(torch.tensor(values)) is expected
+
+
+def test_a_warning_has_three_lines_and_points_at_the_caller():
+    with pytest.warns(PromiseWarning, match=r"^f: must add up\n  got: 3\n  try: n=4$") as caught:
+        warn("f: must add up", 3, "n=4")
+    assert caught[0].filename == __file__

@@ -7,9 +7,9 @@ of them are right for a model, `xnb.explain` runs many at once with a bill, `xnb
 `xnb.compare` measures which of them can be trusted. The rooms, with more on each in ARCHITECTURE.md:
 
     access          The ways into a model: run it (`score`), hook it (`hooks`), cut it at a layer (`at_layer`).
-    adapters        Our methods for Quantus, Captum's classes as methods of ours.
+    adapters        What people have, in the one shape: other outputs or inputs, black boxes, methods of other libraries.
     applicability   Which methods are right for a model, and why not the others: each is tried on one input.
-    check           Refusals: one line that names the rule, one with what came, one that can be pasted.
+    check           Refusals and warnings: one line that names the rule, one with what came, one that can be pasted.
     comparison      Methods x metrics x images in one table that survives a killed run, and what the table says.
     data            Data sets as one frozen type.
     explanation     Many methods at once, sharing the passes that they have in common, and the bill of each.
@@ -29,7 +29,7 @@ of them are right for a model, `xnb.explain` runs many at once with a bill, `xnb
 
 import lazy_loader
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # Names are listed in __init__.pyi and looked up at first use: `import xnb` loads nothing heavier than torch.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from xnb.access.hooks import watch_calls
 from xnb.access.regions import square_grid
 from xnb.access.score import logits
+from xnb.access.targets import predict_class
 from xnb.methods import METHODS, attribute
 from xnb.types import Model
 
@@ -30,7 +31,7 @@ def lint(model: Model, x: Tensor) -> pd.DataFrame:
     `caution` says what the model does that trips libraries which hook modules, and therefore comparisons with them.
     """
     first = x[:1]
-    target = _predict_class(model, first)
+    target = _guess_class(model, first)
     refusals = {name: try_method(model, first, target, name) for name in METHODS}
     cautions = "; ".join(_find_cautions(model, first))
     rows = []
@@ -47,10 +48,10 @@ def lint(model: Model, x: Tensor) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("method")
 
 
-def _predict_class(model: Model, x: Tensor) -> Tensor:
+def _guess_class(model: Model, x: Tensor) -> Tensor:
     """Return the class that the model predicts, or any where it refuses: each method will then refuse likewise."""
     try:
-        return logits(model, x).argmax(1)
+        return predict_class(logits(model, x))
     except (ValueError, RuntimeError):
         return torch.zeros(len(x), dtype=torch.long, device=x.device)
 

@@ -1,8 +1,12 @@
-"""Refusals: one line that names the rule, one with what came, one that can be pasted."""
+"""Refusals and warnings: one line that names the rule, one with what came, one that can be pasted."""
 
+import inspect
+import traceback
+import warnings
 from collections.abc import Mapping
 from difflib import get_close_matches
 from math import isfinite
+from types import FrameType
 from typing import NoReturn, TypeVar
 
 from torch import Tensor
@@ -33,8 +37,34 @@ def require(ok: bool, rule: str, got: object, hint: str = "", *, error: type[Exc
 
 def refuse(rule: str, got: object, hint: str = "", *, error: type[Exception] = ValueError) -> NoReturn:
     """Raise `error`, for a branch that is already known to be wrong; `require` is for a condition."""
+    raise error(_write_lines(rule, got, hint))
+
+
+def _write_lines(rule: str, got: object, hint: str) -> str:
     way_out = f"\n  try: {hint}" if hint else ""
-    raise error(f"{rule}\n  got: {abbreviate_value(got)}{way_out}")
+    return f"{rule}\n  got: {abbreviate_value(got)}{way_out}"
+
+
+class PromiseWarning(UserWarning):
+    """A method's promise is not kept here: its numbers do not add up, or say nothing."""
+
+
+def warn(rule: str, got: object, hint: str = "") -> None:
+    """Give a `PromiseWarning` in the three lines of a refusal; it points at the line that called the package."""
+    warnings.warn(
+        _write_lines(rule, got, hint), PromiseWarning, stacklevel=1 + _count_own_frames(inspect.currentframe())
+    )
+
+
+def _count_own_frames(innermost: FrameType | None) -> int:
+    """How many calls of the package are running, type checks around them included."""
+    own = 0
+    for frame, _ in traceback.walk_stack(innermost):
+        package = frame.f_globals.get("__name__", "").split(".")[0]
+        if package not in {"xnb", "jaxtyping", "beartype"}:
+            break
+        own += 1
+    return own
 
 
 def find_entry(table: Mapping[str, Entry], name: str, rule: str) -> Entry:

@@ -12,10 +12,12 @@ import pandas as pd
 from torch import Tensor, nn
 
 from xnb.access.at_layer import last_spatial_layer
+from xnb.access.baselines import expand_baseline
 from xnb.access.ledger import Passes, count_passes
 from xnb.access.memo import remember_answers
 from xnb.access.memory import measure_peak_memory
-from xnb.access.score import check_explainable, expand_baseline, logits, score
+from xnb.access.model_call import check_explainable
+from xnb.access.score import logits, score
 from xnb.access.shared_gradients import share_gradients
 from xnb.methods import METHODS, attribute
 from xnb.progress import show_progress

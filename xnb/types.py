@@ -13,6 +13,7 @@ Batch: TypeAlias = Float[Tensor, "B *shape"]
 Attribution: TypeAlias = Float[Tensor, "B *#shape"]  # the input's shape, or 1 where an axis is shared
 Points: TypeAlias = Float[Tensor, "N *shape"]  # inputs that are not one for one with the batch
 Target: TypeAlias = Int[Tensor, " B"]
+TargetLike: TypeAlias = Any  # a class index for each input, as tensor, array or list, or one number for all
 Logits: TypeAlias = Float[Tensor, "B K"]
 Scores: TypeAlias = Float[Tensor, " B"]
 Masks: TypeAlias = Bool[Tensor, "B 1 H W"]

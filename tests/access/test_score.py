@@ -3,7 +3,7 @@ import torch
 from networks import ScratchLinear
 from torch import nn
 
-from xnb.access.score import expand_baseline, gradient_and_score, input_gradient, logits, score
+from xnb.access.score import gradient_and_score, input_gradient, logits, score
 
 
 def test_score_is_the_target_logit(model, x, target):
@@ -65,12 +65,6 @@ def test_inference_mode_is_refused(model, x, target):
 def test_logits_match_the_model(model, x):
     with torch.no_grad():
         torch.testing.assert_close(logits(model, x, chunk=2), model(x))
-
-
-def test_refuses_a_baseline_that_does_not_fit(x):
-    assert torch.equal(expand_baseline(0.5, x), torch.full_like(x, 0.5))
-    with pytest.raises(ValueError, match="must broadcast to x"):
-        expand_baseline(torch.zeros(7).to(x), x)
 
 
 def test_a_model_may_return_memory_of_its_own(x, target):

@@ -20,7 +20,7 @@ def test_deep_lift_closed_forms():
     net[0].weight.data, net[2].weight.data = torch.tensor([[1.0, -1.0]]).double(), torch.tensor([[1.0]]).double()
     x = torch.tensor([[3.0, 1.0], [1.0, 3.0]], dtype=torch.double)
     expected = torch.tensor([[3.0, -1.0], [0.0, 0.0]], dtype=torch.double)
-    torch.testing.assert_close(attribute(net, x, torch.tensor([0, 0]), "deep_lift"), expected, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(attribute(net, x, torch.tensor([1, 1]), "deep_lift"), expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("make", [chain, smooth_chain, lambda: SmallCNN(classes=5)], ids=["relu", "smooth", "SmallCNN"])
@@ -102,5 +102,5 @@ def test_where_a_unit_does_not_change_its_gradient_counts():
         net[0].bias.fill_(0.3)
         net[2].weight.fill_(2)
     x = torch.tensor([[0.5, -0.5]], dtype=torch.double)
-    a = attribute(net, x, torch.tensor([0]), "deep_lift", baseline=0.0)
+    a = attribute(net, x, torch.tensor([1]), "deep_lift", baseline=0.0)
     torch.testing.assert_close(a, x * 2 * (1 - torch.tensor(0.3, dtype=torch.double).tanh() ** 2))

@@ -55,7 +55,7 @@ class TestFeatureAblation:
         weights = torch.arange(1.0, 7.0).double()
         _, x, target = table
         expected = weights * (x - 2)
-        a = feature_ablation(linear(weights, 5.0), x, target * 0, baseline=2.0)
+        a = feature_ablation(linear(weights, 5.0), x, torch.ones_like(target), baseline=2.0)
         torch.testing.assert_close(a, expected, **CLOSE)
 
     def test_captum(self, model, x, target):
@@ -106,7 +106,7 @@ class TestRise:
     def test_on_a_linear_table_each_value_gets_its_share(self, table):
         weights = torch.arange(1.0, 7.0).double()
         _, x, target = table
-        a = rise(linear(weights, 100.0), x, target * 0, samples=20_000, baseline=1.0)
+        a = rise(linear(weights, 100.0), x, torch.ones_like(target), samples=20_000, baseline=1.0)
         torch.testing.assert_close(a, weights * (x - 1), rtol=0, atol=0.3)
 
     def test_regions_take_the_place_of_smooth_masks(self, model, x, target):
@@ -160,7 +160,7 @@ class TestLime:
     def test_recovers_a_linear_model(self, model, x, target):
         weights = torch.randn(2, 6, 6, generator=torch.Generator().manual_seed(5)).double()
         regions = square_grid(6, 6, 3)
-        a = lime(linear(weights, 3.0), x, target * 0, regions=regions, ridge=1e-9)
+        a = lime(linear(weights, 3.0), x, torch.ones_like(target), regions=regions, ridge=1e-9)
         for region in range(9):
             share = (weights * x)[:, :, regions == region].sum((1, 2))
             torch.testing.assert_close(a[:, 0][:, regions == region][:, 0], share, rtol=1e-6, atol=1e-8)

@@ -74,7 +74,7 @@ def test_random_has_the_moments_of_a_normal():
 def test_integrated_gradients_closed_forms():
     """x1 x2 on the diagonal path gives x1 x2 / 2 each; max(x1, x2) gives everything to the larger one."""
     x = torch.tensor([[3.0, 2.0], [-1.0, 4.0]], dtype=torch.double)
-    target = torch.zeros(2, dtype=torch.long)
+    target = torch.ones(2, dtype=torch.long)
     product = attribute(lambda z: z.prod(1, keepdim=True), x, target, steps=2)
     torch.testing.assert_close(product, x.prod(1, keepdim=True).expand_as(x) / 2, **CLOSE)
     largest = attribute(lambda z: z.amax(1, keepdim=True), x, target, steps=2)

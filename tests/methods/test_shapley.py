@@ -72,7 +72,7 @@ def least_squares(model, x, target):
 def test_closed_forms(shapley):
     """A product is shared evenly; of the larger of two, the smaller one gets half of what both reach."""
     x = torch.tensor([[3.0, 2.0, 5.0], [1.0, 4.0, -2.0]], dtype=torch.double)
-    target = torch.zeros(2, dtype=torch.long)
+    target = torch.ones(2, dtype=torch.long)
     product = shapley(lambda z: z[:, :2].prod(1, keepdim=True), x, target)
     torch.testing.assert_close(product, (x[:, :2].prod(1, keepdim=True) / 2) * torch.tensor([1.0, 1.0, 0.0]), **CLOSE)
     largest = shapley(lambda z: z[:, :2].amax(1, keepdim=True), x, target)
@@ -84,7 +84,7 @@ def test_closed_forms(shapley):
 
 def test_a_product_of_three_is_shared_evenly():
     """Orders and their reverses do not cancel it: walking some of them leaves an error."""
-    x, target = torch.tensor([[3.0, 2.0, 5.0], [1.0, 4.0, -2.0]]).double(), torch.zeros(2, dtype=torch.long)
+    x, target = torch.tensor([[3.0, 2.0, 5.0], [1.0, 4.0, -2.0]]).double(), torch.ones(2, dtype=torch.long)
     product, expected = lambda z: z.prod(1, keepdim=True), x.prod(1, keepdim=True).expand(2, 3) / 3
     torch.testing.assert_close(exact_shapley(product, x, target), expected, **CLOSE)
     torch.testing.assert_close(kernel_shap(product, x, target), expected, **CLOSE)
@@ -131,7 +131,7 @@ def test_a_region_counts_once_however_many_values_carry_it(shapley, model, x, ta
 
 def test_a_picture_is_cut_into_sixteen_when_all_coalitions_are_played():
     x = torch.randn(1, 1, 20, 20, generator=torch.Generator().manual_seed(0)).double()
-    a = exact_shapley(lambda z: z.sum((1, 2, 3))[:, None], x, torch.tensor([0]))
+    a = exact_shapley(lambda z: z.sum((1, 2, 3))[:, None], x, torch.tensor([1]))
     squares = x.unfold(2, 5, 5).unfold(3, 5, 5).sum((4, 5))
     torch.testing.assert_close(a, squares.repeat_interleave(5, 2).repeat_interleave(5, 3), **CLOSE)
 

@@ -32,7 +32,7 @@ def moves(x):
 
 
 def test_closed_forms_of_a_linear_model(x, moves):
-    target = torch.zeros(5, dtype=torch.long)
+    target = torch.ones(5, dtype=torch.long)
     knobs = {"method": times_input, "same_prediction": False}
     arguments = (total, x, target, times_input(total, x, target))
     relative_moves = moves.flatten(1).norm(dim=1)[:, None] / x.flatten(1).norm(dim=1)
@@ -71,7 +71,7 @@ def sides(model, x, target):
 
 def test_neighbours_across_the_border_are_left_out(x):
     beside_border = torch.full_like(x, 1e-6)  # the sum is positive, and noise decides for each neighbour
-    arguments = (total, beside_border, torch.zeros(5, dtype=torch.long), torch.ones_like(x))
+    arguments = (total, beside_border, torch.ones(5, dtype=torch.long), torch.ones_like(x))
     assert (max_sensitivity(*arguments, method=sides, same_prediction=False) == 2).all()
     assert (max_sensitivity(*arguments, method=sides) == 0).all()
     mixed = average_sensitivity(*arguments, method=sides, same_prediction=False)

@@ -2,8 +2,9 @@
 
 The model and the tensors of the caller leave every call as they came.
 
-- Run it: `score` asks any callable for the one number that is explained, and for its gradient, in chunks that stay in
-  cache (`chunking`). Most methods need no more, so they explain functions that are no modules too.
+- Run it: `score` asks any callable for the one number that is explained (`targets`), and for its gradient, in chunks
+  that stay in cache (`chunking`). `model_call` checks what goes in and comes out; `rows` says which inputs run. Most
+  methods need no more, so they explain functions that are no modules too.
 - Hook it: `hooks` reads what a module returns, or puts something else in its place, for methods on a named layer.
 - Cut it: `at_layer` starts a model at a layer from recorded outputs, for many activations of one input.
 - Watch its functions: what is written between modules shows to no hook. `attention_capture` keeps the weights of every
@@ -18,5 +19,18 @@ import lazy_loader
 # Loaded at first use.
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
-    submodules=["at_layer", "attention_capture", "function_rules", "hooks", "ledger", "memo", "preparation", "score"],
+    submodules=[
+        "at_layer",
+        "attention_capture",
+        "baselines",
+        "function_rules",
+        "hooks",
+        "ledger",
+        "memo",
+        "model_call",
+        "preparation",
+        "rows",
+        "score",
+        "targets",
+    ],
 )

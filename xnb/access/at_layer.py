@@ -17,7 +17,9 @@ from xnb.access.chunking import chunks
 from xnb.access.hooks import cut_graph, find_module, forward_hooks, replace_forward, watch_calls
 from xnb.access.ledger import add_passes
 from xnb.access.memo import answer_once, leave_answer
-from xnb.access.score import check_explainable, chunk_logits, target_logit
+from xnb.access.model_call import check_explainable, chunk_logits
+from xnb.access.rows import Numbered, number_rows, run_as, select_rows
+from xnb.access.targets import target_logit
 from xnb.check import refuse, require
 from xnb.types import Batch, Logits, Model, Target
 
@@ -36,7 +38,7 @@ def last_spatial_layer(model: nn.Module, x: Batch) -> str:
             what it returned before is not the last that knows of places.
     """
     question = ("output shapes", model, tuple(x.shape[1:]))
-    outputs = answer_once(question, lambda: _output_shapes(model, x[:1]))
+    outputs = answer_once(question, lambda: _output_shapes(model, x))
     calls = Counter(name for name, _ in outputs)
     layer = None
     tokens: list[tuple[int, ...]] = []
@@ -54,7 +56,10 @@ def last_spatial_layer(model: nn.Module, x: Batch) -> str:
 
 
 def _output_shapes(model: nn.Module, x: Batch) -> list[tuple[str, tuple[int, ...]]]:
-    """Name and shape of the output of every module, in the order in which they finish; `()` for what is no tensor."""
+    """Name and shape of the output of every module, in the order in which they finish; `()` for what is no tensor.
+
+    Of the first input alone.
+    """
     outputs = []
 
     def before(name: str, module: nn.Module, args: tuple) -> None:
@@ -64,8 +69,8 @@ def _output_shapes(model: nn.Module, x: Batch) -> list[tuple[str, tuple[int, ...
         shape = tuple(out.shape) if isinstance(out, Tensor) else ()
         outputs.append((name, shape))
 
-    with torch.no_grad(), watch_calls(model, before, after):
-        chunk_logits(model, x.detach().clone())
+    with torch.no_grad(), watch_calls(model, before, after), select_rows(slice(1), len(x)):
+        chunk_logits(model, x[:1].detach().clone())
     return outputs
 
 
@@ -84,7 +89,7 @@ def layer_activation(model: nn.Module, x: Batch, layer: str, *, chunk: int | Non
     results = []
     for rows in chunks(x, chunk, large=True):
         outputs.clear()
-        with torch.no_grad(), forward_hooks([(find_module(model, layer), keep)]):
+        with torch.no_grad(), forward_hooks([(find_module(model, layer), keep)]), select_rows(rows, len(x)):
             chunk_logits(model, x[rows].detach().clone())
         results.append(_only_maps(layer, outputs))
     return torch.cat(results)
@@ -107,7 +112,8 @@ def activation_and_gradient(
         activations = []
         gradients = []
         for rows in chunks(x, chunk, large=True):
-            activation, gradient = _chunk_at_layer(model, x[rows], target[rows], layer)
+            with select_rows(rows, len(x)):
+                activation, gradient = _chunk_at_layer(model, x[rows], target[rows], layer)
             activations.append(activation)
             gradients.append(gradient)
         return torch.cat(activations), torch.cat(gradients)
@@ -166,6 +172,7 @@ class Suffix:
         logits: what the whole model returned for the input.
         record: outputs of what came before by module name, one row each; also of the layer, and the input under "".
         written: names whose outputs what follows writes into: each call gets copies of them, not expanded rows.
+        row: the number of the input in the caller's batch.
     """
 
     model: nn.Module
@@ -173,6 +180,7 @@ class Suffix:
     logits: Logits
     record: Mapping[str, Tensor]
     written: frozenset[str]
+    row: Numbered
 
     @property
     def activation(self) -> Tensor:
@@ -184,7 +192,8 @@ class Suffix:
         outputs[self.layer] = activations
         for name in self.written:
             outputs[name] = outputs[name].clone()
-        return _run_from_outputs(self.model, outputs)
+        with run_as(self.row.only(0, len(activations))):
+            return _run_from_outputs(self.model, outputs)
 
 
 def make_suffix(model: nn.Module, x: Batch, layer: str) -> Suffix:
@@ -206,19 +215,20 @@ def make_suffixes(model: nn.Module, x: Batch, layer: str) -> Iterator[Suffix]:
     check_explainable(model, x)
     find_module(model, layer)
     for rows in chunks(x, None, large=True):
-        yield from _suffixes_of_chunk(model, x[rows].detach(), layer)
+        yield from _suffixes_of_chunk(model, x[rows].detach(), number_rows(rows, len(x)), layer)
 
 
-def _suffixes_of_chunk(model: nn.Module, x: Batch, layer: str) -> Iterator[Suffix]:
+def _suffixes_of_chunk(model: nn.Module, x: Batch, rows: Numbered, layer: str) -> Iterator[Suffix]:
     """Record one chunk, and show that the record is enough before any suffix is made of it."""
     # 1. Run the chunk once, and record what every module before the layer returns.
-    record, logits = _record_outputs(model, x, layer)
+    with run_as(rows):
+        record, logits = _record_outputs(model, x, layer)
 
     # 2. Run the model again from the record of the first input alone, repeated to the length of the chunk. If a
     #    recorded tensor only looks like one row an input (a table with as many rows), its repeated first row is wrong.
     n = max(2, len(x))  # two at least: what must not grow with the batch does not show in one
     trial = {name: output.clone() for name, output in _expand_rows(_select_row(record, 0), n).items()}
-    with torch.no_grad():
+    with torch.no_grad(), run_as(rows.only(0, n)):
         again = chunk_logits(lambda _: _run_from_outputs(model, trial), trial[""])
 
     # 3. Find what the rest of the model writes into: torch counts the writes to each tensor.
@@ -231,12 +241,12 @@ def _suffixes_of_chunk(model: nn.Module, x: Batch, layer: str) -> Iterator[Suffi
 
     # 5. If they differ, the inputs may still go one by one: then nothing is shared that could be mistaken for a row.
     if len(x) > 1 and not same:
-        for single in x.split(1):
-            yield from _suffixes_of_chunk(model, single, layer)
+        for i, single in enumerate(x.split(1)):
+            yield from _suffixes_of_chunk(model, single, rows.only(i), layer)
         return
     require(same, f"suffix: from {layer!r} on the model must say the same again", again - logits[:1], "layer=None")
     for i, row_logits in enumerate(logits.split(1)):
-        yield Suffix(model, layer, row_logits, _select_row(record, i), written)
+        yield Suffix(model, layer, row_logits, _select_row(record, i), written, rows.only(i))
 
 
 def _select_row(record: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
+from xnb.access.rows import current_selection
+
 Answer = TypeVar("Answer")
 _ANSWERS: ContextVar[dict | None] = ContextVar("answers", default=None)
 
@@ -41,12 +43,12 @@ def leave_answer(question: tuple, answer: object) -> None:
     answers = _ANSWERS.get()
     if answers is not None:
         # the question stays too: while its tensors live, their ids are theirs alone
-        answers[_make_key(question)] = (question, answer)
+        answers[_make_key(question)] = ((current_selection(), *question), answer)
 
 
 def _make_key(question: tuple) -> tuple[Hashable, ...]:
     """The question with models and tensors by identity: to compare tensors by value would cost as much as a pass."""
-    key: list[Hashable] = []
+    key: list[Hashable] = [id(current_selection())]  # other rows of a batch are another question
     for part in question:
         by_value = isinstance(part, str | int | float | tuple)
         key.append(part if by_value else id(part))

@@ -9,64 +9,22 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
 from xnb.access.chunking import chunks, join_chunks, plan_passes
 from xnb.access.ledger import add_passes
 from xnb.access.memo import answer_once, leave_answer
-from xnb.check import refuse, require
+from xnb.access.model_call import check_explainable, chunk_logits
+from xnb.access.rows import select_rows
+from xnb.access.targets import score_weights, target_logit
+from xnb.check import require
 from xnb.progress import show_progress
 from xnb.types import Batch, Logits, Model, Scores, Target
 
 _FORWARD_ONLY = "use a method with needs == 'forward', e.g. xnb.attribute(model, x, target, 'occlusion')"
 
 Change = Callable[[slice, slice], Tensor]  # (draws, rows) -> those inputs changed (n, b, *shape)
-
-
-def check_explainable(model: Model, x: Batch, target: Target | None = None) -> None:
-    """Refuse what no method can explain: a model in training mode, inference mode, integers, a short target."""
-    modules = model.modules() if isinstance(model, nn.Module) else ()
-    training = any(module.training for module in modules)
-    require(not training, "score: model must be in evaluation mode", "a module with training == True", "model.eval()")
-    require(
-        not torch.is_inference_mode_enabled(),
-        "score: inference mode switches gradients off for good",
-        "torch.inference_mode()",
-        "with torch.no_grad(): ...  # around your own code instead",
-    )
-    require(x.is_floating_point(), "score: x must be floating point", x, "x = x.float()")
-    short = target is not None and len(target) != len(x)
-    require(not short, f"score: target must have one entry per input ({len(x)},)", target)
-
-
-def chunk_logits(model: Model, x: Batch) -> Logits:
-    """Logits of one chunk, their shape checked; counted as forward passes."""
-    out = model(x)
-    has_rows = isinstance(out, Tensor) and out.ndim == 2 and len(out) == len(x)
-    hint = "xnb.attribute(lambda x: model(x).flatten(1), x, target, ...)"
-    require(has_rows, "score: model must return logits (B, K)", out, hint)
-    add_passes(forward=len(x))
-    return out
-
-
-def target_logit(out: Logits, target: Target) -> Scores:
-    """Logit of each input's target class."""
-    return out.gather(1, _target_column(out, target)).squeeze(1)
-
-
-def _target_column(out: Logits, target: Target) -> Int[Tensor, "B 1"]:
-    """Column in which the logit of each input's target class stands."""
-    B, K = out.shape
-    hint = "target = model(x).argmax(1)"
-    integer = not target.is_floating_point() and target.dtype != torch.bool
-    rule = f"score: target must be one class index per input, integer ({B},)"
-    require(target.shape == (B,) and integer, rule, target, hint)
-    if B:
-        low, high = map(int, target.aminmax())
-        if low < 0 or high >= K:  # on CUDA a bad index would kill the kernel
-            refuse(f"score: target must lie in [0, {K})", target.tolist(), hint)
-    return target.unsqueeze(1).long()
 
 
 def logits(model: Model, x: Batch, *, chunk: int | None = None) -> Logits:
@@ -80,7 +38,10 @@ def logits(model: Model, x: Batch, *, chunk: int | None = None) -> Logits:
     with torch.no_grad():
         for rows in chunks(x, chunk, large=True):
             # a copy: a model may return memory of its own, which the next chunk overwrites
-            results.append(chunk_logits(model, x[rows]).clone())
+            with select_rows(rows, len(x)):
+                results.append(chunk_logits(model, x[rows]).clone())
+        if not results:  # of no inputs, an empty batch still tells how many classes there are
+            results.append(chunk_logits(model, x))
     return torch.cat(results)
 
 
@@ -97,8 +58,9 @@ def score(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -
         results = []
         with torch.no_grad():
             for rows in chunks(x, chunk, large=True):
-                results.append(target_logit(chunk_logits(model, x[rows]), target[rows]))
-        return torch.cat(results)
+                with select_rows(rows, len(x)):
+                    results.append(target_logit(chunk_logits(model, x[rows]), target[rows]))
+        return torch.cat(results) if results else x.new_empty(0)
 
     return answer_once(_score_question(model, x, target), compute)
 
@@ -132,7 +94,8 @@ def changed_scores(
         for draws, rows in show_progress(plan, len(plan), "pass"):
             inputs = change(draws, rows)
             n, b = inputs.shape[:2]
-            out = chunk_logits(model, inputs.flatten(0, 1))
+            with select_rows(rows, len(x), n):
+                out = chunk_logits(model, inputs.flatten(0, 1))
             scores[draws, rows] = target_logit(out, target[rows].repeat(n)).view(n, b)
     return scores
 
@@ -181,7 +144,9 @@ def _gradient_passes(
     check_explainable(model, x, target)
     plan = list(chunks(x, chunk))
     for rows in show_progress(plan, len(plan), "pass"):
-        yield rows, chunk_gradient(model, x[rows], target[rows])
+        with select_rows(rows, len(x)):
+            result = chunk_gradient(model, x[rows], target[rows])
+        yield rows, result
 
 
 def changed_gradients(
@@ -197,7 +162,8 @@ def changed_gradients(
     plan = plan_passes(x, changes, chunk)
     for draws, rows in show_progress(plan, len(plan), "pass"):
         inputs = change(draws, rows)
-        result = chunk_gradient(model, inputs.flatten(0, 1), target[rows].repeat(len(inputs)))
+        with select_rows(rows, len(x), len(inputs)):
+            result = chunk_gradient(model, inputs.flatten(0, 1), target[rows].repeat(len(inputs)))
         yield draws, rows, result.gradient.view(inputs.shape)
 
 
@@ -213,8 +179,7 @@ def chunk_gradient(
         leaf = x.detach().requires_grad_()
         # a copy: an in-place first module must not reach the caller's pixels
         out = chunk_logits(model, leaf.clone())
-        # with these weights backward, the sum of the logits is the sum of the scores
-        weights = torch.zeros_like(out).scatter_(1, _target_column(out, target), 1)
+        weights = score_weights(out, target)
         require(out.requires_grad, "score: no gradient reaches x", "an output without a graph", _FORWARD_ONLY)
         wanted = [leaf, *captured.values()]
         gradient, *at_captured = torch.autograd.grad(out, wanted, weights, allow_unused=True)
@@ -227,19 +192,3 @@ def align_to_inputs(values: Tensor, x: Batch) -> Tensor:
     """`values` with axes of one added at the end, so that they broadcast against `x`."""
     missing = x.ndim - values.ndim
     return values.view(*values.shape, *[1] * missing)
-
-
-def expand_baseline(baseline: Tensor | float, x: Batch) -> Batch:
-    """The baseline of each input: a number or a tensor, broadcast against `x`.
-
-    Raises:
-        ValueError: it does not broadcast to `x`, or is of another dtype or on another device.
-    """
-    values = baseline if isinstance(baseline, Tensor) else x.new_tensor(baseline)
-    same = values.dtype == x.dtype and values.device == x.device
-    rule = f"baseline: must have x's dtype and device, {x.dtype} on {x.device}"
-    require(same, rule, values, "baseline=torch.zeros_like(x)")
-    try:
-        return values.expand_as(x)
-    except RuntimeError:
-        refuse(f"baseline: must broadcast to x {tuple(x.shape)}", baseline, "baseline=torch.zeros_like(x)")

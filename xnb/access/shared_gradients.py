@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from xnb.access.at_layer import leave_activation_and_gradient
 from xnb.access.chunking import chunks
 from xnb.access.hooks import capture_outputs
+from xnb.access.rows import select_rows
 from xnb.access.score import chunk_gradient, leave_gradient
 from xnb.types import Batch, Logits, Model, Target
 
@@ -18,7 +19,7 @@ def share_gradients(model: Model, x: Batch, target: Target, layers: Collection[s
 
     Within `memo.remember_answers`, `score.score`, `score.input_gradient` and, for `layers`,
     `at_layer.activation_and_gradient` then answer without a pass of their own. The caller has checked the input by
-    `score.check_explainable`.
+    `model_call.check_explainable`.
 
     Args:
         layers: names of modules; none where the model is a plain function.
@@ -31,7 +32,7 @@ def share_gradients(model: Model, x: Batch, target: Target, layers: Collection[s
     activations: dict[str, list[Tensor]] = {layer: [] for layer in layers}
     layer_gradients: dict[str, list[Tensor]] = {layer: [] for layer in layers}
     for rows in chunks(x, None):
-        with _capture_at_layers(model, layers) as captured:
+        with _capture_at_layers(model, layers) as captured, select_rows(rows, len(x)):
             result = chunk_gradient(model, x[rows], target[rows], captured)
         logits.append(result.logits)
         gradients.append(result.gradient)

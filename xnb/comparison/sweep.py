@@ -12,6 +12,7 @@ from torch import Tensor
 from xnb.access.ledger import count_passes
 from xnb.access.memo import remember_answers
 from xnb.access.score import logits
+from xnb.access.targets import predict_class
 from xnb.check import is_finite, require
 from xnb.comparison.plan import ImageBlock, Plan, Selection, make_plan, takes_knob
 from xnb.comparison.store import Store
@@ -103,7 +104,7 @@ def _measure_block(plan: Plan, block: ImageBlock) -> Iterator[pd.DataFrame | Non
     model = plan.models[block.model]
     part = plan.part[block.rows]
     images = plan.images[block.rows]
-    target = logits(model, part.x).argmax(1) if plan.target is None else plan.target[block.rows]
+    target = predict_class(logits(model, part.x)) if plan.target is None else plan.target[block.rows]
     with remember_answers():
         for label, method in plan.methods.items():
             explain = partial(_explain_alone, method)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from xnb.access.attention_capture import Attention, AttentionCapture
 from xnb.access.chunking import chunks, join_chunks
-from xnb.access.score import check_explainable, chunk_gradient
+from xnb.access.model_call import check_explainable
+from xnb.access.score import chunk_gradient
 from xnb.check import require
 from xnb.methods.token_layout import place_tokens_on_input
 from xnb.types import Attribution, Batch, Model, Target

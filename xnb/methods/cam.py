@@ -19,7 +19,9 @@ from xnb.access.at_layer import (
     make_suffixes,
 )
 from xnb.access.chunking import chunk_size
-from xnb.access.score import changed_scores, check_explainable, target_logit
+from xnb.access.model_call import check_explainable
+from xnb.access.score import changed_scores
+from xnb.access.targets import target_logit
 from xnb.check import require
 from xnb.methods.registry import method
 from xnb.progress import show_progress

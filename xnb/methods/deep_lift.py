@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from xnb.access.backward_steps import replace_gradient, split_gradient
+from xnb.access.baselines import expand_baseline
 from xnb.access.chunking import chunks, join_chunks
 from xnb.access.function_rules import WITHOUT_RULES, Call, Rule, Rules, apply_rules, keep_gradient
-from xnb.access.score import check_explainable, chunk_gradient, chunk_logits, expand_baseline
+from xnb.access.model_call import check_explainable, chunk_logits
+from xnb.access.score import chunk_gradient
 from xnb.check import require
 from xnb.methods.lrp_rules import ACTIVATION_FUNCTIONS, AVERAGES, CONVOLUTIONS, MAXIMA
 from xnb.methods.registry import method

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from xnb.access.baselines import expand_baseline
 from xnb.access.regions import SIDE, number_regions
-from xnb.access.score import changed_scores, expand_baseline
+from xnb.access.score import changed_scores
 from xnb.types import Attribution, Batch, Model, Target
 
 

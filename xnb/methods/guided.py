@@ -5,7 +5,8 @@ from torch import Tensor
 from xnb.access.backward_steps import rectify_gradient, replace_gradient
 from xnb.access.chunking import chunks, join_chunks
 from xnb.access.function_rules import Call, apply_rules, keep_gradient
-from xnb.access.score import check_explainable, chunk_gradient
+from xnb.access.model_call import check_explainable
+from xnb.access.score import chunk_gradient
 from xnb.check import require
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target

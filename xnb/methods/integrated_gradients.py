@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xnb.access.score import changed_gradients, expand_baseline
+from xnb.access.baselines import expand_baseline
+from xnb.access.score import changed_gradients
 from xnb.check import require
 from xnb.methods.adaptive_steps import integrate_adaptively
 from xnb.methods.registry import method

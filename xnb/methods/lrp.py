@@ -2,7 +2,9 @@
 
 from xnb.access.chunking import chunks, join_chunks
 from xnb.access.function_rules import Rule, Rules, apply_rules
-from xnb.access.score import align_to_inputs, check_explainable, chunk_gradient, target_logit
+from xnb.access.model_call import check_explainable
+from xnb.access.score import align_to_inputs, chunk_gradient
+from xnb.access.targets import target_logit
 from xnb.check import require
 from xnb.methods.lrp_rules import AFFINE, COMPOSITES, start_with_rule
 from xnb.methods.registry import method

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from xnb.access.baselines import expand_baseline
 from xnb.access.regions import number_regions
-from xnb.access.score import align_to_inputs, changed_scores, expand_baseline
+from xnb.access.score import align_to_inputs, changed_scores
 from xnb.check import require
 from xnb.methods.coalition_sampling import Estimate, MakeMasks, average_rounds, draw_smooth_masks, sandwich_variance
 from xnb.methods.game import Game, make_game

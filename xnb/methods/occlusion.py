@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xnb.access.score import changed_scores, expand_baseline, score
+from xnb.access.baselines import expand_baseline
+from xnb.access.score import changed_scores, score
 from xnb.check import require
 from xnb.methods.incremental import score_by_crops
 from xnb.methods.incremental.geometry import Windows

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from xnb.access import hooks
 from xnb.access.attention_capture import AttentionCapture
 from xnb.access.chunking import chunks, join_chunks
-from xnb.access.score import changed_scores, check_explainable, chunk_gradient, score
+from xnb.access.model_call import check_explainable
+from xnb.access.score import changed_scores, chunk_gradient, score
 from xnb.check import require
 from xnb.methods.attention_pass import readout_shares
 from xnb.methods.registry import method

@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from xnb.access.baselines import expand_baseline
 from xnb.access.memo import answer_once
-from xnb.access.score import expand_baseline, score
+from xnb.access.score import score
 from xnb.check import require
 from xnb.metrics.imputers import Imputer
 from xnb.metrics.map_values import draw_part_sets, part_numbers, sum_over_parts, unit_values

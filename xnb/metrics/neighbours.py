@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xnb.access.chunking import chunk_size, plan_passes
+from xnb.access.rows import select_rows
 from xnb.access.score import Change
 from xnb.check import require
 from xnb.progress import show_progress
@@ -47,7 +48,8 @@ def explain_changes(
     for draws, rows in show_progress(plan, len(plan), "block"):
         inputs = change(draws, rows)
         n, b = inputs.shape[:2]
-        attributions = method(model, inputs.flatten(0, 1), target[rows].repeat(n)).detach()
+        with select_rows(rows, len(x), n):
+            attributions = method(model, inputs.flatten(0, 1), target[rows].repeat(n)).detach()
         rule = "metrics: a method must explain each of its inputs"
         require(len(attributions) == n * b, rule, attributions, "method(model, x, target)")
         yield _ExplainedBlock(draws, rows, inputs, attributions.unflatten(0, (n, b)))

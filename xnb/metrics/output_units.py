@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from xnb.access.score import check_explainable
+from xnb.access.model_call import check_explainable
 from xnb.check import require
 from xnb.types import Batch, Model, Target
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from xnb.access.memo import answer_once
 from xnb.access.score import logits
+from xnb.access.targets import predict_class
 from xnb.check import require
 from xnb.metrics.map_values import unit_values
 from xnb.metrics.neighbours import Method, explain_changes, shared_noise
@@ -153,7 +154,7 @@ def _measure_neighbours(
 
     def measure() -> _NeighbourChanges:
         moves = radius * shared_noise(x, samples, seed, uniform=True)  # (N, 1, *shape): one move for all inputs
-        predicted = logits(model, x).argmax(1) if same_prediction else None
+        predicted = predict_class(logits(model, x)) if same_prediction else None
         changes = x.new_empty(samples, len(x))
 
         def move(draws: slice, rows: slice) -> Tensor:
@@ -165,7 +166,7 @@ def _measure_neighbours(
             changes[draws, rows] = differences.flatten(2).norm(dim=2)
             if predicted is not None:
                 # Across the border of a class the evidence is another one: such a neighbour says nothing here.
-                classes = logits(model, inputs.flatten(0, 1)).argmax(1)
+                classes = predict_class(logits(model, inputs.flatten(0, 1)))
                 same_class = classes.view(inputs.shape[:2]) == predicted[rows]
                 changes[draws, rows] = torch.where(same_class, changes[draws, rows], torch.nan)
         return _NeighbourChanges(changes, moves.flatten(1).norm(dim=1, keepdim=True))

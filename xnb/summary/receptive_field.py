@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from xnb.access.hooks import capture_outputs, find_module, forward_hooks
-from xnb.access.score import check_explainable
+from xnb.access.model_call import check_explainable
 from xnb.check import require
 from xnb.types import Batch
 

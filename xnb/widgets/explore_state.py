@@ -82,7 +82,7 @@ def _explained_logit(subject: Subject, question: Question, target: int) -> tuple
     """Model to explain and index of its logit: the subject's own, or the contrast of two classes."""
     if question.rather is None:
         return subject.model, target
-    return contrast(subject.model, target, question.rather, of=len(subject.classes)), 0
+    return contrast(subject.model, target, question.rather, of=len(subject.classes)), 1
 
 
 def _resolve_knobs(question: Question, x: Batch) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from xnb.access.ledger import count_passes
 from xnb.access.chunking import CHUNK_LEAST
-from xnb.access.score import chunk_logits, target_logit, check_explainable
+from xnb.access.model_call import chunk_logits, check_explainable
+from xnb.access.targets import target_logit
 from xnb.methods.incremental.crops import Crops, Tape
 from xnb.methods.incremental.geometry import Span, Windows, group_windows
 from xnb.methods.incremental.tensor import Occluded
