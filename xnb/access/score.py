@@ -19,7 +19,7 @@ from xnb.access.model_call import check_explainable, chunk_logits
 from xnb.access.rows import select_rows
 from xnb.access.targets import score_weights, target_logit
 from xnb.check import require
-from xnb.progress import show_progress
+from xnb.progress import add_planned_passes, show_progress
 from xnb.types import Batch, Logits, Model, Scores, Target
 
 _FORWARD_ONLY = "use a method with needs == 'forward', e.g. xnb.attribute(model, x, target, 'occlusion')"
@@ -90,6 +90,7 @@ def changed_scores(
     check_explainable(model, x, target)
     scores = x.new_empty(changes, len(x))
     plan = plan_passes(x, changes, chunk, large=True)
+    add_planned_passes(changes, len(x))
     with torch.no_grad():
         for draws, rows in show_progress(plan, len(plan), "pass"):
             inputs = change(draws, rows)
@@ -160,6 +161,7 @@ def changed_gradients(
     """
     check_explainable(model, x, target)
     plan = plan_passes(x, changes, chunk)
+    add_planned_passes(changes, len(x))
     for draws, rows in show_progress(plan, len(plan), "pass"):
         inputs = change(draws, rows)
         with select_rows(rows, len(x), len(inputs)):
