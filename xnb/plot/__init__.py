@@ -1,15 +1,9 @@
 """Numbers as pictures: arrays and an `ax` in, the `ax` out; figures are stored with the numbers they show."""
 
 from xnb.plot.charts import (
-    OUTLINE as OUTLINE,
-    SIGNED as SIGNED,
-    UNSIGNED as UNSIGNED,
-    attribution as attribution,
     bars as bars,
     confusion as confusion,
     history as history,
-    outline as outline,
-    picture as picture,
     predictions as predictions,
     structure as structure,
     style as style,
@@ -21,3 +15,8 @@ from xnb.plot.comparisons import (
     front as front,
     intervals as intervals,
 )
+from xnb.plot.maps import OUTLINE as OUTLINE, attribution as attribution, outline as outline
+from xnb.plot.pictures import picture as picture
+from xnb.plot.scale import SIGNED as SIGNED, UNSIGNED as UNSIGNED
+from xnb.plot.series import signal as signal, slices as slices
+from xnb.plot.words import tokens as tokens

@@ -10,13 +10,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from xnb.check import require
-
-SIGNED = "RdBu_r"  # red for, blue against: all common forms of colour blindness tell them apart, white is nothing
-UNSIGNED = "viridis"
-OUTLINE = "#ffb000"  # mask outlines; the IBM colour-blind-safe yellow
+from xnb.plot.pictures import picture
+from xnb.plot.scale import UNSIGNED
 
 
 def style() -> None:
@@ -34,94 +31,6 @@ def style() -> None:
             "svg.hashsalt": "xnb",  # ids stay the same from run to run
         }
     )
-
-
-def picture(x: ArrayLike, ax: Axes, *, title: str = "") -> Axes:
-    """Draw one picture: `(3, H, W)` or `(1, H, W)` in [0, 1], channels first as torch has them."""
-    image = np.moveaxis(np.asarray(x, dtype=float), 0, -1)
-    coloured = image.ndim == 3 and image.shape[2] in (1, 3)
-    require(coloured, "plot: a picture is (C, H, W) with 1 or 3 channels", np.shape(x), "x[0]")
-    low = image.min()
-    high = image.max()
-    # Resizing overshoots by a rounding error. Written so that a picture with NaN is refused too.
-    in_range = bool(low >= -1e-6 and high <= 1 + 1e-6)
-    require(in_range, "plot: a picture lies in [0, 1]", (low, high), "x / 255")
-    ax.imshow(image.clip(0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    return _hide_axes(ax, title)
-
-
-def attribution(
-    a: ArrayLike,
-    ax: Axes,
-    *,
-    under: ArrayLike | None = None,
-    mask: ArrayLike | None = None,
-    limit: float | None = None,
-    title: str = "",
-    colorbar: bool = True,
-) -> Axes:
-    """Draw one attribution `(C, H, W)`, summed over channels, on a scale symmetric around zero.
-
-    Red speaks for the class, blue against it, white says nothing; the colour bar carries the raw numbers.
-
-    Args:
-        under: the picture `(C, H, W)`, drawn in light grey below.
-        mask: true evidence `(1, H, W)`, drawn as an outline.
-        limit: end of the colour scale; the largest magnitude in the map if omitted. Give maps that are to be
-            compared the same limit.
-    """
-    heat = np.asarray(a, dtype=float).sum(0)
-    # A map of zeros has no scale of its own, and one from 0 to 0 cannot be drawn.
-    end = limit or float(np.abs(heat).max()) or 1.0
-    opacity = 1.0
-    if under is not None:
-        opacity = 0.75
-        grey = np.asarray(under, dtype=float).mean(0)
-        # vmin far below black: the picture comes out light, so that the map on it can be read
-        ax.imshow(
-            grey,
-            cmap="gray",
-            vmin=-1.5,
-            vmax=1,
-            extent=_pixel_extent(heat),
-            interpolation="nearest",
-        )
-    colours = ax.imshow(
-        heat,
-        cmap=SIGNED,
-        vmin=-end,
-        vmax=end,
-        interpolation="nearest",
-        alpha=opacity,
-    )
-    if mask is not None:
-        outline(mask, ax)
-    if colorbar:
-        bar = ax.figure.colorbar(colours, ax=ax, fraction=0.046, pad=0.03, ticks=[-end, 0, end])
-        bar.ax.set_yticklabels([f"{-end:.2g}", "0", f"{end:.2g}"])
-    return _hide_axes(ax, title)
-
-
-def _pixel_extent(heat: NDArray) -> tuple[float, float, float, float]:
-    """Return where the edges of a picture lie in coordinates of the map's pixels: left, right, bottom, top."""
-    height, width = heat.shape
-    return (-0.5, width - 0.5, height - 0.5, -0.5)
-
-
-def outline(mask: ArrayLike, ax: Axes) -> Axes:
-    """Draw the border of a mask `(1, H, W)` along the edges of its pixels."""
-    padded = np.pad(np.asarray(mask).astype(bool)[0], 1)  # a mask at the border of the picture has an edge there too
-    row, column = np.nonzero(np.diff(padded, axis=0))
-    ax.hlines(row - 0.5, column - 1.5, column - 0.5, color=OUTLINE, linewidth=1.2)
-    row, column = np.nonzero(np.diff(padded, axis=1))
-    ax.vlines(column - 0.5, row - 1.5, row - 0.5, color=OUTLINE, linewidth=1.2)
-    return ax
-
-
-def _hide_axes(ax: Axes, title: str) -> Axes:
-    ax.set(xticks=[], yticks=[], title=title)
-    sns.despine(ax=ax, left=True, bottom=True)
-    return ax
 
 
 def history(table: pd.DataFrame, ax: Axes, *, column: str, label: str, **line: Any) -> Axes:

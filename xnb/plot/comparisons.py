@@ -7,7 +7,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from xnb.plot.charts import SIGNED
+from xnb.plot.scale import SIGNED
 
 GREY = "0.55"  # controls
 
