@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from xnb import attribute
+from xnb.access.draws import make_generator
 from xnb.access.ledger import count_passes
 from xnb.access.score import score
 from xnb.methods.monte_carlo import MOST_ROUNDS
@@ -35,7 +36,7 @@ def slopes_at(model, points, target):
 
 
 def noises(x, samples, seed):
-    rng = torch.Generator().manual_seed(seed)
+    rng = make_generator("changes of inputs", seed)
     return torch.randn(samples, 1, *x.shape[1:], generator=rng, dtype=x.dtype)
 
 
@@ -49,7 +50,7 @@ def test_smoothgrad_and_vargrad_sample_by_sample(bent, x, target):
 
 def test_expected_gradients_sample_by_sample(bent, x, target):
     starts = torch.stack([x[0] * 0, x[1] + 1])
-    rng = torch.Generator().manual_seed(3)
+    rng = make_generator("changes of inputs", 3)
     start = starts[torch.randint(2, (9, 1), generator=rng)]
     times = torch.rand(9, 1, 1, 1, 1, generator=rng, dtype=x.dtype)
     expected = ((x - start) * slopes_at(bent, start + times * (x - start), target)).mean(0)

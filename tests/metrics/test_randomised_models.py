@@ -4,10 +4,12 @@ import networks
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations
 
 from xnb import models
 from xnb.metrics.randomised_models import cascade_randomisation, parameter_layers, randomised_copy
 from xnb.models import SmallCNN
+from xnb.training import checkpoints
 
 
 def weights(model):
@@ -89,3 +91,84 @@ def test_a_pooling_has_forgotten_all():
     assert torch.equal(state, torch.get_rng_state())
     pairs = zip(net.parameters(), other.parameters(), strict=True)
     assert not any(torch.equal(old, new) for old, new in pairs)
+
+
+def correlations(one, other):
+    """Of every parameter with values that differ, by how many standard deviations of chance."""
+    found = {}
+    for name, values in one.named_parameters():
+        pair = torch.stack([values.detach().flatten(), other.get_parameter(name).detach().flatten()])
+        if values.numel() > 30 and (pair.std(1) > 0).all():
+            found[name] = float(torch.corrcoef(pair)[0, 1] * values.numel() ** 0.5)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_network_does_not_get_its_own_start_back(seed):
+    """A network made after `torch.manual_seed(seed)` was equal to its random copy of that seed."""
+    torch.manual_seed(seed)
+    for net in (SmallCNN(3, 4), models.ViT(classes=4), nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 3))):
+        found = correlations(net, randomised_copy(net.eval(), seed=seed))
+        assert len(found) > 1
+        assert max(map(abs, found.values())) < 5
+
+
+@pytest.mark.parametrize("name", checkpoints.RECIPES)
+def test_trained_networks_do_not_get_their_start_back(name):
+    net = checkpoints.load(name)
+    for seed in range(3):
+        found = correlations(net, randomised_copy(net, seed=seed))
+        assert max(map(abs, found.values())) < 5
+
+
+@pytest.mark.filterwarnings("ignore:.*_norm. is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    "norm",
+    [nn.utils.weight_norm, nn.utils.spectral_norm, parametrizations.weight_norm, parametrizations.spectral_norm],
+)
+def test_derived_weights_are_drawn_again(norm):
+    """The weight that runs is another one, also after a pass; under spectral norm its largest singular value is 1."""
+    torch.manual_seed(5)
+    net = nn.Sequential(norm(nn.Linear(6, 16, bias=False))).eval()
+    net(torch.ones(2, 6)).sum().backward()
+    before = net[0].weight.detach().clone()
+    copy = randomised_copy(net, seed=5)
+    copy(torch.ones(2, 6))
+    after = copy[0].weight.detach()
+    assert torch.corrcoef(torch.stack([before.flatten(), after.flatten()]))[0, 1].abs() < 0.5
+    assert torch.equal(net[0].weight, before)
+    if "spectral" in norm.__name__:
+        assert torch.linalg.matrix_norm(after, 2) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_rule_is_looked_at_and_not_believed():
+    """A module whose own rule draws from a fixed seed gives back what it was; its parameter is shuffled instead."""
+
+    class Stubborn(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.empty(500))
+            self.reset_parameters()
+
+        def reset_parameters(self):
+            with torch.no_grad():
+                self.weight.copy_(torch.randn(500, generator=torch.Generator().manual_seed(1)))
+
+    net = Stubborn().eval()
+    copy = randomised_copy(net)
+    assert torch.corrcoef(torch.stack([net.weight, copy.weight]).detach())[0, 1].abs() < 5 / 500**0.5
+    torch.testing.assert_close(copy.weight.sort().values, net.weight.sort().values)
+
+
+def test_a_number_without_a_rule_gets_a_random_factor():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor(0.7))
+
+    assert randomised_copy(Scaled()).scale != Scaled().scale
+
+
+def test_a_model_without_anything_to_draw_is_refused():
+    with pytest.raises(ValueError, match="randomised: at least one parameter must have values that differ"):
+        randomised_copy(nn.Flatten())

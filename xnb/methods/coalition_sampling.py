@@ -12,6 +12,7 @@ from scipy.special import binom
 from torch import Tensor
 from torch.nn import functional as F
 
+from xnb.access.draws import make_generator
 from xnb.access.ledger import leave_note
 from xnb.methods.monte_carlo import repeat_rounds
 
@@ -33,7 +34,7 @@ def average_rounds(play_round: PlayRound, inputs: int, standard_error: float | N
 
     A round draws the same for every input that takes part, so no input's result depends on its neighbours.
     """
-    rng = torch.Generator().manual_seed(seed)
+    rng = make_generator("coalitions", seed)
     totals: list[Tensor] = []  # sums over rounds: of the values, of their variances, and the number of rounds
 
     def play(rows: Tensor) -> None:

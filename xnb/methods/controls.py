@@ -3,6 +3,7 @@
 import torch
 from torch.nn import functional as F
 
+from xnb.access.draws import make_generator
 from xnb.check import require
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
@@ -21,7 +22,7 @@ def random(model: Model, x: Batch, target: Target, *, seed: int = 0) -> Attribut
     Args:
         seed: seeds a generator of its own; the global one is left alone.
     """
-    rng = torch.Generator(x.device).manual_seed(seed)
+    rng = make_generator("random map", seed, x.device)
     noise = torch.randn(x.shape[1:], generator=rng, dtype=x.dtype, device=x.device)
     return noise.expand_as(x).clone()
 

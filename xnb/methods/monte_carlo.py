@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from xnb.access.draws import make_generator
 from xnb.access.score import align_to_inputs
 from xnb.check import require
 from xnb.types import Batch
@@ -59,7 +60,7 @@ def estimate_moments(draw: Draw, x: Batch, samples: int, standard_error: float |
     exact = torch.promote_types(x.dtype, torch.float32)  # bfloat16 is too coarse for the sum of many draws
     zeros = partial(torch.zeros, dtype=exact, device=x.device)
     moments = Moments(zeros(len(x)), zeros(x.shape), zeros(x.shape))
-    rng = torch.Generator(x.device).manual_seed(seed)
+    rng = make_generator("changes of inputs", seed, x.device)
 
     def play_round(indices: Tensor) -> None:
         for _, rows, values in draw(indices, samples, rng):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam, AdamW
 
+from xnb.access.draws import make_generator, mix_seed
 from xnb.access.hooks import capture_attention
 from xnb.metrics.randomised_models import randomised_copy
 from xnb.types import Target
@@ -92,7 +93,7 @@ def adversarial_divergence(
     B = len(a)
     a = a.detach().repeat(starts, 1)
     values = values.detach().repeat(starts, 1, 1)
-    rng = torch.Generator().manual_seed(seed)
+    rng = make_generator("other weights of tokens", seed)
     noise = 2 * torch.randn(a.shape, generator=rng, dtype=a.dtype).to(a)
     number = torch.arange(len(a), device=a.device)[:, None]
     starts_near_a = number < B * (starts // 2)
@@ -182,7 +183,7 @@ def train_readers(
         seed: of the first weights and the order of the inputs.
     """
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(mix_seed("readers", seed))
         classes = int(y.max()) + 1
         net = Readers(x.shape[2], classes, weights.shape[2])
         optimizer = AdamW(net.parameters(), lr=1e-2)

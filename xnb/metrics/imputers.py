@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 from torch import Tensor
 
+from xnb.access.draws import make_generator
 from xnb.check import require
 from xnb.types import Batch
 
@@ -61,7 +62,7 @@ def noisy_linear_imputation(
     # (N, b, H W, B/b C) -> (N, B, C, H W)
     filled = solved.unflatten(3, (-1, x.shape[1])).movedim(2, 4).flatten(1, 2)
     filled = filled.unflatten(3, tuple(x.shape[2:]))
-    rng = torch.Generator().manual_seed(0)
+    rng = make_generator("imputed noise", 0)
     noise = torch.randn(x.shape[1:], generator=rng).to(x) * NOISE
     return torch.where(removed.bool(), filled + noise, x)
 

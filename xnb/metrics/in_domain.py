@@ -1,11 +1,12 @@
 """A model to which a missing part is no surprise, so that deletion asks for evidence and not for strangeness."""
 
-import copy
 
 import torch
 from torch import nn
 from torch.optim import AdamW
 
+from xnb.access.copies import copy_module
+from xnb.access.draws import make_generator
 from xnb.check import require
 from xnb.data.split import Part
 from xnb.metrics.imputers import Imputer, make_fill
@@ -47,9 +48,9 @@ def fine_tune(
     Source: Hesse, Schaub-Meyer & Roth 2024, arXiv:2407.11910.
     """
     require(epochs >= 1, "fine_tune: epochs must be at least 1", epochs, "epochs=5")
-    tuned = copy.deepcopy(model)
+    tuned = copy_module(model)
     optimizer = AdamW(tuned.parameters(), lr=rate)
-    rng = torch.Generator().manual_seed(seed)
+    rng = make_generator("training with holes", seed)
     for done in range(epochs):
         part = Part(remove_random_parts(train.x, side, impute, rng), train.y)
 

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from xnb.access.draws import make_generator
 from xnb.check import require
 from xnb.metrics.map_values import mean_ranks, unit_values
 from xnb.metrics.neighbours import Method
@@ -204,7 +205,7 @@ def make_grids(x: Batch, target: Target, *, side: int = 2, seed: int = 0) -> _Gr
     classes = len(target.unique())
     cells = side**2
     require(1 <= cells <= classes, f"grids: the batch must have at least {cells} classes", classes, "side=2")
-    rng = torch.Generator().manual_seed(seed)
+    rng = make_generator("mosaics", seed)
     labels = target.tolist()
     grids = [_draw_cells(labels, i, cells, rng) for i in range(len(x))]
     tiles = x[torch.tensor([grid.inputs for grid in grids], device=x.device)]

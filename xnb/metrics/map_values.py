@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from xnb.access.draws import make_generator
 from xnb.access.regions import square_grid
 from xnb.check import is_finite, require
 from xnb.types import Attribution, Batch
@@ -65,7 +66,7 @@ def rank_units(values: Float[Tensor, "B D"], seed: int) -> Int[Tensor, "B D"]:
 
     The random order is the same for every input, so that no input's result depends on its neighbours.
     """
-    rng = torch.Generator().manual_seed(seed)
+    rng = make_generator("order among equals", seed)
     shuffled = torch.randperm(values.shape[1], generator=rng).to(values.device)
     # A stable sort keeps ties in the order in which it finds them, and it finds them shuffled.
     order_of_shuffled = values[:, shuffled].argsort(dim=1, descending=True, stable=True)
@@ -76,7 +77,7 @@ def rank_units(values: Float[Tensor, "B D"], seed: int) -> Int[Tensor, "B D"]:
 
 def draw_part_sets(parts: int, sizes: Int[Tensor, " N"], seed: int) -> Bool[Tensor, "N M"]:
     """Draw a random set of parts of each size; the attribution plays no role, so methods are compared in pairs."""
-    rng = torch.Generator().manual_seed(seed)
+    rng = make_generator("sets of parts", seed)
     keys = torch.rand(len(sizes), parts, generator=rng)
     ranks = keys.argsort(dim=1).argsort(dim=1)
     return ranks < sizes[:, None]

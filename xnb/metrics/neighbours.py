@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xnb.access.chunking import chunk_size, plan_passes
+from xnb.access.draws import make_generator
 from xnb.access.rows import select_rows
 from xnb.access.score import Change
 from xnb.check import require
@@ -61,7 +62,7 @@ def shared_noise(x: Batch, samples: int, seed: int, *, uniform: bool = False) ->
     Args:
         uniform: in [-1, 1) instead of normal with deviation 1.
     """
-    rng = torch.Generator(x.device).manual_seed(seed)
+    rng = make_generator("neighbours", seed, x.device)
     draw = torch.rand if uniform else torch.randn
     noise = draw(samples, 1, *x.shape[1:], generator=rng, dtype=x.dtype, device=x.device)
     return 2 * noise - 1 if uniform else noise

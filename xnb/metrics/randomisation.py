@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from xnb.access.draws import make_generator
 from xnb.access.memo import remember_answers
 from xnb.access.score import align_to_inputs, logits
 from xnb.check import require
@@ -184,7 +185,7 @@ def random_logit(
     """
     classes = logits(model, x[:1]).shape[1]
     require(classes > 1, "random_logit: the model must have at least 2 classes", classes)
-    rng = torch.Generator().manual_seed(seed)
+    rng = make_generator("randomisation", seed)
     offset = int(torch.randint(1, classes, (), generator=rng))
     other_target = (target + offset) % classes
     return map_similarity(attribution, method(model, x, other_target), x, similarity)

@@ -1,15 +1,22 @@
 """Copies of a model whose parameters were drawn again; the model itself is never touched."""
 
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
+from contextlib import suppress
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
+from torch.nn.utils.spectral_norm import SpectralNorm
 
+from xnb.access.copies import copy_module
+from xnb.access.draws import mix_seed
 from xnb.check import require
 
 Order = Literal["top_down", "bottom_up"]
+# A correlation of n values with n others is 1 / sqrt(n) by chance; beyond this many times that it is none.
+_BEYOND_CHANCE = 5
+_POWER_STEPS = 30
 
 
 def cascade_randomisation(
@@ -24,7 +31,7 @@ def cascade_randomisation(
         ValueError: `model` is no module, `order` is unknown, or a layer is not in the model or has no parameters.
     """
     for name, copy in randomise_stepwise(model, order=order, layers=layers, seed=seed):
-        yield name, deepcopy(copy)
+        yield name, copy_module(copy)
 
 
 def randomise_stepwise(
@@ -39,7 +46,7 @@ def randomise_stepwise(
     """
     require(order in ("top_down", "bottom_up"), "cascade: order must be top_down or bottom_up", order)
     random_state = randomised_copy(model, seed=seed).state_dict()
-    copy = deepcopy(model)
+    copy = copy_module(model)
     state = copy.state_dict()
     names = list(layers or parameter_layers(model))
     layer_of = {key: _innermost_layer(key, names) for key in random_state}
@@ -77,25 +84,75 @@ def _innermost_layer(key: str, layers: list[str]) -> str | None:
 def randomised_copy(model: nn.Module, *, seed: int = 0) -> nn.Module:
     """Return a copy with all parameters drawn again by each module's own rule; where it has none they are shuffled.
 
+    The stream of random numbers is one of its own: a network made after `torch.manual_seed(seed)` does not get its
+    own start back. What a rule draws is not believed but looked at: a parameter that did not move, or goes along with
+    what it was, is shuffled. A parameter whose values are all equal says nothing about training and may stay.
+
     Raises:
-        ValueError: `model` is no module.
+        ValueError: `model` is no module, has nothing that can be drawn again, or cannot be copied.
     """
     _require_module(model)
-    copy = deepcopy(model)
+    copy = copy_module(model)
+    before = {name: parameter.detach().clone() for name, parameter in copy.named_parameters()}
     with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(seed)
+        torch.manual_seed(mix_seed("randomised copy", seed))
         for module in copy.modules():
-            _redraw_parameters(module)
+            _draw_parameters(module)
+        for name, parameter in copy.named_parameters():
+            if _resembles(parameter, before[name]):
+                _shuffle_values(parameter, before[name])
+        for module in copy.modules():
+            _renew_spectral_norm(module)
+    moved = any(not torch.equal(parameter, before[name]) for name, parameter in copy.named_parameters())
+    rule = "randomised: at least one parameter must have values that differ"
+    require(moved, rule, f"{len(before)} parameters, none of which can be drawn again", "a network with weights")
     return copy
 
 
-def _redraw_parameters(module: nn.Module) -> None:
-    """Draw the parameters that belong to the module itself; those of its children are drawn with them."""
+def _draw_parameters(module: nn.Module) -> None:
+    """Draw the parameters that belong to the module itself, by its own rule if it has one."""
     own = list(module.parameters(recurse=False))
     reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
     if own and reset is not None:
-        reset()
-        return
+        with suppress(TypeError):  # a rule that wants arguments is none that could be followed
+            reset()
+            return
     for parameter in own:
-        order = torch.randperm(parameter.numel())
-        parameter.copy_(parameter.flatten()[order].view_as(parameter))
+        if parameter.numel() == 1:  # it cannot be shuffled, so it gets a random factor
+            parameter.mul_(torch.randn(()))
+
+
+def _resembles(values: Tensor, before: Tensor) -> bool:
+    """Return whether values that are not all equal are the old ones still, or go along with them beyond chance."""
+    if torch.equal(values, before):
+        return values.numel() > 1 and bool((values != values.flatten()[0]).any())
+    pair = torch.stack([values.flatten(), before.flatten()]).double()
+    centred = pair - pair.mean(1, keepdim=True)
+    lengths = centred.norm(dim=1).prod()
+    chance = _BEYOND_CHANCE / values.numel() ** 0.5
+    return bool(centred.prod(0).sum().abs() > chance * lengths) if lengths > 0 else False
+
+
+def _shuffle_values(parameter: Tensor, before: Tensor) -> None:
+    """Put the old values at random places; of two values it is sure that they change places."""
+    values = before.flatten()
+    shuffled = values
+    while torch.equal(shuffled, values):
+        shuffled = values[torch.randperm(len(values), device=values.device)]
+    parameter.copy_(shuffled.view_as(parameter))
+
+
+def _renew_spectral_norm(module: nn.Module) -> None:
+    """Find the largest singular value of a weight that was drawn again: the stored vectors belong to the old one."""
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, SpectralNorm):
+            for _ in range(_POWER_STEPS):
+                hook.compute_weight(module, do_power_iteration=True)
+    norms = [part for part in module.children() if "_u" in dict(part.named_buffers(recurse=False))]
+    if isinstance(module, ParametrizationList) and norms:
+        for norm in norms:
+            norm.train()  # it takes a step of the power method at each call in training mode alone
+        for _ in range(_POWER_STEPS):
+            module()
+        for norm in norms:
+            norm.train(module.training)

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from xnb.access.draws import make_generator
 from xnb.access.memo import answer_once
 from xnb.access.score import changed_scores, score
 from xnb.check import require
@@ -244,7 +245,7 @@ def infidelity(
 
 def draw_squares(x: Batch, samples: int, seed: int) -> Bool[Tensor, "N D"]:
     """Draw squares of every size up to half of a picture's side, or random sets of a table's or bag's units."""
-    rng = torch.Generator().manual_seed(seed)
+    rng = make_generator("squares", seed)
     if x.ndim != 4:
         units = x.shape[1]
         sizes = torch.randint(1, units + 1, (samples,), generator=rng)
