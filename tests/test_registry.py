@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from xnb.registry import Registry
+from xnb.registry import Registry, check_knobs
 
 
 @dataclass(frozen=True)
@@ -53,3 +53,33 @@ def test_an_unknown_name_is_refused_with_the_nearest(registry):
 def test_a_name_is_entered_once(registry):
     with pytest.raises(ValueError, match="tool: names must be unique"):
         registry.enter(Card("m"))(registry["ruler"])
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_a_name_is_one_string(registry):
+    with pytest.raises(ValueError, match=r"one name, a string\n  got: \['ruler'\]\n  try: \"ruler\""):
+        registry.find(["ruler"])
+
+
+def with_knobs(model, x, target, *, steps=3, samples=4):
+    return steps * samples
+
+
+@pytest.mark.parametrize(
+    ("knobs", "says"),
+    [
+        ({"stepz": 3}, r"^tool: no knob of that name\n  got: 'stepz'\n  try: one of \['steps'"),
+        ({"steps": 3, "sample": 2}, "one of .'samples'"),
+    ],
+)
+def test_an_unknown_knob_is_refused_with_the_nearest(knobs, says):
+    with pytest.raises(ValueError, match=says):
+        check_knobs(with_knobs, knobs, "tool")
+
+
+def test_knobs_that_a_function_takes_pass():
+    check_knobs(with_knobs, {"steps": 1, "samples": 2}, "tool")
+    check_knobs(lambda x, **anything: x, {"stepz": 3}, "tool")
+    check_knobs(lambda x, steps=3: x, {"steps": 3}, "tool")
+    with pytest.raises(ValueError, match=r"^tool: has no knobs\n  got: 'steps'$"):
+        check_knobs(lambda x: x, {"steps": 3}, "tool")

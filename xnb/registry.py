@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
+from inspect import Parameter, signature
 from pkgutil import iter_modules
 from typing import Any, Generic, TypeVar
 
@@ -55,6 +56,7 @@ class Registry(Mapping[str, Callable], Generic[Card]):
 
     def find(self, name: str) -> Callable:
         """Return the function of that name, or refuse with the nearest names."""
+        require(isinstance(name, str), f"{self._unknown}: one name, a string", name, f'"{next(iter(self), "")}"')
         return find_entry(self._functions, name, self._unknown)
 
     def table(self) -> pd.DataFrame:
@@ -64,6 +66,24 @@ class Registry(Mapping[str, Callable], Generic[Card]):
             row: dict[str, Any] = {self.kind: name}
             rows.append(row | vars(card))
         return pd.DataFrame(rows)
+
+
+def check_knobs(function: Callable, knobs: Mapping[str, object], who: str) -> None:
+    """Refuse a knob that the function does not take, with the nearest of those that it takes.
+
+    Args:
+        who: what the function is called, the first word of the refusal.
+    """
+    if not knobs:
+        return
+    parameters = signature(function).parameters
+    kinds = {parameter.kind for parameter in parameters.values()}
+    unknown = [] if Parameter.VAR_KEYWORD in kinds else [knob for knob in knobs if knob not in parameters]
+    if not unknown:
+        return
+    known = {name: name for name, parameter in parameters.items() if parameter.kind is Parameter.KEYWORD_ONLY}
+    require(bool(known), f"{who}: has no knobs", unknown[0])
+    find_entry(known, unknown[0], f"{who}: no knob of that name")
 
 
 def import_files(package: str, folder: Iterable[str], first: tuple[str, ...]) -> None:

@@ -1,6 +1,8 @@
 """Passes and notes are counted for whoever asks, the innermost block alone."""
 
-from xnb.access.ledger import add_passes, count_passes, leave_note
+import pytest
+
+from xnb.access.ledger import add_passes, collect_notes, count_passes, leave_note
 from xnb.access.score import input_gradient, score
 
 
@@ -28,3 +30,25 @@ def test_without_a_block_nothing_is_kept():
     with count_passes() as passes:
         pass
     assert (passes.forward, passes.backward, passes.notes) == (0, 0, {})
+
+
+def test_notes_are_collected_and_reach_whoever_counts_outside():
+    with count_passes() as outer:
+        with collect_notes() as notes:
+            add_passes(forward=2, backward=3)
+            leave_note(standard_error=0.5)
+        add_passes(forward=1)
+    assert notes == {"standard_error": 0.5}
+    assert (outer.forward, outer.backward, outer.notes) == (3, 3, notes)
+
+
+def run_and_fail():
+    with collect_notes():
+        add_passes(forward=2)
+        raise ZeroDivisionError
+
+
+def test_passes_of_a_block_that_fails_are_counted():
+    with count_passes() as outer, pytest.raises(ZeroDivisionError):
+        run_and_fail()
+    assert outer.forward == 2

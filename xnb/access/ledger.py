@@ -29,6 +29,17 @@ def count_passes() -> Iterator[Passes]:
         _PASSES.reset(token)
 
 
+@contextmanager
+def collect_notes() -> Iterator[dict[str, object]]:
+    """Collect the notes of the block; whoever counts outside gets its passes and its notes all the same."""
+    try:
+        with count_passes() as passes:
+            yield passes.notes
+    finally:
+        add_passes(forward=passes.forward, backward=passes.backward)
+        leave_note(**passes.notes)
+
+
 def add_passes(*, forward: int = 0, backward: int = 0) -> None:
     """Add inputs that were run to the count of the innermost `count_passes`, if there is one."""
     passes = _PASSES.get()

@@ -12,7 +12,7 @@ from xnb.types import Batch, Logits, Model, Target
 
 def check_explainable(model: Model, x: Batch, target: Target | None = None) -> None:
     """Refuse what no method can explain: a model in training mode, inference mode, integers, a short target."""
-    module = _find_module_behind(model)
+    module = find_module_behind(model)
     training = module is not None and any(part.training for part in module.modules())
     require(not training, "score: model must be in evaluation mode", "a module with training == True", "model.eval()")
     require(
@@ -31,7 +31,7 @@ def check_explainable(model: Model, x: Batch, target: Target | None = None) -> N
         require(fits, f"score: target must have one entry per input ({len(x)},)", target, example)
 
 
-def _find_module_behind(model: Model) -> nn.Module | None:
+def find_module_behind(model: Model) -> nn.Module | None:
     """The module that a callable runs, where that can be seen: itself, its method, or a partial call of it."""
     while not isinstance(model, nn.Module):
         inner = getattr(model, "func", None) or getattr(model, "__self__", None)
@@ -52,7 +52,7 @@ def _refuse_integers(x: Tensor) -> NoReturn:
 
 def chunk_logits(model: Model, x: Batch) -> Logits:
     """Logits of one chunk, their shape checked; counted as forward passes."""
-    with _MissingBatchAxis(model, x):
+    with ExplainedFailure(model, x):
         out = model(x)
     has_rows = isinstance(out, Tensor) and out.ndim == 2 and len(out) == len(x)
     if not has_rows:
@@ -61,8 +61,12 @@ def chunk_logits(model: Model, x: Batch) -> Logits:
     return out
 
 
-class _MissingBatchAxis:
-    """Around a pass that fails: where the model would take `x[None]`, that is said instead of the model's own error."""
+class ExplainedFailure:
+    """Around a pass that fails: what is wrong with the input is said, where that can be seen.
+
+    Where the model's weights have another dtype or device, or the model would take `x[None]`, that is refused in place
+    of the model's own error.
+    """
 
     def __init__(self, model: Model, x: Batch) -> None:
         self.model = model
@@ -72,9 +76,31 @@ class _MissingBatchAxis:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        failed = kind is not None and issubclass(kind, Exception)
-        if failed and _runs_with_batch_axis(self.model, self.x):
+        if kind is None or not issubclass(kind, Exception):
+            return
+        if issubclass(kind, RuntimeError):
+            _refuse_mismatch(self.model, self.x)
+        if _runs_with_batch_axis(self.model, self.x):
             refuse("score: x must have a batch axis (B, ...)", self.x, "x = x[None]")
+
+
+def _refuse_mismatch(model: Model, x: Batch) -> None:
+    """Refuse an input whose dtype or device none of the model's weights has."""
+    weights = float_weights(model)
+    if not weights:
+        return
+    device, dtype = weights[0].device, weights[0].dtype
+    found = any(part.device == x.device for part in weights)
+    rule = f"score: x must be where the model's weights are, on {device}"
+    require(found, rule, x.device, f'x = x.to("{device}")')
+    found = any(part.dtype == x.dtype for part in weights)
+    require(found, f"score: x must have the dtype of the model's weights, {dtype}", x, f"x = x.to({dtype})")
+
+
+def float_weights(model: Model) -> list[Tensor]:
+    """The parameters of the module behind a model, without whole numbers; none where no module can be seen."""
+    module = find_module_behind(model)
+    return [] if module is None else [part for part in module.parameters() if part.is_floating_point()]
 
 
 def _runs_with_batch_axis(model: Model, x: Batch) -> bool:

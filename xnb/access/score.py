@@ -18,6 +18,7 @@ from xnb.access.memo import answer_once, leave_answer
 from xnb.access.model_call import check_explainable, chunk_logits
 from xnb.access.rows import select_rows
 from xnb.access.targets import score_weights, target_logit
+from xnb.access.trials import count_run_changes
 from xnb.check import require
 from xnb.progress import add_planned_passes, show_progress
 from xnb.types import Batch, Logits, Model, Scores, Target
@@ -89,8 +90,9 @@ def changed_scores(
     """
     check_explainable(model, x, target)
     scores = x.new_empty(changes, len(x))
-    plan = plan_passes(x, changes, chunk, large=True)
-    add_planned_passes(changes, len(x))
+    run = count_run_changes(changes)
+    plan = plan_passes(x, run, chunk, large=True)
+    add_planned_passes(run, len(x))
     with torch.no_grad():
         for draws, rows in show_progress(plan, len(plan), "pass"):
             inputs = change(draws, rows)
@@ -98,6 +100,9 @@ def changed_scores(
             with select_rows(rows, len(x), n):
                 out = chunk_logits(model, inputs.flatten(0, 1))
             scores[draws, rows] = target_logit(out, target[rows].repeat(n)).view(n, b)
+    if run < changes:  # in a trial
+        scores[run:] = scores[:1]
+        add_passes(forward=(changes - run) * len(x))
     return scores
 
 
@@ -125,7 +130,7 @@ def gradient_and_score(model: Model, x: Batch, target: Target, *, chunk: int | N
     return join_chunks(gradients, x), torch.cat(scores)
 
 
-class _GradientPass(NamedTuple):
+class GradientPass(NamedTuple):
     """What one chunk gave, forward and backward.
 
     Attributes:
@@ -139,9 +144,7 @@ class _GradientPass(NamedTuple):
     at_captured: list[Tensor]
 
 
-def _gradient_passes(
-    model: Model, x: Batch, target: Target, chunk: int | None
-) -> Iterator[tuple[slice, _GradientPass]]:
+def _gradient_passes(model: Model, x: Batch, target: Target, chunk: int | None) -> Iterator[tuple[slice, GradientPass]]:
     check_explainable(model, x, target)
     plan = list(chunks(x, chunk))
     for rows in show_progress(plan, len(plan), "pass"):
@@ -160,18 +163,34 @@ def changed_gradients(
         changes: how many changes every input goes through.
     """
     check_explainable(model, x, target)
-    plan = plan_passes(x, changes, chunk)
-    add_planned_passes(changes, len(x))
+    run = count_run_changes(changes)
+    plan = plan_passes(x, run, chunk)
+    add_planned_passes(run, len(x))
+    first: dict[int, Tensor] = {}
     for draws, rows in show_progress(plan, len(plan), "pass"):
         inputs = change(draws, rows)
         with select_rows(rows, len(x), len(inputs)):
             result = chunk_gradient(model, inputs.flatten(0, 1), target[rows].repeat(len(inputs)))
-        yield draws, rows, result.gradient.view(inputs.shape)
+        gradients = result.gradient.view(inputs.shape)
+        first[rows.start] = gradients[:1]
+        yield draws, rows, gradients
+    for start in range(run, changes, run):  # in a trial the first gradient stands for all that are not run
+        draws = slice(start, min(start + run, changes))
+        yield from _repeat_gradients(first, draws)
+
+
+def _repeat_gradients(first: Mapping[int, Tensor], draws: slice) -> Iterator[tuple[slice, slice, Tensor]]:
+    """As `changed_gradients` for draws that are not run, from one gradient for each block of rows, by its start."""
+    count = draws.stop - draws.start
+    for start, gradient in first.items():
+        inputs = gradient.shape[1]
+        add_passes(forward=count * inputs, backward=count * inputs)
+        yield draws, slice(start, start + inputs), gradient.expand(count, *gradient.shape[1:])
 
 
 def chunk_gradient(
     model: Model, x: Batch, target: Target, captured: Mapping[str, Tensor] = MappingProxyType({})
-) -> _GradientPass:
+) -> GradientPass:
     """Gradient of the score and logits of one chunk.
 
     Args:
@@ -187,7 +206,7 @@ def chunk_gradient(
         gradient, *at_captured = torch.autograd.grad(out, wanted, weights, allow_unused=True)
     require(gradient is not None, "score: no gradient reaches x", "an output that does not depend on x", _FORWARD_ONLY)
     add_passes(backward=len(x))
-    return _GradientPass(gradient, out.detach().clone(), at_captured)  # copied as in `logits`
+    return GradientPass(gradient, out.detach().clone(), at_captured)  # copied as in `logits`
 
 
 def align_to_inputs(values: Tensor, x: Batch) -> Tensor:

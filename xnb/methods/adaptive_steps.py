@@ -14,9 +14,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xnb.access.chunking import chunks, join_chunks
+from xnb.access.ledger import leave_note
+from xnb.access.rows import select_rows
 from xnb.access.score import align_to_inputs, gradient_and_score
 from xnb.check import require
-from xnb.types import Attribution, Batch, Model, Points, Target
+from xnb.types import Attribution, Batch, Model, Points, Scores, Target
 
 FIRST_STEPS = 8  # steps of every path to begin with
 
@@ -80,19 +82,26 @@ def integrate_adaptively(
     """Integrated gradients whose sum misses the change of score by `tolerance` of it at most, or with `most` nodes."""
     require(tolerance > 0, "integrated_gradients: tolerance must be positive", tolerance, "tolerance=0.01")
     parts = []
+    changes = [x.new_empty(0)]
     for rows in chunks(x, chunk):
-        parts.append(_integrate_chunk(model, x[rows], target[rows], start[rows], most, tolerance, chunk))
+        with select_rows(rows, len(x)):
+            part, change = _integrate_chunk(model, x[rows], target[rows], start[rows], most, tolerance, chunk)
+        parts.append(part)
+        changes.append(change)
+    leave_note(change=torch.cat(changes))  # spares the passes that would tell it
     return join_chunks(parts, x)
 
 
 def _integrate_chunk(
     model: Model, x: Batch, target: Target, start: Batch, most: int, tolerance: float, chunk: int | None
-) -> Attribution:
+) -> tuple[Attribution, Scores]:
+    """The attributions of some inputs, and the changes of their scores from start to end."""
     difference = x - start
 
     def visit(rows: Tensor, times: Tensor) -> _Nodes:
         points = start[rows] + align_to_inputs(times, x) * difference[rows]
-        gradients, scores = gradient_and_score(model, points, target[rows], chunk=chunk)
+        with select_rows(rows, len(x)):
+            gradients, scores = gradient_and_score(model, points, target[rows], chunk=chunk)
         along_path = (gradients * difference[rows]).flatten(1).sum(1)
         return _Nodes(rows, times, scores, gradients, along_path)
 
@@ -108,7 +117,8 @@ def _integrate_chunk(
     step_behind = F.pad(lengths, (0, 1))
     weights = (step_before + step_behind) / 2
     weighted = align_to_inputs(weights, x) * nodes.gradients
-    return difference * torch.zeros_like(x).index_add(0, nodes.rows, weighted)
+    change = nodes.scores[nodes.times == 1] - nodes.scores[nodes.times == 0]
+    return difference * torch.zeros_like(x).index_add(0, nodes.rows, weighted), change
 
 
 def _choose_steps(nodes: _Nodes, inputs: int, most: int, tolerance: float) -> Tensor:

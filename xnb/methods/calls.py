@@ -1,14 +1,23 @@
 """The package's two main calls: the attribution of one class by any method, and of every class at once."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from xnb.access.inputs import read_input
+from xnb.access.ledger import collect_notes
+from xnb.access.model_call import ExplainedFailure
 from xnb.access.rows import select_rows
 from xnb.access.score import logits
 from xnb.access.targets import read_target
 from xnb.check import is_finite, require
+from xnb.methods.promises import measure_promises, tell_broken
 from xnb.methods.registry import METHODS
-from xnb.types import Attribution, Batch, Logits, Model, TargetLike
+from xnb.progress import name_call
+from xnb.registry import check_knobs
+from xnb.types import Attribution, Batch, Logits, Model, Target, TargetLike
 
 
 def attribute(
@@ -20,18 +29,34 @@ def attribute(
 ) -> Attribution:
     """Explain `model`'s logit for `target` at `x`: the result times `x` is always defined.
 
+    A map that does not keep what its method promises, by more than a tenth, gives one `xnb.check.PromiseWarning` with
+    the number and the line that mends it: its sum is not the change of score, or not the score, or is less exact than
+    was asked for. To tell takes two more forward passes with the methods that promise completeness, and none else.
+
     Args:
         target: a class for each input, or one for all. A model of one logit z has two classes: z for 1, -z for 0.
         method: a name in `xnb.catalog()`.
         knobs: what the method itself takes, e.g. `steps=64`; `help(xnb.METHODS[name])` lists them.
 
     Raises:
-        ValueError: unknown `method`, non-finite `x` or result, or anything `xnb.access.score.score` refuses.
+        ValueError: unknown `method` or knob, `x` that is no finite tensor, a result that is not finite, or anything
+            `xnb.access.score.score` refuses.
     """
-    function = METHODS.find(method)
-    require(is_finite(x), "attribute: x must be finite", x, "x = x.nan_to_num()")
-    result = function(model, x, read_target(target, x), **knobs).detach()
-    require(is_finite(result), f"{method}: attribution must be finite", result)
+    check_knobs(METHODS.find(method), knobs, method)
+    x = read_input(model, x, "attribute")
+    classes = read_target(target, x)
+    with collect_notes() as notes:
+        result = run_method(model, x, classes, method, knobs)
+        promises = measure_promises(model, x, classes, method, result, knobs, notes)
+    tell_broken(method, promises, knobs)
+    return result
+
+
+def run_method(model: Model, x: Batch, target: Target, name: str, knobs: Mapping[str, Any]) -> Attribution:
+    """The map of one method, known to be finite, of what `attribute` has checked."""
+    with ExplainedFailure(model, x), name_call(name):
+        result = METHODS[name](model, x, target, **knobs).detach()
+    require(is_finite(result), f"{name}: attribution must be finite", result)
     return result
 
 

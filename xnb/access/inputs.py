@@ -1,0 +1,72 @@
+"""What a caller hands over as x, as the plain tensor that methods take."""
+
+from inspect import signature
+from typing import NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from xnb.access.model_call import float_weights
+from xnb.check import is_finite, refuse, require
+from xnb.types import Batch, Model
+
+_EXPECTED = "x must be a tensor (B, ...)"
+
+
+def read_input(model: Model, x: object, who: str) -> Batch:
+    """The input without the graph that it may hang on: a parameter, a result that requires grad, a `tv_tensor`.
+
+    Args:
+        who: called by the user, the first word of a refusal.
+
+    Raises:
+        ValueError: `x` is no tensor, has no axes, or holds NaN or infinity.
+    """
+    if not isinstance(x, Tensor):
+        _refuse_no_tensor(model, x, f"{who}: {_EXPECTED}")
+    require(x.ndim > 0, f"{who}: {_EXPECTED}", x, "x = x.view(1, 1)")
+    require(is_finite(x), f"{who}: x must be finite", x, "x = x.nan_to_num()")
+    plain = x.detach() if x.requires_grad else x
+    # A tv_tensor is a tensor with another name; classes that do their own arithmetic (DTensor) stay what they are.
+    renamed = type(plain) is not Tensor and type(plain).__torch_dispatch__ is Tensor.__torch_dispatch__
+    return plain.as_subclass(Tensor) if renamed else plain
+
+
+def _refuse_no_tensor(model: Model, x: object, rule: str) -> NoReturn:
+    """Name the line that makes a tensor of what came."""
+    if isinstance(x, dict) and "input_ids" in x:
+        mask = ', x["attention_mask"]' if "attention_mask" in x else ""
+        refuse(rule, list(x), f'model, x = xnb.adapters.embed_tokens(model, x["input_ids"]{mask})')
+    if isinstance(x, tuple | list) and x and all(isinstance(part, Tensor) for part in x):
+        refuse(rule, x, _read_several(model, x))
+    weights = float_weights(model)
+    dtype = weights[0].dtype if weights else torch.get_default_dtype()
+    if isinstance(x, np.ndarray | list | tuple):
+        refuse(rule, x, f"x = torch.as_tensor(x, dtype={dtype})")
+    if hasattr(x, "getbands"):  # a picture of PIL
+        hint = "from torchvision.transforms.functional import to_tensor; x = to_tensor(x)[None]"
+        refuse(rule, x, hint)
+    refuse(rule, x, f"x = torch.as_tensor(x, dtype={dtype})")
+
+
+def _read_several(model: Model, x: tuple | list) -> str:
+    """The line for several tensors: one alone, a batch of a loader, single inputs, or inputs of several kinds."""
+    first, *others = x
+    if not others:
+        return "x = x[0]"
+    labels = others[0]
+    if len(others) == 1 and not labels.is_floating_point() and labels.shape == first.shape[:1]:
+        return "x, target = x  # a batch of a loader: inputs and labels"
+    if all(other.shape == first.shape for other in others):
+        return "x = torch.stack(list(x))"
+    names = _further_inputs(model, len(others))
+    extras = ", ".join(f"{name}=x[{position}]" for position, name in enumerate(names, 1))
+    return f"model, x = xnb.adapters.with_inputs(model, {extras}), x[0]"
+
+
+def _further_inputs(model: Model, count: int) -> list[str]:
+    """Names of what a model takes beside its first input."""
+    function = model.forward if isinstance(model, nn.Module) else model
+    _, *others = signature(function).parameters
+    return others[:count]
