@@ -11,7 +11,9 @@ from networks import Counted
 from torch import nn
 
 from xnb import METHODS, attribute, explain
+from xnb.access.ledger import leave_note
 from xnb.access.score import score
+from xnb.check import PromiseWarning
 from xnb.models import SmallCNN
 
 FREE = ("random", "edges", "centre", "input", "constant")
@@ -76,6 +78,67 @@ def test_gap_and_error(model, x, target):
     assert math.isnan(ledger.loc["gradient", "gap"])
     assert 0 < ledger.loc["smoothgrad", "standard_error"] < 1
     assert (ledger["seconds"] > 0).all()
+
+
+def test_the_ledger_says_which_promise_is_broken_and_each_method_warns_once(model, x, target, monkeypatch):
+    """One step from a grey picture misses more than a tenth; LRP that leaves half of the score keeps a half."""
+
+    def halving(model, x, target, *, composite="epsilon"):
+        leave_note(kept=torch.tensor([1.0, 0.5, 0.9, 1.0, 1.0]), layer="features")
+        return x
+
+    monkeypatch.setitem(METHODS._functions, "lrp", halving)
+    knobs = {"integrated_gradients": {"steps": 1, "baseline": 3.0}}
+    with pytest.warns(PromiseWarning) as caught:
+        ledger = explain(model, x, target, ("lrp", "integrated_gradients", "gradient"), knobs=knobs).ledger
+    assert [str(warning.message).split(":")[0] for warning in caught] == ["lrp", "integrated_gradients"]
+    assert {warning.filename for warning in caught} == {__file__}
+    assert ledger["broken"].tolist()[1:] == [
+        "its sum is 50 % of the score",
+        f"its sum misses the change of score by {100 * ledger.loc['integrated_gradients', 'gap']:.3g} % of it",
+        "",
+    ]
+    assert ledger.loc["lrp", "kept"] == 0.5
+    assert ledger["layer"].tolist() == ["", "features", "", ""]
+
+
+def test_the_check_runs_two_passes_and_the_shared_row_pays_for_them(counted, x, target):
+    ledger = explain(counted, x, target, ("integrated_gradients", "deep_lift")).ledger
+    assert ledger.loc["integrated_gradients", ["forward", "backward"]].tolist() == [32, 32]
+    assert ledger.loc["shared", "forward"] <= 1 + 2 + 2  # the logits, and the two ends of each method's path
+    assert ledger["forward"].sum() == counted.forwards / 5
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_one_name_one_number_and_a_reading_by_name(model, x):
+    found = explain(model, x, 1, "gradient")
+    assert torch.equal(found["gradient"], attribute(model, x, 1, "gradient"))
+    with pytest.raises(
+        ValueError, match=r"no method of that name was asked for\n  got: 'gradeint'\n  try: .*'gradient'"
+    ):
+        found["gradeint"]
+
+
+@pytest.mark.usefixtures("as_users_run")
+@pytest.mark.parametrize(
+    ("slip", "says"),
+    [
+        ({"knobs": {"gradient": {"stepz": 3}}}, "gradient: no knob of that name"),
+        ({"x": "picture.png"}, "explain: x must be a tensor"),
+        ({"target": [0, 1]}, "one entry per input"),
+        ({"methods": [["gradient"]]}, "one name, a string"),
+    ],
+)
+def test_slips_are_refused_before_anything_runs(slip, says, counted, x, target):
+    with pytest.raises(ValueError, match=says):
+        explain(**{"model": counted, "x": x, "target": target, "methods": ["gradient"], **slip})
+    assert counted.forwards == 0
+
+
+def test_no_inputs(model, x, target):
+    found = explain(model, x[:0], target[:0], ("gradient", "integrated_gradients", "random"))
+    assert found.logits.shape == (0, 3)
+    assert {a.shape for a in found.attributions.values()} == {(0, 2, 6, 6)}
 
 
 def test_peak_memory_sees_a_large_buffer(x, target):

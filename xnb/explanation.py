@@ -3,77 +3,94 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from inspect import signature
 from math import nan
 from time import perf_counter
-from typing import Any
 
 import pandas as pd
-from torch import Tensor, nn
+from torch import nn
 
 from xnb.access.at_layer import last_spatial_layer
-from xnb.access.baselines import expand_baseline
-from xnb.access.ledger import Passes, count_passes
+from xnb.access.inputs import read_input
+from xnb.access.ledger import collect_notes, count_passes
 from xnb.access.memo import remember_answers
 from xnb.access.memory import measure_peak_memory
 from xnb.access.model_call import check_explainable
-from xnb.access.score import logits, score
+from xnb.access.score import logits
 from xnb.access.shared_gradients import share_gradients
-from xnb.methods import METHODS, attribute
+from xnb.access.targets import read_target
+from xnb.check import find_entry
+from xnb.methods import METHODS
+from xnb.methods.calls import run_method
+from xnb.methods.promises import Promises, largest, measure_promises, tell_broken
 from xnb.progress import show_progress
-from xnb.types import Attribution, Batch, Knobs, Logits, Model, Target
+from xnb.registry import check_knobs
+from xnb.types import Attribution, Batch, Knobs, Logits, Model, Target, TargetLike
 
 
 @dataclass(frozen=True)
 class Explanation:
     """Logits, attributions by method, and the ledger: what each cost and how exact it claims to be, a row a method.
 
-    `forward` and `backward` are passes per input. `seconds` is wall time. `peak_mib` is the most memory above what
-    was in use before. `gap` says by how much the sum of a complete method's attributions misses the change of score,
-    as a share of that change, for the worst of the inputs. `standard_error` is that of a sampled map relative to the
-    map, likewise. What several methods need together, and the passes that tell the gap, are paid for in the row
-    `shared`.
+    `explanation["lrp"]` is the attribution of that method.
+
+    Columns of the ledger. `forward` and `backward` are passes per input. `seconds` is wall time. `peak_mib` is the
+    most memory above what was in use before. What several methods need together, and the passes that tell a gap, are
+    paid for in the row `shared`. Of several inputs each of the following says the worst, NaN where nothing is promised:
+
+    * `gap`: by how much the sum of a complete method's attributions misses the change of score from the baseline, as a
+      share of that change. Where the change is less than a hundredth of the sum of the map's absolute values, much
+      evidence has cancelled, and the gap is a share of that hundredth instead.
+    * `kept`: the sum of a map that is to conserve the score, as a share of the score.
+    * `standard_error`: of a sampled map, relative to the map.
+
+    `layer` is the layer that a method took, and `broken` says every promise that is missed by more than a tenth.
     """
 
     logits: Logits
     attributions: Mapping[str, Attribution]
     ledger: pd.DataFrame
 
+    def __getitem__(self, name: str) -> Attribution:
+        """Return the attribution of the method of that name."""
+        return find_entry(self.attributions, name, "explanation: no method of that name was asked for")
+
 
 def explain(
     model: Model,
     x: Batch,
-    target: Target,
-    methods: Iterable[str] = ("gradient", "integrated_gradients", "random"),
+    target: TargetLike,
+    methods: str | Iterable[str] = ("gradient", "integrated_gradients", "random"),
     *,
     knobs: Knobs | None = None,
 ) -> Explanation:
     """Explain `model`'s logit for `target` at `x` by several methods; passes that several need are run once.
 
+    As `attribute`, it warns once for each method that does not keep what it promises.
+
     Args:
-        methods: names in `xnb.catalog()`.
+        target: a class for each input, or one for all.
+        methods: names in `xnb.catalog()`, or one name.
         knobs: for each method that wants other than its defaults, `{"occlusion": {"window": 8}}`.
 
     Raises:
-        ValueError: as `attribute`, before anything is run if a name is unknown.
+        ValueError: as `attribute`, before anything is run if a name or a knob is unknown.
     """
-    names = list(dict.fromkeys(methods))
+    asked = [methods] if isinstance(methods, str) else list(methods)
     knobs = knobs or {}
-    for name in [*names, *knobs]:
-        METHODS.find(name)
-    check_explainable(model, x, target)
+    for name in [*asked, *knobs]:
+        check_knobs(METHODS.find(name), knobs.get(name, {}), name)
+    names = list(dict.fromkeys(asked))
+    x = read_input(model, x, "explain")
+    classes = read_target(target, x)
+    check_explainable(model, x, classes)
     attributions = {}
     with remember_answers():
         with _write_bill("shared", x) as shared:
-            predicted = _run_shared_passes(model, x, target, names, knobs)
+            predicted = _run_shared_passes(model, x, classes, names, knobs)
         bills = [shared]
         for name in show_progress(names, len(names), "method"):
-            own_knobs = knobs.get(name, {})
-            with _write_bill(name, x) as bill:
-                attributions[name] = attribute(model, x, target, name, **own_knobs)
+            attributions[name], bill, check = _explain_by_one(model, x, classes, name, knobs.get(name, {}))
             # The passes of the check are no cost of the method, which is done: they go to the shared row.
-            with _write_bill("gap", x) as check:
-                bill.gap = _measure_gap(model, x, target, name, attributions[name], own_knobs)
             shared.add(check)
             bills.append(bill)
     ledger = pd.DataFrame([asdict(bill) for bill in bills]).set_index("method")
@@ -86,7 +103,7 @@ def _run_shared_passes(model: Model, x: Batch, target: Target, names: list[str],
     `shares` of a method's card says which gradient that is.
     """
     shares = {name: METHODS.cards[name].shares for name in names}
-    if "input_gradient" not in shares.values():
+    if "input_gradient" not in shares.values() or not len(x):
         # Methods at a layer are then left to themselves: the first computes the gradient at the layer, which is
         # remembered for the others, and its backward pass ends there. One from here would run down to the input.
         return logits(model, x)
@@ -98,25 +115,17 @@ def _run_shared_passes(model: Model, x: Batch, target: Target, names: list[str],
     return share_gradients(model, x, target, list(dict.fromkeys(layers)))
 
 
-def _measure_gap(
-    model: Model,
-    x: Batch,
-    target: Target,
-    name: str,
-    a: Attribution,
-    knobs: Mapping[str, Any],
-) -> float:
-    """Return by how much the attributions of a complete method miss the change of score from its baseline.
-
-    It is the share of that change, for the worst of the inputs; NaN for methods that do not promise completeness.
-    """
-    if "complete" not in METHODS.cards[name].axioms or not len(x):
-        return nan
-    default = signature(METHODS.find(name)).parameters["baseline"].default
-    baseline = expand_baseline(knobs.get("baseline", default), x)
-    change = score(model, x, target) - score(model, baseline, target)
-    missing = a.flatten(1).sum(1) - change
-    return float((missing / change).abs().max())
+def _explain_by_one(
+    model: Model, x: Batch, target: Target, name: str, knobs: Mapping[str, object]
+) -> tuple[Attribution, "_Bill", "_Bill"]:
+    """Return the map, the bill of the method, and that of the check of what it promises."""
+    with _write_bill(name, x) as bill, collect_notes() as notes:
+        a = run_method(model, x, target, name, knobs)
+    with _write_bill("check", x) as check:
+        promises = measure_promises(model, x, target, name, a, knobs, notes)
+    bill.enter_promises(promises)
+    tell_broken(name, promises, knobs)
+    return a, bill, check
 
 
 @dataclass
@@ -129,13 +138,23 @@ class _Bill:
     forward: float = nan
     backward: float = nan
     gap: float = nan
+    kept: float = nan
     standard_error: float = nan
+    layer: str = ""
+    broken: str = ""
 
     def add(self, other: "_Bill") -> None:
         """Pay for the time and the passes of another bill as well."""
         self.seconds += other.seconds
         self.forward += other.forward
         self.backward += other.backward
+
+    def enter_promises(self, promises: Promises) -> None:
+        """Fill in how exact the method is."""
+        self.gap = largest(promises.gap)
+        self.kept = promises.least_kept()
+        self.standard_error = largest(promises.error)
+        self.broken = "; ".join(promises.broken())
 
 
 @contextmanager
@@ -150,10 +169,4 @@ def _write_bill(method: str, x: Batch) -> Iterator[_Bill]:
     bill.peak_mib = peak.mib
     bill.forward = passes.forward / inputs
     bill.backward = passes.backward / inputs
-    bill.standard_error = _largest_standard_error(passes)
-
-
-def _largest_standard_error(passes: Passes) -> float:
-    """Return the largest over the inputs of what the method left by `ledger.leave_note`; NaN if it left nothing."""
-    error = passes.notes.get("standard_error")
-    return float(error.max()) if isinstance(error, Tensor) and error.numel() else nan
+    bill.layer = str(passes.notes.get("layer", ""))

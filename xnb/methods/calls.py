@@ -9,9 +9,10 @@ from torch import Tensor
 from xnb.access.inputs import read_input
 from xnb.access.ledger import collect_notes
 from xnb.access.model_call import ExplainedFailure
-from xnb.access.rows import select_rows
+from xnb.access.rows import Numbered, run_as, select_rows
 from xnb.access.score import logits
 from xnb.access.targets import read_target
+from xnb.access.trials import run_first_changes
 from xnb.check import is_finite, require
 from xnb.methods.promises import measure_promises, tell_broken
 from xnb.methods.registry import METHODS
@@ -54,10 +55,21 @@ def attribute(
 
 def run_method(model: Model, x: Batch, target: Target, name: str, knobs: Mapping[str, Any]) -> Attribution:
     """The map of one method, known to be finite, of what `attribute` has checked."""
+    if not len(x):
+        return _explain_nothing(model, x, target, name, knobs)
     with ExplainedFailure(model, x), name_call(name):
         result = METHODS[name](model, x, target, **knobs).detach()
     require(is_finite(result), f"{name}: attribution must be finite", result)
     return result
+
+
+def _explain_nothing(model: Model, x: Batch, target: Target, name: str, knobs: Mapping[str, Any]) -> Attribution:
+    """The map of no inputs, of the shape that maps have: a blank input is tried, and its row left out."""
+    blank = x.new_zeros(1, *x.shape[1:])
+    for_one = {knob: value for knob, value in knobs.items() if not (isinstance(value, Tensor) and value.numel() == 0)}
+    itself = Numbered(torch.zeros(1, dtype=torch.long), 1)  # a batch of its own, whatever runs around it
+    with run_first_changes(1), run_as(itself):
+        return METHODS[name](model, blank, target.new_zeros(1), **for_one).detach()[:0]
 
 
 def attribute_all(model: Model, x: Batch, method: str = "integrated_gradients", **knobs: object) -> Tensor:
@@ -73,7 +85,8 @@ def attribute_all(model: Model, x: Batch, method: str = "integrated_gradients", 
     Raises:
         ValueError: as `attribute`.
     """
-    METHODS.find(method)
+    check_knobs(METHODS.find(method), knobs, method)
+    x = read_input(model, x, "attribute_all")
     with select_rows(slice(1), len(x)):
         classes = max(2, logits(model, x[:1]).shape[1])  # one logit speaks for class 1 and against class 0
     rows = torch.arange(len(x)).repeat_interleave(classes)
