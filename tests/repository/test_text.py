@@ -46,6 +46,7 @@ def test_a_name_is_defined_once():
 
 # One name in several files, and why.
 TWICE = {
+    "logits": "what a model returns, and the adapter that makes it so",
     "catalog": "methods and metrics, each in its registry",
     "agreement": "the statistic, and its chart",
     "intervals": "the statistic, and its chart",

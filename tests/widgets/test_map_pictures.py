@@ -14,7 +14,6 @@ from widget_cases import shapes, trained_net
 import xnb
 from xnb import plot
 from xnb.access import regions
-from xnb.widgets import contrast
 from xnb.widgets.explained import prepare_subject
 from xnb.widgets.explore_state import Look, Question, answer_question, scale_end
 from xnb.widgets.map_code import code_lines
@@ -57,7 +56,7 @@ def test_the_copied_lines_make_the_same_map(subject, question):
     answer = answer_question(subject, question)
     ax = Figure().subplots()
     pyplot = type("plt", (), {"gca": staticmethod(lambda: ax)})
-    names = {"xnb": xnb, "torch": torch, "plot": plot, "regions": regions, "contrast": contrast, "plt": pyplot}
+    names = {"xnb": xnb, "torch": torch, "plot": plot, "regions": regions, "plt": pyplot}
     names |= {"model": trained_net(), "data": shapes()}
     exec("\n".join(code_lines(subject, question, answer, look)), names)
     torch.testing.assert_close(names["a"], answer.attribution)

@@ -1,35 +1,203 @@
-"""Outputs of many forms as logits `(B, K)`: two classes of a model as one logit."""
+"""Outputs of many forms as logits `(B, K)`: dictionaries, tuples, one number an input, a label of many, a contrast."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
+from typing import Any, NoReturn
+
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
+from xnb.adapters.wrapping import ModelWithHead
 from xnb.check import refuse, require
-from xnb.types import Model
+from xnb.types import Logits, Model
+
+_KNOWN_NAMES = ("logits", "out")  # of Hugging Face, and of torchvision's GoogLeNet, Inception and segmentation networks
 
 
-def contrast(model: Model, label: int, rival: int, *, of: int) -> nn.Sequential:
-    """Return the model with one logit, by how much class `label` exceeds class `rival`: explain it with target 1.
+def logits(model: Model, key: str | int | None = None) -> ModelWithHead:
+    """Return the model with its logits alone, of an output with names (`.logits`, "out") or in a tuple.
 
-    The difference is a linear layer behind the `of` logits, so that rules and hooks see it. What speaks for both
-    classes alike cancels.
+    Auxiliary heads are left out. Where nothing says which tensor holds the logits, the model is refused when it runs.
+
+    Args:
+        key: name or place of the logits; None looks for `logits`, `out`, or the only tensor that they can be.
+    """
+    return ModelWithHead(model, _Logits(key))
+
+
+class _Logits(nn.Module):
+    def __init__(self, key: str | int | None) -> None:
+        super().__init__()
+        self.key = key
+
+    def forward(self, out: Any) -> Tensor:
+        return find_logits(out, self.key)
+
+    def extra_repr(self) -> str:
+        return f"key={self.key!r}"
+
+
+def find_logits(out: Any, key: str | int | None = None) -> Tensor:
+    """The tensor of logits in what a model returned.
 
     Raises:
-        ValueError: not two different classes in [0, `of`), or a model that is no module.
+        ValueError: no entry `key`, or without a key several tensors of which none is called `logits` or `out`.
     """
-    different = 0 <= label < of and 0 <= rival < of and label != rival
-    hint = f"contrast(model, 0, 1, of={of})"
-    require(different, f"contrast: two different classes in [0, {of})", (label, rival), hint)
-    if not isinstance(model, nn.Module):
-        refuse("contrast: the model must be a module", model, "class Net(nn.Module): ...")
-    # A module with a weight, and no subtraction written as a function: rules and hooks know what to do with it.
-    like = next(model.parameters(), torch.zeros(1))
-    # Without its own random weights, which would move the random numbers of the process on.
-    difference = nn.utils.skip_init(nn.Linear, of, 1, bias=False, device=like.device, dtype=like.dtype)
-    with torch.no_grad():
-        difference.weight.zero_()
-        difference.weight[0, label] = 1
-        difference.weight[0, rival] = -1
-    both = nn.Sequential(model, difference.eval())
-    # Not `both.eval()`: it would switch the model, and one in training mode is to be refused, not changed.
-    both.training = model.training
-    return both
+    if isinstance(out, Tensor) and key is None:
+        return out
+    tensors = _name_tensors(out)
+    if key is None:
+        key = _find_key(out, tensors)
+    if key is None or key not in tensors:
+        _refuse_ambiguity(out, tensors)
+    return tensors[key]
+
+
+def _name_tensors(out: Any) -> dict[str | int, Tensor]:
+    """The tensors of floats in an output, by name or by place."""
+    entries: dict[Any, Any] = {}
+    if isinstance(out, Mapping):
+        entries = dict(out)
+    elif hasattr(out, "_asdict"):
+        entries = out._asdict()
+    elif isinstance(out, Sequence):
+        entries = dict(enumerate(out))
+    elif is_dataclass(out) or hasattr(out, "logits"):
+        entries = vars(out)
+    return {key: value for key, value in entries.items() if isinstance(value, Tensor) and value.dtype.is_floating_point}
+
+
+def _find_key(out: Any, tensors: dict[str | int, Tensor]) -> str | int | None:
+    """Name or place of the logits, where only one can be meant."""
+    for name in _KNOWN_NAMES:
+        if name in tensors:
+            return name
+    candidates = list(tensors)
+    if len(candidates) > 1 and isinstance(out, Sequence):
+        # beside attention or hidden states (B, N, ...), logits are the one table
+        candidates = [key for key, value in tensors.items() if value.ndim == 2]
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _refuse_ambiguity(out: Any, tensors: dict[str | int, Tensor]) -> NoReturn:
+    if isinstance(out, np.ndarray):
+        refuse("logits: a model of numpy arrays", out.shape, "model = xnb.adapters.from_numpy(model)")
+    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+    first = next(iter(tensors), None)
+    hint = "" if first is None else f"model = xnb.adapters.logits(model, key={first!r})"
+    refuse("logits: the output must say which of its tensors are the logits", shapes or type(out).__name__, hint)
+
+
+def two_classes(model: Model) -> ModelWithHead:
+    """Return the model of one logit z an input, `(B,)` or `(B, 1)`, with two, -z/2 and z/2.
+
+    Their softmax is the sigmoid of z: P(class 1) = sigmoid(z). Each class explains its own half: an attribution adds up
+    to z/2, not to z, and class 0 has the negative of class 1. A model `(B, 1)` needs no adapter: its target 1 is z, its
+    target 0 is -z.
+    """
+    return ModelWithHead(model, _TwoClasses())
+
+
+class _TwoClasses(nn.Module):
+    def forward(self, out: Any) -> Logits:
+        z = _read_number(out, "two_classes")
+        # a linear layer, and no product written as a function: rules know what to do with it
+        return F.linear(z, torch.tensor([[-0.5], [0.5]], dtype=z.dtype, device=z.device))
+
+
+def _read_number(out: Any, who: str) -> Logits:
+    """What a model with one number an input returns, as `(B, 1)`."""
+    z = find_logits(out)
+    one = z.ndim == 1 or (z.ndim == 2 and z.shape[1] == 1)
+    rule = f"{who}: the model must return one number an input, (B,) or (B, 1)"
+    require(one, rule, z, "model = xnb.adapters.label(model, 0)  # one of several")
+    return z.unsqueeze(1) if z.ndim == 1 else z
+
+
+def regression(model: Model) -> ModelWithHead:
+    """Return the model of one number an input, `(B,)`, as `(B, 1)`: target 1 is the number, target 0 its negative."""
+    return ModelWithHead(model, _Regression())
+
+
+class _Regression(nn.Module):
+    def forward(self, out: Any) -> Logits:
+        return _read_number(out, "regression")
+
+
+def label(model: Model, k: int) -> ModelWithHead:
+    """Return the model of many labels `(B, K)` with the logit of label `k` alone, `(B, 1)`.
+
+    Target 1 explains that the label is there, target 0 that it is not. Its probability is the sigmoid of that one
+    logit, so the evidence for other labels does not enter. Also one of several numbers that are predicted.
+    """
+    return ModelWithHead(model, _Label(k))
+
+
+class _Label(nn.Module):
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.k = k
+
+    def forward(self, out: Any) -> Logits:
+        every = find_logits(out)
+        require(
+            every.ndim == 2, "label: the model must return (B, K)", every, "model = xnb.adapters.pixel(model, 0, 0)"
+        )
+        K = every.shape[1]
+        hint = f"model = xnb.adapters.label(model, {K - 1})"
+        require(0 <= self.k < K, f"label: a label in [0, {K})", self.k, hint)
+        return every[:, self.k : self.k + 1]
+
+    def extra_repr(self) -> str:
+        return f"k={self.k}"
+
+
+def contrast(model: Model, preferred: int, rival: int, *, of: int | None = None) -> ModelWithHead:
+    """Return the model with one logit, by how much class `preferred` exceeds class `rival`: explain it with target 1.
+
+    The difference is a linear layer behind the logits, so that rules see it. What speaks for both classes alike
+    cancels.
+
+    Args:
+        of: how many classes there are, to be told at once where one is not among them; None waits for the first pass.
+
+    Raises:
+        ValueError: not two different classes in [0, `of`).
+    """
+    if of is None:
+        of = max(preferred, rival) + 1
+    _check_pair(preferred, rival, of)
+    return ModelWithHead(model, _Difference(preferred, rival))
+
+
+def _check_pair(preferred: int, rival: int, classes: int) -> None:
+    different = preferred != rival and 0 <= preferred < classes and 0 <= rival < classes
+    hint = "model = xnb.adapters.contrast(model, 0, 1)"
+    require(different, f"contrast: two different classes in [0, {classes})", (preferred, rival), hint)
+
+
+class _Difference(nn.Module):
+    def __init__(self, preferred: int, rival: int) -> None:
+        super().__init__()
+        self.preferred = preferred
+        self.rival = rival
+
+    def forward(self, out: Any) -> Logits:
+        every = find_logits(out)
+        require(
+            every.ndim == 2,
+            "contrast: the model must return logits (B, K)",
+            every,
+            "model = xnb.adapters.pixel(model, 0, 0)",
+        )
+        _check_pair(self.preferred, self.rival, every.shape[1])
+        weights = [0.0] * every.shape[1]
+        weights[self.preferred] = 1.0
+        weights[self.rival] = -1.0
+        # a linear layer, and no subtraction written as a function: rules know what to do with it
+        return F.linear(every, torch.tensor([weights], dtype=every.dtype, device=every.device))
+
+    def extra_repr(self) -> str:
+        return f"preferred={self.preferred}, rival={self.rival}"

@@ -1,9 +1,13 @@
 """Operations written as modules, so that a hook can reach them."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from xnb.check import require
 
 
 class Add(nn.Module):
@@ -43,15 +47,36 @@ class PadSame(nn.Module):
 
 
 class Standardise(nn.Module):
-    """`(x - mean) / std`, so that what learns from pixels in [0, 1] starts around zero."""
+    """`(x - mean) / std`, so that what learns from pixels in [0, 1] starts around zero.
 
-    def __init__(self, mean: float, std: float) -> None:
+    Args:
+        mean: one number, or one for each channel of pictures `(B, C, H, W)`, signals, volumes, features of a table.
+        std: as `mean`.
+
+    Raises:
+        ValueError: a deviation that is not positive; called on inputs with another number of channels.
+    """
+
+    def __init__(self, mean: float | Sequence[float], std: float | Sequence[float]) -> None:
         super().__init__()
+        deviations = [std] if isinstance(std, int | float) else std
+        positive = all(deviation > 0 for deviation in deviations)
+        require(positive, "Standardise: deviations must be positive", std, "std = x.std((0, 2, 3)).tolist()")
         self.mean = mean
         self.std = std
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x - self.mean) / self.std
+        return (x - self._match_channels(self.mean, x)) / self._match_channels(self.std, x)
+
+    def _match_channels(self, values: float | Sequence[float], x: Tensor) -> float | Tensor:
+        """One number as it is, one for each channel with axes for what is behind the channels."""
+        if isinstance(values, int | float):
+            return values
+        C = x.shape[1]
+        rule = f"Standardise: one number, or one for each of {C} channels"
+        require(len(values) in (1, C), rule, values, f"mean, std = {[0.5] * C}, {[0.25] * C}")
+        # made here, in the input's own precision, and no buffer: stored weights have no such entry
+        return torch.tensor(values, dtype=x.dtype, device=x.device).view(-1, *[1] * (x.ndim - 2))
 
     def extra_repr(self) -> str:
         return f"mean={self.mean}, std={self.std}"

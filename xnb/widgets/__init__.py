@@ -4,7 +4,6 @@ Each is a thin shell over pure functions from a state to a picture. Where no ker
 `xnb.widgets.panel.Panel` says how to write another one.
 """
 
-from xnb.adapters import contrast as contrast
 from xnb.widgets.attention_view import attention as attention
 from xnb.widgets.explorer import explore as explore
 from xnb.widgets.layer_view import layers as layers

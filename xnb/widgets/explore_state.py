@@ -96,11 +96,11 @@ def _resolve_knobs(question: Question, x: Batch) -> dict[str, Any]:
 
 
 def model_knobs(question: Question) -> list[tuple[str, object]]:
-    """Knobs with the names that layers have in the explained model: within a contrast they begin with "0."."""
+    """Knobs with the names that layers have in the explained model: within a contrast they begin with "model."."""
     knobs = list(question.knobs)
     if question.rather is None:
         return knobs
-    return [(name, f"0.{value}") if name == "layer" and value else (name, value) for name, value in knobs]
+    return [(name, f"model.{value}") if name == "layer" and value else (name, value) for name, value in knobs]
 
 
 def scale_end(answer: MapAnswer, look: Look) -> float:

@@ -30,7 +30,7 @@ def _attribute_line(subject: Subject, question: Question, answer: MapAnswer, inp
     index = answer.target
     if question.rather is not None:
         count = len(subject.classes)
-        model = f"contrast(model, {answer.target}, {question.rather}, of={count})"
+        model = f"xnb.adapters.contrast(model, {answer.target}, {question.rather}, of={count})"
         index = 1  # a contrast has one logit: class 1 is that the label exceeds its rival
     parameters = signature(METHODS[question.method]).parameters
     knobs = ""
