@@ -80,3 +80,26 @@ def test_a_baseline_for_each_input_follows_it(table):
     baseline = torch.arange(5.0).double()[:, None].expand(5, 4)
     a = xnb.attribute_all(Gated(torch.ones(1).double()).eval(), table, "integrated_gradients", baseline=baseline)
     torch.testing.assert_close(a[:, 0], table - baseline)
+
+
+def test_equal_inputs_with_other_numbers_stay_apart():
+    """Two blank inputs whose numbers differ: what removes everything meets equal rows that are not one input."""
+    gates = torch.tensor([1.0, 2.0]).double()
+    model = Gated(gates).eval()
+    x = torch.ones(2, 3).double()
+    a = xnb.attribute_all(model, x, "feature_ablation")
+    torch.testing.assert_close(a[:, 0], gates[:, None].expand(2, 3))
+
+
+@pytest.mark.parametrize("method", ["gradient", "integrated_gradients", "feature_ablation", "smoothgrad", "lime"])
+def test_inputs_are_repeated_in_one_order(method):
+    """A function that repeats its second input by whole blocks is right, or fails; it never meets another order."""
+    gates = torch.tensor([1.0, 2.0, 4.0]).double()
+    x = torch.ones(3, 2).double()
+
+    def model(z):
+        total = z.sum(1) * gates.repeat(len(z) // 3)
+        return torch.stack([total, -total], 1)
+
+    a = xnb.attribute(model, x, 0, method)
+    torch.testing.assert_close(a / a[:1], gates[:, None].expand(3, 2))

@@ -9,7 +9,7 @@ from torch import Tensor
 from xnb.access.inputs import read_input
 from xnb.access.ledger import collect_notes
 from xnb.access.model_call import ExplainedFailure
-from xnb.access.rows import Numbered, run_as, select_rows
+from xnb.access.rows import Numbered, number_rows, run_as, select_rows
 from xnb.access.score import logits
 from xnb.access.targets import read_target
 from xnb.access.trials import run_first_changes
@@ -89,23 +89,29 @@ def attribute_all(model: Model, x: Batch, method: str = "integrated_gradients", 
     x = read_input(model, x, "attribute_all")
     with select_rows(slice(1), len(x)):
         classes = max(2, logits(model, x[:1]).shape[1])  # one logit speaks for class 1 and against class 0
-    rows = torch.arange(len(x)).repeat_interleave(classes)
-    target = torch.arange(classes, device=x.device).repeat(len(x))
-    forward_only = METHODS.cards[method].needs == "forward"
-    model = _skip_repeats(model) if forward_only else model
+    if METHODS.cards[method].needs == "forward":
+        # The classes of an input are neighbours, so that a pass that holds several runs the input once.
+        rows = torch.arange(len(x)).repeat_interleave(classes)
+        target = torch.arange(classes, device=x.device).repeat(len(x))
+        with select_rows(rows, len(x)):
+            by_input = attribute(_skip_repeats(model), x[rows.to(x.device)], target, method, **knobs)
+        return by_input.unflatten(0, (len(x), classes))
+    rows = torch.arange(len(x)).repeat(classes)
+    target = torch.arange(classes, device=x.device).repeat_interleave(len(x))
     with select_rows(rows, len(x)):
-        attribution = attribute(model, x[rows.to(x.device)], target, method, **knobs)
-    return attribution.unflatten(0, (len(x), classes))
+        by_class = attribute(model, x[rows.to(x.device)], target, method, **knobs)
+    return by_class.unflatten(0, (classes, len(x))).transpose(0, 1)
 
 
 def _skip_repeats(model: Model) -> Model:
-    """The same function of its inputs, which runs equal neighbours in a batch only once."""
+    """The same function of its inputs, which runs equal neighbours of a batch only once, if they are one input."""
 
     def run(x: Batch) -> Logits:
         _, back = torch.unique_consecutive(x.flatten(1), dim=0, return_inverse=True)
+        numbers = number_rows(slice(None), len(x)).numbers.to(x.device)
         first = torch.ones_like(back, dtype=torch.bool)
-        first[1:] = back[1:] != back[:-1]
+        first[1:] = (back[1:] != back[:-1]) | (numbers[1:] != numbers[:-1])
         with select_rows(first, len(x)):
-            return model(x[first])[back]
+            return model(x[first])[first.cumsum(0) - 1]
 
     return run
