@@ -68,6 +68,12 @@ def test_normalisation_is_taken_back(ax):
     np.testing.assert_allclose(read_picture(np.full((1, 2, 2), -1.0), 127 / 255, 0.25), 127 / 255 - 0.25)
 
 
+def test_what_resizing_pushed_out_is_cut_off():
+    assert read_picture(np.array([[[-0.09, 1.09]]])).tolist() == [[[0, 1]]]
+    with pytest.raises(ValueError, match=r"lies in \[0, 1\]"):
+        read_picture(np.array([[[-0.11, 1.0]]]))
+
+
 def test_a_mean_for_other_channels_is_refused():
     with pytest.raises(ValueError, match="one for each of 1 channels"):
         read_picture(np.zeros((1, 2, 2)), (0.1, 0.2, 0.3))

@@ -68,9 +68,10 @@ def test_the_slices_that_hold_most_are_drawn_in_order():
     assert heat.get_alpha()[1, 1] == 0
 
 
-def test_empty_slices_are_left_out_unless_all_are_empty():
+def test_empty_slices_are_left_out_and_the_middle_stands_for_an_empty_map():
     a = np.zeros((3, 2, 2))
-    assert len(plot.slices(np.zeros((3, 2, 2)), a, Figure()).axes) == 2  # with the colour bar
+    titles = [ax.get_title() for ax in plot.slices(np.zeros((3, 2, 2)), a, Figure(), colorbar=False).axes]
+    assert titles == ["depth 1: 0%"]
     a[2, 0, 0] = a[0, 0, 0] = 1
     titles = [ax.get_title() for ax in plot.slices(np.zeros((3, 2, 2)), a, Figure()).axes]
     assert titles == ["depth 0: 50%", "depth 2: 50%", ""]

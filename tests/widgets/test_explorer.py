@@ -1,6 +1,6 @@
 """The explorer, moved from code.
 
-Tests: xnb.widgets.explorer, xnb.widgets.explorer_pages, xnb.widgets.method_choice
+Tests: xnb.widgets.explorer, xnb.widgets.explorer_pages
 """
 
 import datetime

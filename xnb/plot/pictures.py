@@ -11,7 +11,7 @@ from torch import Tensor
 from xnb.check import require
 from xnb.plot.scale import drop_batch_axis, read_numbers
 
-_OVERSHOOT = 1e-6  # resizing leaves [0, 1] by a rounding error
+OVERSHOOT = 0.1  # bicubic resizing pushes edges so far out of [0, 1]; a normalised picture lies further out
 _PER_CHANNEL = "mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)  # those of your preprocessing"
 
 
@@ -29,7 +29,8 @@ def picture(
         mean: and `std`, a number or one a channel, of a picture that was normalised: drawn is `x * std + mean`.
 
     Raises:
-        ValueError: another shape, or values outside [0, 1]: nothing is cut off.
+        ValueError: another shape, or values outside [0, 1] by more than the tenth that resizing may add, which is cut
+            off.
     """
     image = np.moveaxis(read_picture(x, mean, std), 0, -1)
     ax.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -46,7 +47,7 @@ def read_picture(
     image = image * _per_channel(std, len(image)) + _per_channel(mean, len(image))
     low = float(image.min())
     high = float(image.max())
-    in_range = low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT
+    in_range = low >= -OVERSHOOT and high <= 1 + OVERSHOOT
     require(in_range, "plot: a picture lies in [0, 1]", (low, high), advise_range(low, high))
     return image.clip(0, 1)
 

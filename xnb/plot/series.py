@@ -106,6 +106,7 @@ def slices(
     count: int = 5,
     limit: float | None = None,
     clip: float | None = None,
+    colorbar: bool = True,
 ) -> Figure:
     """Draw the slices of a volume that hold most of the magnitude of its attribution, with the map over them.
 
@@ -132,15 +133,15 @@ def slices(
         place = int((number + 0.5) * thickness)
         _draw_slice(grey[place], heat[number], ax, scale.end, (float(grey.min()), float(grey.max())))
         hide_axes(ax, f"{_AXES[axis]} {place}: {shares[number]:.0%}")
-    write_scale(axes[-1].images[-1], scale, axes[-1])
+    write_scale(axes[-1].images[-1], scale, axes[-1], colorbar)
     return figure
 
 
 def _choose_slices(shares: NDArray, count: int) -> list[int]:
-    """Numbers of the slices with the largest shares, in order; none that is empty, unless all are."""
+    """Numbers of the slices with the largest shares, in order; none that is empty, and the middle one if all are."""
     largest = np.argsort(-shares, kind="stable")[:count]
     filled = [int(number) for number in largest if shares[number] > 0]
-    return sorted(filled or largest[:1].tolist())
+    return sorted(filled) or [len(shares) // 2]
 
 
 def _read_volume(values: ArrayLike | Tensor, name: str, join: Callable) -> NDArray[np.float64]:

@@ -116,7 +116,7 @@ def draw_receptive_field(subject: Subject, row: int, values: Tensor, size: tuple
     columns = window_slice(middle_column, size[1], W)
     mask = np.zeros((H, W), dtype=bool)
     mask[rows, columns] = True
-    return pixels.draw_outline(pixels.enlarge_picture(subject.x[row]), mask)
+    return pixels.draw_outline(pixels.enlarge_picture(subject.shown_picture(row)), mask)
 
 
 def window_slice(middle: float, length: int, side: int) -> slice:

@@ -104,10 +104,10 @@ def draw_attention_row(subject: Subject, row: NDArray) -> Pixels:
 
 def draw_query(subject: Subject, selection: RowSelection, tokens: int) -> Pixels:
     """Draw the picture with an outline of the query's patch, or without one where the query is no patch."""
-    x = subject.x[selection.picture]
     front, side = token_layout(tokens)
     mask = np.zeros((side, side), dtype=bool)
     if selection.query >= front:
         patch = divmod(selection.query - front, side)
         mask[patch] = True
-    return pixels.draw_outline(pixels.enlarge_picture(x), mask)
+    picture = subject.shown_picture(selection.picture)
+    return pixels.draw_outline(pixels.enlarge_picture(picture), mask)

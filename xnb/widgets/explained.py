@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias, TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,8 +14,12 @@ from xnb.access.score import logits
 from xnb.check import refuse, require
 from xnb.data import Part, Split
 from xnb.types import Batch, Masks, Model, Target
+from xnb.widgets.colours import Numbers, check_colours, normalise_colours, restore_colours, to_picture
+from xnb.widgets.likelihoods import Unit, check_unit, find_unit, to_probabilities
 
 Data: TypeAlias = Split | Part | Tensor
+Kind: TypeAlias = Literal["table", "text", "signal", "picture", "volume"]
+_KINDS: dict[int, Kind] = {2: "table", 3: "signal", 4: "picture", 5: "volume"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +31,9 @@ class Subject:
         y: true classes of the inputs that were not uploaded, as are `masks` and `evidence`.
         features: names of a table's columns.
         uploads: how many inputs at the end were uploaded; nothing is known of those.
+        unit: how what the model returns becomes probabilities.
+        words: of each text whose embeddings `(T, D)` are explained.
+        mean: and `std`, of pictures that were normalised: `x * std + mean` is shown.
     """
 
     model: Model
@@ -38,6 +45,15 @@ class Subject:
     evidence: Int[Tensor, "known N K"] | None = None
     features: tuple[str, ...] = ()
     uploads: int = 0
+    unit: Unit = "softmax"
+    words: tuple[tuple[str, ...], ...] = ()
+    mean: Numbers = 0.0
+    std: Numbers = 1.0
+
+    @property
+    def kind(self) -> Kind:
+        """What an input is, and therefore how it is drawn."""
+        return "text" if self.words else _KINDS[self.x.ndim]
 
     def input(self, row: int) -> Batch:
         """One input, as a batch."""
@@ -57,8 +73,15 @@ class Subject:
 
     def class_probabilities(self, row: int) -> Float[NDArray, " K"]:
         """Probability of each class for one input."""
-        out = logits(self.model, self.input(row))
-        return out[0].softmax(0).cpu().numpy()
+        return self.probabilities_of(self.input(row))[0].cpu().numpy()
+
+    def probabilities_of(self, x: Batch) -> Float[Tensor, "B K"]:
+        """Probability of each class, for any inputs."""
+        return to_probabilities(logits(self.model, x), self.unit)
+
+    def shown_picture(self, row: int) -> Float[Tensor, "c H W"]:
+        """One picture as it is drawn: in [0, 1], in the colours that it had before it was normalised."""
+        return to_picture(restore_colours(self.x[row], self.mean, self.std))
 
     def predicted_class(self, row: int) -> int:
         """Most probable class of one input."""
@@ -88,8 +111,9 @@ class Subject:
         return row >= len(self.x) - self.uploads
 
     def add_upload(self, x: Batch) -> "Subject":
-        """Return the same with one uploaded input more."""
-        inputs = torch.cat([self.x, x.to(self.x)])
+        """Return the same with one uploaded picture in [0, 1] more."""
+        like_others = normalise_colours(x.to(self.x), self.mean, self.std)
+        inputs = torch.cat([self.x, like_others])
         return replace(self, x=inputs, uploads=self.uploads + 1)
 
 
@@ -101,27 +125,79 @@ class _Facts(TypedDict):
     evidence: Int[Tensor, "B N K"] | None
 
 
-def prepare_subject(model: Model, data: Data, classes: Sequence[str] | None = None) -> Subject:
+def prepare_subject(
+    model: Model,
+    data: Data,
+    classes: Sequence[str] | None = None,
+    *,
+    unit: Unit | None = None,
+    words: Sequence[Sequence[str]] = (),
+    mean: Numbers = 0.0,
+    std: Numbers = 1.0,
+) -> Subject:
     """Collect what a widget explains: the test part of a split, a part, or inputs alone.
 
     The model is copied, so that a widget may work beside a cell that trains it; a plain function stays what it is.
 
     Raises:
-        ValueError: no inputs, or another number of class names than of logits.
+        ValueError: no inputs, or inputs without their batch axis; pictures outside [0, 1] once `mean` and `std` are
+            taken back; another number of class names than of classes.
     """
     accepted = isinstance(data, Split | Part | Tensor)
     require(accepted, "widgets: data must be a Split, a Part or a tensor", data, "xnb.widgets.explore(model, x)")
     part = data.test if isinstance(data, Split) else data
     x = part if isinstance(part, Tensor) else part.x
-    require(len(x) > 0, "widgets: there must be inputs to show", x, "data.shapes(n=(0, 60))")
+    require(x.ndim > 0 and len(x) > 0, "widgets: there must be inputs to show", x, "data.shapes(n=(0, 60))")
 
     own_model = _copy_model(model)
-    count = logits(own_model, x[:1]).shape[1]  # a plain function does not say how many classes it knows
+    out = _run_first(own_model, x)  # a plain function does not say how many classes it knows
+    count = max(out.shape[1], 2)  # one logit has two classes
     names = tuple(classes or _default_classes(data, count))
     require(len(names) == count, f"widgets: there must be {count} class names", names, "classes=None")
 
-    features = _feature_names(data, x)
-    return Subject(own_model, x, names, _input_source(data), **_known_facts(part), features=features)
+    texts = _read_words(words, x)
+    if x.ndim == 4:
+        check_colours(x, mean, std)
+    return Subject(
+        own_model,
+        x,
+        names,
+        _input_source(data),
+        **_known_facts(part),
+        features=_feature_names(data, x),
+        unit=check_unit(unit, out) if unit else find_unit(out),
+        words=texts,
+        mean=mean,
+        std=std,
+    )
+
+
+def _run_first(model: Model, x: Batch) -> Float[Tensor, "1 K"]:
+    """What the model returns for the first input; one input that has no batch axis is refused as such."""
+    try:
+        return logits(model, x[:1])
+    except Exception:  # whatever it is: what comes of the whole tells whether only the batch axis is missing
+        if x.ndim <= 3:
+            logits(model, x)
+        raise
+
+
+def check_explorable(subject: Subject) -> None:
+    """Refuse what cannot be drawn: bags of instances, and inputs of six axes."""
+    x = subject.x
+    hint = "xnb.widgets.attention(model, data)"
+    require(subject.evidence is None, "explore: inputs must not be bags of instances", x, hint)
+    require(x.ndim in _KINDS, "explore: inputs have 2 to 5 axes, the first that of the inputs", x, "x.flatten(1)")
+
+
+def _read_words(words: Sequence[Sequence[str]], x: Batch) -> tuple[tuple[str, ...], ...]:
+    """The words of each text, one an embedding."""
+    texts = tuple(tuple(text) for text in words)
+    lengths = [len(text) for text in texts]
+    fits = not texts or (x.ndim == 3 and lengths == [x.shape[1]] * len(x))
+    rule = "widgets: words name the T embeddings (B, T, D) of each of the B texts"
+    require(fits, rule, lengths, "words=[[str(place) for place in range(x.shape[1])]] * len(x)")
+    return texts
 
 
 def _copy_model(model: Model) -> Model:

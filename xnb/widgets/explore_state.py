@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, Literal
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from xnb.access.regions import square_grid
 from xnb.adapters import contrast
+from xnb.check import PromiseWarning
 from xnb.explanation import explain
+from xnb.methods import METHODS
 from xnb.metrics.removal import removal_curve
-from xnb.types import Batch, Model
+from xnb.types import Model
 from xnb.widgets.explained import Subject
 
 _Scale = Literal["largest", "clip", "held"]
@@ -44,18 +49,25 @@ class Look:
 
 @dataclass(frozen=True)
 class MapAnswer:
-    """Numbers of one explanation: probabilities, the class it is for, the map `(C, h, w)`, and what it cost."""
+    """Numbers of one explanation: probabilities, the class it is for, the map, and what it cost.
+
+    Attributes:
+        of_text: whether the map is one of embeddings `(T, D)`, and not of channels first.
+        warnings: promises of the method that are not kept.
+    """
 
     probabilities: NDArray
     target: int
     attribution: Tensor
-    ledger: Mapping[str, float]
+    ledger: Mapping[str, Any]
+    of_text: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def heat(self) -> NDArray:
-        """The map, summed over channels; of a table's row as it is."""
+        """The map, summed over channels, of a text over what embeds a word; of a table's row as it is."""
         a = self.attribution[0]
-        summed = a.sum(0) if a.ndim > 1 else a
+        summed = a.sum(-1 if self.of_text else 0) if a.ndim > 1 else a
         return summed.cpu().numpy()
 
 
@@ -67,15 +79,19 @@ def answer_question(subject: Subject, question: Question) -> MapAnswer:
     model, index = _explained_logit(subject, question, target)
 
     method = question.method
-    knobs = {method: _resolve_knobs(question, x)}
-    explanation = explain(model, x, subject.target_of(index), [method], knobs=knobs)
+    knobs = {method: _resolve_knobs(subject, question)}
+    with catch_warnings(record=True) as told:
+        simplefilter("always", PromiseWarning)  # again for each question, though it comes from the same line
+        explanation = explain(model, x, subject.target_of(index), [method], knobs=knobs)
+    broken = tuple(str(each.message) for each in told if issubclass(each.category, PromiseWarning))
 
     # The prediction and the checks are billed apart, as several methods would share them: here there is one.
     ledger: dict[Any, float] = explanation.ledger.loc[method].to_dict()
     shared: dict[Any, float] = explanation.ledger.loc["shared"].to_dict()
     for cost in ("forward", "backward", "seconds"):
         ledger[cost] += shared[cost]
-    return MapAnswer(probabilities, target, explanation.attributions[method], ledger)
+    of_text = subject.kind == "text"
+    return MapAnswer(probabilities, target, explanation.attributions[method], ledger, of_text, broken)
 
 
 def _explained_logit(subject: Subject, question: Question, target: int) -> tuple[Model, int]:
@@ -85,14 +101,22 @@ def _explained_logit(subject: Subject, question: Question, target: int) -> tuple
     return contrast(subject.model, target, question.rather, of=len(subject.classes)), 1
 
 
-def _resolve_knobs(question: Question, x: Batch) -> dict[str, Any]:
-    """Knobs as the method takes them: a number of squares becomes the regions themselves."""
+def _resolve_knobs(subject: Subject, question: Question) -> dict[str, Any]:
+    """Knobs as the method takes them: a number of squares becomes the regions themselves, each word is one."""
     knobs: dict[str, Any] = dict(model_knobs(question))
+    x = subject.input(question.picture)
     if "regions" in knobs:
         H, W = x.shape[2:]
         regions = square_grid(H, W, knobs["regions"])
         knobs["regions"] = regions.to(x.device)
+    if splits_words(subject, question.method):
+        knobs["regions"] = torch.arange(x.shape[1], device=x.device)[:, None]
     return knobs
+
+
+def splits_words(subject: Subject, method: str) -> bool:
+    """Whether a text is explained by a method of regions, each of which is a word."""
+    return subject.kind == "text" and "regions" in signature(METHODS[method]).parameters
 
 
 def model_knobs(question: Question) -> list[tuple[str, object]]:
@@ -122,12 +146,11 @@ def probability_curves(
     curves = {}
     for first in ("most", "least"):
         curve = removal_curve(
-            subject.model,
+            subject.probabilities_of,  # a function of inputs, like the model, in the unit that the panel shows
             x,
             target,
             answer.attribution,
             first=first,
-            unit="probability",
             steps=_REMOVAL_STEPS,
             impute=impute,
         )

@@ -4,13 +4,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ipywidgets as W
+import pandas as pd
 from matplotlib.figure import Figure
 from traitlets import Bunch
 
+from xnb.plot.scale import LARGE_MAP
 from xnb.types import Model
 from xnb.widgets import markup, static
 from xnb.widgets.cache import BoundedCache
-from xnb.widgets.explained import Data, Subject, prepare_subject
+from xnb.widgets.colours import Numbers
+from xnb.widgets.explained import Data, Subject, check_explorable, prepare_subject
 from xnb.widgets.explore_state import Look, MapAnswer, Question, answer_question, scale_end
 from xnb.widgets.explorer_pages import (
     NO_REMOVAL,
@@ -22,11 +25,21 @@ from xnb.widgets.explorer_pages import (
     view_page,
 )
 from xnb.widgets.knobs import make_knob_controls
+from xnb.widgets.likelihoods import Unit
 from xnb.widgets.map_code import code_lines
 from xnb.widgets.map_pictures import draw_input, draw_map
-from xnb.widgets.method_choice import lint_methods, method_options, refusal_reasons
+from xnb.widgets.method_choice import (
+    choose_first,
+    is_large,
+    lint_methods,
+    method_options,
+    read_methods,
+    refusal_reasons,
+    survey_methods,
+)
 from xnb.widgets.panel import (
     Panel,
+    make_button,
     make_checkbox,
     make_class_dropdown,
     make_dropdown,
@@ -38,7 +51,6 @@ from xnb.widgets.pixels import Pixels
 from xnb.widgets.upload import decode_upload
 
 _SCALES = [("ends at the largest value", "largest"), ("clipped: 99 % of the values", "clip"), ("held as it is", "held")]
-_LARGE_INPUT = 3 * 64 * 64  # numbers of an input above which removal, which takes long, is shown only on request
 
 
 def explore(
@@ -46,37 +58,53 @@ def explore(
     data: Data,
     *,
     classes: Sequence[str] | None = None,
-    method: str = "gradient_times_input",
+    method: str | None = None,
     picture: int = 0,
     methods: Sequence[str] | None = None,
     upload: bool = False,
+    unit: Unit | None = None,
+    words: Sequence[Sequence[str]] = (),
+    mean: Numbers = 0.0,
+    std: Numbers = 1.0,
 ) -> "_ExplorerPanel":
     """Explain single inputs and move everything: input, class, method, knobs, colours.
 
-    Inputs are pictures, or rows of a table, whose maps are bars. Shown are the probabilities, the map on a scale
-    symmetric around zero, its mask where one is known, what it cost, and how fast the class is lost when what the map
-    calls important is removed. Methods that are not right for the model are listed with the reason, see `xnb.lint`.
+    Inputs are pictures in [0, 1], volumes `(B, C, D, H, W)`, signals `(B, C, T)`, texts as embeddings `(B, T, D)`, or
+    rows of a table. Shown are the probabilities, the map on a scale symmetric around zero, its mask where one is known,
+    what it cost, and how fast the class is lost when what the map calls important is removed.
+
+    Methods that are not right for the model are listed with the reason, see `xnb.lint`. All are tried before the panel
+    opens. With photographs and large networks that would take a minute: a method is then tried when it is chosen, and
+    a button tries all.
 
     Args:
         data: the test part of a split, a part, or inputs alone.
         classes: their names; those of the split if omitted.
-        method: which is shown first.
+        method: which is shown first; gradient times input where it is right for the model.
         picture: which input is shown first.
-        methods: those that are offered; trying all of them takes a minute with a large network.
+        methods: those that are offered, all by default.
         upload: with a button for pictures of one's own, brought to the size of the others.
+        unit: how outputs become probabilities: "softmax", "sigmoid" (each class a label of its own), "as is". By
+            default one logit goes through the sigmoid, stated probabilities stay, all else goes through softmax.
+        words: of each text, one for each of its T embeddings.
+        mean: and `std`, a number or one a channel, of pictures that were normalised: `x * std + mean` is shown.
 
     Raises:
-        ValueError: as `xnb.explain`; later refusals are shown in the widget.
+        ValueError: as `xnb.explain`; pictures outside [0, 1]; an unknown method, or none that is right for the model.
+            Later refusals are shown in the widget.
     """
-    subject = prepare_subject(model, data, classes)
-    start = Question(picture=picture, method=method)
-    return _ExplorerPanel(subject, start, methods, upload=upload)
+    subject = prepare_subject(model, data, classes, unit=unit, words=words, mean=mean, std=std)
+    check_explorable(subject)
+    table = survey_methods(subject, read_methods(methods, method))
+    start = Question(picture=picture, method=choose_first(table, method))
+    return _ExplorerPanel(subject, start, table, upload=upload)
 
 
 class _ExplorerPanel(Panel):
     """The widget of `explore`.
 
     Attributes:
+        table: which methods are valid, and why not the others, as far as they have been tried.
         knob_controls: controls of each method that was selected, which keep their values when another one is.
         refusal: why an uploaded file was not taken, until it is shown.
         held_end: where the colour scale ends while it is held.
@@ -86,17 +114,20 @@ class _ExplorerPanel(Panel):
         self,
         subject: Subject,
         start: Question,
-        methods: Sequence[str] | None = None,
+        table: pd.DataFrame,
         *,
         upload: bool = False,
     ) -> None:
         self.subject = subject
+        self.table = table
         self.answers: BoundedCache[Question, MapAnswer] = BoundedCache()
         self.knob_controls: dict[str, dict[str, W.Widget]] = {}
         self.refusal = ""
         self.held_end = 1.0
 
-        controls = _explorer_controls(subject, start, methods)
+        controls = _explorer_controls(subject, start, table)
+        if is_large(subject):
+            controls["try"] = make_button("try all methods", self.try_all, "on the first input; it may take a minute")
         if upload:
             button = W.FileUpload(accept="image/*", description="your picture")
             button.observe(self.receive_upload, "value")
@@ -116,6 +147,21 @@ class _ExplorerPanel(Panel):
             for control in self.knob_controls[method].values():
                 self.redraw_on_change(control)
         self.controls["knobs"].children = [*self.knob_controls[method].values()]
+
+    def try_all(self) -> None:
+        """Try every method that is offered on the first input, and offer only those that are right."""
+        names = list(self.table.index)
+        refused = self.controls["refused"]
+        for number, name in enumerate(names, 1):
+            refused.value = markup.note_html(f"trying {number} of {len(names)}: {name}")
+            self.table.update(lint_methods(self.subject, [name]))
+        before = self.controls["method"].value
+        options = method_options(self.table)
+        valid = [name for _, name in options]
+        with self.draw_once():
+            self.controls["method"].options = options
+            self.controls["method"].value = before if before in valid else valid[0]
+        refused.value = markup.reasons_html(refusal_reasons(self.table))
 
     def receive_upload(self, change: Bunch) -> None:
         """Show an uploaded picture, or why it cannot be shown."""
@@ -197,9 +243,9 @@ class _ExplorerPanel(Panel):
         question = self.question
         look = self.look
         answer = self.answer()
-        # Bars of a table's row are as high as it has features; pictures are square.
-        is_table = self.subject.x.ndim == 2
-        size = {"width": 9.0, "height": 5.0} if is_table else {}
+        # Bars of a table's row are as high as it has features, signals are wide; pictures are square.
+        is_picture = self.subject.kind == "picture"
+        size = {} if is_picture else {"width": 9.0, "height": 5.0}
         fig, axes = static.new_figure(3, **size)
         caption = input_caption(self.subject, question, answer)
         static.show_pixels(draw_input(self.subject, question, look), axes[0], caption)
@@ -209,10 +255,10 @@ class _ExplorerPanel(Panel):
         return fig
 
 
-def _explorer_controls(subject: Subject, start: Question, methods: Sequence[str] | None) -> dict[str, Any]:
+def _explorer_controls(subject: Subject, start: Question, table: pd.DataFrame) -> dict[str, Any]:
     """Make the controls in the order in which they stand, for the methods that are right for the model."""
-    table = lint_methods(subject, methods)
-    impute = "mean" if subject.x[0].numel() <= _LARGE_INPUT else NO_REMOVAL
+    quick = subject.kind in ("picture", "table") and not is_large(subject)
+    impute = "mean" if quick else NO_REMOVAL
     reasons = markup.reasons_html(refusal_reasons(table))
     return {
         "picture": make_input_slider(len(subject.x), start.picture),
@@ -231,9 +277,11 @@ def _look_controls(subject: Subject) -> dict[str, Any]:
     outline = make_checkbox("outline of the true evidence", subject.masks is not None)
     outline.disabled = subject.masks is None
     opacity = make_slider(W.FloatSlider, "opacity", 1.0, 0, 1, 0.05)
-    opacity.disabled = subject.x.ndim == 2  # a table's row has nothing to lay its bars over
+    opacity.disabled = subject.kind != "picture"  # all else has nothing below, or is drawn on the map
+    # In a large map, one pixel that nobody sees must not leave all others white.
+    scale = "clip" if subject.kind == "picture" and subject.x[0, 0].numel() > LARGE_MAP else "largest"
     return {
-        "scale": make_dropdown("colours", _SCALES, "largest"),
+        "scale": make_dropdown("colours", _SCALES, scale),
         "opacity": opacity,
         "normalised": make_checkbox("numbers as shares of the end of the scale", False),
         "outline": outline,

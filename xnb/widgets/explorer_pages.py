@@ -17,12 +17,12 @@ _REMOVALS = [
     ("to a blur", "blur"),
     ("to what is around", "noisy_linear"),
 ]
-_TABLE_REMOVALS = (NO_REMOVAL, "mean", "zero")  # a table's row has no surroundings
+_TABLE_REMOVALS = (NO_REMOVAL, "mean", "zero")  # only pictures have colours and surroundings
 
 
 def removal_options(subject: Subject) -> list[tuple[str, str]]:
     """Labels and imputers that may stand where something is removed from an input."""
-    if subject.x.ndim == 4:
+    if subject.kind == "picture":
         return _REMOVALS
     return [(label, impute) for label, impute in _REMOVALS if impute in _TABLE_REMOVALS]
 
@@ -46,15 +46,17 @@ def shown_classes(subject: Subject, answer: MapAnswer) -> tuple[list[str], NDArr
 def view_page(subject: Subject, question: Question, answer: MapAnswer, look: Look) -> str:
     """Picture and map side by side, the map above its colour bar."""
     caption = input_caption(subject, question, answer)
+    beside = subject.kind in ("picture", "table")  # all else is drawn with its map on it
     outlined = look.outline and subject.mask(question.picture) is not None
     alt = f"{caption}; outline: the true evidence" if outlined else caption
-    picture = markup.image_html(draw_input(subject, question, look), alt, caption)
+    picture = markup.image_html(draw_input(subject, question, look), alt, caption) if beside else ""
 
     classes = subject.classes[answer.target] + describe_rival(subject, question)
-    head = f"{question.method} for {classes}"
+    head = f"{question.method} for {classes}" if beside else f"{caption}: {question.method} for {classes}"
     rgb = draw_map(subject, question, answer, look)
     heat_map = markup.image_html(rgb, describe_map(subject, question, answer), head)
-    return markup.row_html(picture, markup.column_html(heat_map, _colour_bar(answer, look)))
+    told = [markup.note_html(warning) for warning in answer.warnings]
+    return markup.row_html(picture, markup.column_html(heat_map, _colour_bar(answer, look), *told))
 
 
 def _colour_bar(answer: MapAnswer, look: Look) -> str:

@@ -19,7 +19,6 @@ _MAX_SQUARES = 16
 _EXACT_SQUARES = 3  # of exact Shapley values: 512 passes; with 7 along a side there would be 2^49
 _MAX_EXACT_SQUARES = 4
 _WITHOUT_CONTROL = {"chunk"}  # changes no result
-_BLOCKS = 12  # that a Transformer is taken to have
 # Values that a knob which may be None can be set to.
 _INT_CHOICES = [AUTOMATIC, 1, 2, 4, 8, 16, 32, 64, 128]
 _SHARE_CHOICES = [AUTOMATIC, 0.3, 0.1, 0.03, 0.01]
@@ -50,24 +49,23 @@ def _visible_knobs(method: str) -> Mapping[str, Parameter]:
 
 def _special_control(method: str, name: str, default: Any, subject: Subject) -> W.Widget | None:
     """Make the control of a knob whose range depends on the input or the model."""
-    pictures = subject.x.ndim == 4
+    pictures = subject.kind == "picture"
     # By their types alone, these knobs would get a range that is meaningless, or too slow to try.
     match name:
         case "regions" if pictures:
             return _squares_control(method)
-        case "baseline":
+        case "baseline" if isinstance(default, int | float):
             return _baseline_control(default, subject)
         case "layer":
             return make_dropdown(name, [AUTOMATIC, *_spatial_layers(subject)], None)
         case "composite":
             return make_dropdown(name, sorted(COMPOSITES), default)
         case "window" if pictures:
-            H, W_ = subject.x.shape[2:]
-            return make_slider(W.IntSlider, name, default, 1, min(H, W_) // 2)
+            return _window_control(default, subject)
         case "seed":
             return make_slider(W.IntSlider, name, default, 0, 20)
         case "block":
-            return make_dropdown(name, [("last", -1), *range(_BLOCKS)], -1)
+            return make_dropdown(name, [("last", -1), *range(_count_blocks(subject))], -1)
     return None
 
 
@@ -85,6 +83,23 @@ def _baseline_control(default: Any, subject: Subject) -> W.Widget:
     high = float(largest)
     step = (high - low) / 20
     return make_slider(W.FloatSlider, "baseline", default, min(low, 0), max(high, 0), step)
+
+
+def _window_control(default: object, subject: Subject) -> W.Widget:
+    """Make the control of the side of a square; a default that is no number depends on the picture."""
+    shorter = min(subject.x.shape[2:])
+    if isinstance(default, int):
+        return make_slider(W.IntSlider, "window", default, 1, shorter // 2)
+    sides = [side for side in (2, 4, 8, 16, 32, 64) if side <= shorter // 2]
+    return make_dropdown("window", [AUTOMATIC, *sides], None)
+
+
+def _count_blocks(subject: Subject) -> int:
+    """Number of blocks of a Transformer in three stages, `tokens`, `blocks` and `readout`; 0 of another model."""
+    if not isinstance(subject.model, nn.Module):
+        return 0
+    stacks = [getattr(module, "blocks", None) for module in subject.model.modules()]
+    return max((len(stack) for stack in stacks if isinstance(stack, nn.Sequential | nn.ModuleList)), default=0)
 
 
 def _control_from_annotation(name: str, default: Any, annotation: object) -> W.Widget | None:
@@ -116,17 +131,14 @@ def _optional_control(name: str, annotation: object) -> W.Widget | None:
 
 
 def _spatial_layers(subject: Subject) -> list[str]:
-    """Names of the modules that return rows and columns."""
+    """Names of the modules that return places behind an axis of channels."""
     if not isinstance(subject.model, nn.Module):
         return []
     names = [name for name, _ in subject.model.named_modules() if name]
     with capture_outputs(subject.model, *names) as outputs:
         logits(subject.model, subject.input(0))
-    return [name for name in names if _has_rows_and_columns(outputs.get(name))]
+    return [name for name in names if _has_places(outputs.get(name), subject.x.ndim)]
 
 
-def _has_rows_and_columns(output: object) -> bool:
-    if not isinstance(output, Tensor) or output.ndim != 4:
-        return False
-    rows, columns = output.shape[2:]
-    return rows * columns > 1
+def _has_places(output: object, axes: int) -> bool:
+    return isinstance(output, Tensor) and output.ndim == axes and output.shape[2:].numel() > 1

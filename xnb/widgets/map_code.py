@@ -7,7 +7,7 @@ from torch import Tensor
 
 from xnb.methods import METHODS
 from xnb.widgets.explained import Subject
-from xnb.widgets.explore_state import Look, MapAnswer, Question, model_knobs, scale_end
+from xnb.widgets.explore_state import Look, MapAnswer, Question, model_knobs, scale_end, splits_words
 
 
 def code_lines(subject: Subject, question: Question, answer: MapAnswer, look: Look) -> list[str]:
@@ -20,7 +20,7 @@ def code_lines(subject: Subject, question: Question, answer: MapAnswer, look: Lo
     if subject.is_upload(row):
         inputs = "x"
     explain_line = _attribute_line(subject, question, answer, inputs)
-    draw_line = _plot_line(subject, answer, look, inputs)
+    draw_line = _plot_line(subject, row, answer, look, inputs)
     return [explain_line, draw_line]
 
 
@@ -34,6 +34,8 @@ def _attribute_line(subject: Subject, question: Question, answer: MapAnswer, inp
         index = 1  # a contrast has one logit: class 1 is that the label exceeds its rival
     parameters = signature(METHODS[question.method]).parameters
     knobs = ""
+    if splits_words(subject, question.method):
+        knobs = f", regions=torch.arange({subject.x.shape[1]})[:, None]"  # each word is one
     for name, value in model_knobs(question):
         if name == "regions" or parameters[name].default != value:
             source = _knob_source(name, value, subject.x)
@@ -41,9 +43,9 @@ def _attribute_line(subject: Subject, question: Question, answer: MapAnswer, inp
     return f'a = xnb.attribute({model}, {inputs}, torch.tensor([{index}]), "{question.method}"{knobs})'
 
 
-def _plot_line(subject: Subject, answer: MapAnswer, look: Look, inputs: str) -> str:
+def _plot_line(subject: Subject, row: int, answer: MapAnswer, look: Look, inputs: str) -> str:
     """Call that draws `a` as the widget does."""
-    if answer.heat.ndim == 1:
+    if subject.kind == "table":
         features = list(subject.features)
         return f"plot.bars({features}, a[0], plt.gca(), label='score')"
     end = f"{scale_end(answer, look):.4g}"
@@ -51,8 +53,23 @@ def _plot_line(subject: Subject, answer: MapAnswer, look: Look, inputs: str) -> 
     if look.normalised:
         values = f"a[0] / {end}"
         end = "1"
-    under = f", under={inputs}[0]" if look.opacity < 1 else ""
+    match subject.kind:
+        case "signal":
+            return f"plot.signal({inputs}[0], ({values}).sum(0), plt.gca(), limit={end})"
+        case "volume":
+            return f"plot.slices({inputs}[0], {values}, plt.figure(), limit={end})"
+        case "text":
+            return f"plot.tokens({list(subject.words[row])}, {values}, plt.gca(), limit={end})"
+    under = f", under={_picture_source(subject, inputs)}, opacity={look.opacity:.2g}" if look.opacity < 1 else ""
     return f"plot.attribution({values}, plt.gca(), limit={end}{under})"
+
+
+def _picture_source(subject: Subject, inputs: str) -> str:
+    """Expression of Python for the picture in [0, 1]."""
+    if (subject.mean, subject.std) == (0.0, 1.0):
+        return f"{inputs}[0]"
+    numbers = [f"torch.tensor({values}).view(-1, 1, 1)" for values in (subject.std, subject.mean)]
+    return f"{inputs}[0] * {numbers[0]} + {numbers[1]}"
 
 
 def _knob_source(name: str, value: object, x: Shaped[Tensor, "..."]) -> str:

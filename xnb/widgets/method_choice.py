@@ -1,26 +1,110 @@
 """Methods that a widget offers for a model, and those that it refuses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
+import torch
+from torch import nn
 
+from xnb.access.model_call import chunk_logits
 from xnb.applicability import try_method
+from xnb.check import require
 from xnb.methods import METHODS
-from xnb.progress import hide_progress
+from xnb.progress import show_progress
 from xnb.widgets.explained import Subject
 
 _FAMILY_ORDER = ("gradient", "rules", "cam", "attention", "perturbation", "control")
+_PREFERRED = "gradient_times_input"
+_LARGE_INPUT = 3 * 64 * 64  # numbers of an input, and
+_LARGE_MODEL = 5_000_000  # parameters, above which methods are not tried before they are chosen
+_ATTENTION_PROBE = "raw_attention"  # one pass; where it sees no attention, no other method does
+
+
+def read_methods(methods: Sequence[str] | None, method: str | None = None) -> list[str]:
+    """Names of the methods that are offered, all if none are named; the one that is shown first is among them.
+
+    Raises:
+        ValueError: no method has such a name.
+    """
+    rule = "widgets: methods must be a list of names"
+    require(not isinstance(methods, str), rule, methods, f"methods=[{methods!r}]")
+    first = [] if method is None else [method]
+    names = list(dict.fromkeys([*first, *(methods or METHODS)]))
+    for name in names:
+        METHODS.find(name)
+    return names
+
+
+def choose_first(table: pd.DataFrame, method: str | None) -> str:
+    """The method that is shown first: the one that was asked for, else a quick one, else the first that is valid.
+
+    Raises:
+        ValueError: the one that was asked for, or every one, is refused; the reason is that of the method.
+    """
+    valid = list(table.index[table["valid"]])
+    wanted = [method] if method else [_PREFERRED, *(name for _, name in method_options(table))]
+    usable = [name for name in wanted if name in valid]
+    reasons = "; ".join(refusal_reasons(table).values())
+    require(bool(usable), "widgets: no method is right for this model", reasons, "xnb.lint(model, x)")
+    return usable[0]
+
+
+def is_large(subject: Subject) -> bool:
+    """Whether to try all methods would take longer than somebody waits for a first picture."""
+    parameters = 0
+    if isinstance(subject.model, nn.Module):
+        parameters = sum(tensor.numel() for tensor in subject.model.parameters())
+    return subject.x[0].numel() > _LARGE_INPUT or parameters > _LARGE_MODEL
+
+
+def survey_methods(subject: Subject, names: Sequence[str], shown: Iterable[str] = ()) -> pd.DataFrame:
+    """Columns `valid` and `reason` of methods: each is tried, or with a large model those that are `shown` only."""
+    if not is_large(subject):
+        return lint_methods(subject, names)
+    table = judge_methods(subject, names)
+    tried = lint_methods(subject, [name for name in shown if table.loc[name, "valid"]])
+    table.update(tried)
+    return table
+
+
+def judge_methods(subject: Subject, names: Iterable[str]) -> pd.DataFrame:
+    """Say in two passes what can be said of methods; those of which it takes more are taken to be valid.
+
+    Columns are those of `lint_methods`.
+    """
+    has_gradient = _has_gradient(subject)
+    attention = _try_method(subject, _ATTENTION_PROBE) if has_gradient else None
+    refusals: dict[str, str | None] = {}
+    for name in names:
+        card = METHODS.cards[name]
+        refusals[name] = attention if card.family == "attention" else None
+        if card.needs in ("gradient", "modules") and not has_gradient:
+            refusals[name] = "the model has no gradient: what it returns does not follow from x by functions of torch"
+    return _make_table(refusals)
+
+
+def _has_gradient(subject: Subject) -> bool:
+    """Whether the outputs follow from the input by functions that torch can differentiate."""
+    x = subject.input(0).detach().clone().requires_grad_()
+    with torch.enable_grad():
+        return chunk_logits(subject.model, x).requires_grad
 
 
 def lint_methods(subject: Subject, methods: Sequence[str] | None = None) -> pd.DataFrame:
     """Try methods, all if none are named, on the first input; columns `valid` and `reason`, see `xnb.lint`."""
-    x = subject.input(0)
+    names = list(METHODS if methods is None else methods)
+    return _make_table({name: _try_method(subject, name) for name in show_progress(names, len(names), "method")})
+
+
+def _try_method(subject: Subject, name: str) -> str | None:
+    """Why a method refuses the first input, None if it does not."""
     target = subject.target_of(subject.predicted_class(0))
-    names = list(methods or METHODS)
-    with hide_progress():
-        refusals = [try_method(subject.model, x, target, name) for name in names]
-    valid = [refusal is None for refusal in refusals]
-    return pd.DataFrame({"valid": valid, "reason": refusals}, index=names)
+    return try_method(subject.model, subject.input(0), target, name)
+
+
+def _make_table(refusals: dict[str, str | None]) -> pd.DataFrame:
+    valid = [refusal is None for refusal in refusals.values()]
+    return pd.DataFrame({"valid": valid, "reason": list(refusals.values())}, index=list(refusals))
 
 
 def method_options(table: pd.DataFrame) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from traitlets import Bunch
 
+from xnb.check import require
 from xnb.types import Model
 from xnb.widgets import markup, pixels, static
 from xnb.widgets.cache import BoundedCache
@@ -16,7 +17,7 @@ from xnb.widgets.explained import Data, Subject, likeliest_classes, prepare_subj
 from xnb.widgets.explore_state import Look, MapAnswer, Question, answer_question
 from xnb.widgets.explorer_pages import input_caption
 from xnb.widgets.map_pictures import describe_map, draw_input, outline_evidence
-from xnb.widgets.method_choice import lint_methods, method_options
+from xnb.widgets.method_choice import method_options, read_methods, survey_methods
 from xnb.widgets.panel import (
     AUTOMATIC,
     Panel,
@@ -74,13 +75,15 @@ class _MethodsPanel(Panel):
     """
 
     def __init__(self, subject: Subject, methods: Sequence[str]) -> None:
+        hint = "explore(model, x)"
+        require(subject.kind == "picture", "side_by_side: inputs must be pictures (B, C, H, W)", subject.x, hint)
         self.subject = subject
         self.answers: BoundedCache[Question, MapAnswer] = BoundedCache(_MAX_ANSWERS)
         self.pinned: dict[tuple[Question, str], str] = {}
 
-        options = method_options(lint_methods(subject))
+        wanted = read_methods([*methods, *_CONTROL_METHODS])  # each once, in this order
+        options = method_options(survey_methods(subject, read_methods(None), wanted))
         valid = [name for _, name in options]
-        wanted = dict.fromkeys([*methods, *_CONTROL_METHODS])  # each once, in this order
         self.methods = [name for name in wanted if name in valid]
         controls = {
             "picture": make_input_slider(len(subject.x), 0),
