@@ -21,6 +21,7 @@ from xnb.access.ledger import count_passes
 from xnb.access.chunking import CHUNK_LEAST
 from xnb.access.model_call import chunk_logits, check_explainable
 from xnb.access.targets import target_logit
+from xnb.access.trials import is_trial
 from xnb.methods.incremental.crops import Crops, Tape
 from xnb.methods.incremental.geometry import Span, Windows, group_windows
 from xnb.methods.incremental.tensor import Occluded
@@ -56,6 +57,8 @@ def score_by_crops(
     """
     check_explainable(model, x, target)
     x = x.detach()
+    if is_trial():  # full passes stand for each other, crops do not
+        return None
     if 2 * windows.size >= min(x.shape[2:]):  # such a window soon reaches the whole picture
         return None
     with torch.no_grad(), suppress(RuntimeError):  # the model may want memory that is not there: `.numpy()`
