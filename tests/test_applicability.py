@@ -1,12 +1,20 @@
 """`lint` says of each method what `attribute` would do, and what trips other libraries."""
 
+import math
+import re
+import warnings
+
 import pytest
 import torch
+from networks import Counted, patches, pooling
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models import VisionTransformer, resnet18
 
-from xnb import METHODS, attribute, lint
+from xnb import METHODS, applicability, attribute, lint
+from xnb.access.ledger import count_passes
+from xnb.access.rows import follow_rows
+from xnb.check import PromiseWarning
 from xnb.models import Net, SmallCNN
 
 
@@ -19,16 +27,121 @@ class Functional(nn.Module):
         return self.head(self.act(self.act(F.relu(self.conv(x)) + 0.1) - 0.2).flatten(1))
 
 
-def test_every_method_has_a_verdict_that_attribute_keeps(x, target):
-    model = Functional().double().eval()
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cell, self.head = nn.GRU(12, 4, batch_first=True), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(self.cell(x.flatten(2).transpose(1, 2).reshape(len(x), 6, 12))[0][:, -1])
+
+
+class Gated(nn.Module):
+    """A product of two signals, which rules refuse."""
+
+    def __init__(self):
+        super().__init__()
+        self.value, self.gate, self.head = nn.Conv2d(2, 4, 3), nn.Conv2d(2, 4, 3), nn.Linear(64, 3)
+
+    def forward(self, x):
+        return self.head((self.value(x) * self.gate(x).sigmoid()).flatten(1))
+
+
+def seeded(make):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make().double().eval()
+
+
+NETS = {
+    "functional": Functional,
+    "recurrent": Recurrent,
+    "gated": Gated,
+    "transformer": patches,
+    "pooling": pooling,
+    "one logit": lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.GELU(), nn.Flatten(), nn.Linear(64, 1)),
+    "norms": lambda: nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.GroupNorm(2, 4), nn.SiLU(), nn.Flatten(), nn.LayerNorm(64), nn.Linear(64, 3)
+    ),
+    "no rows and columns": lambda: nn.Sequential(nn.Flatten(), nn.Linear(72, 8), nn.Tanh(), nn.Linear(8, 3)),
+    "wrong output": lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU()),
+    "infinite": lambda: nn.Sequential(nn.Flatten(), nn.Linear(72, 3), nn.Threshold(1e9, math.inf)),
+}
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.usefixtures("as_users_run")
+def test_the_verdict_and_the_cost_are_those_of_attribute(net, x):
+    """For every method: valid where the whole call with its defaults ends well, and then in as many passes."""
+    model = seeded(NETS[net])
     table = lint(model, x)
     assert set(table.index) == set(METHODS)
     for name, row in table.iterrows():
         if row["valid"]:
-            attribute(model, x, target, name)
+            target = 0 if net == "one logit" else 1
+            with count_passes() as passes:
+                attribute(model, x[:1], target, name)
+            assert (row["forward"], row["backward"]) == (passes.forward, passes.backward), name
         else:
-            with pytest.raises(ValueError, match=row["reason"].split()[0]):
-                attribute(model, x, target, name)
+            assert math.isnan(row["forward"])
+            with pytest.raises(Exception, match=re.escape(row["reason"].split(": ")[-1][:20])):
+                attribute(model, x[:1], 0, name)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_dozen_passes_whatever_a_method_asks_for():
+    """At 64 pixels the default calls take thousands of passes, a trial some of one picture. It warns of nothing."""
+    net = SmallCNN().eval()
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    for name in METHODS:
+        counted = Counted(net).eval()
+        applicability.try_method(counted, x[:1], torch.tensor([1]), name)
+        assert counted.forwards <= 12, name
+    table = lint(net, x)
+    assert table.loc["exact_shapley", "forward"] == 2**16
+    assert table.loc["exact_shapley", "caution"].startswith("65,536 passes of an input")
+    assert table.loc["exact_shapley", "valid"]
+    assert table.loc["gradient", "caution"] == ""
+
+
+def test_a_promise_that_a_trial_breaks_is_no_warning(x):
+    steps = nn.Sequential(nn.Flatten(), nn.Linear(72, 3), nn.Hardtanh(0, 1e-3)).double().eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PromiseWarning)
+        lint(steps, x)
+
+
+def test_the_bar_names_the_method(x, monkeypatch):
+    seen = []
+
+    def watch(items, total, unit, describe):
+        seen.extend(describe(item) for item in items)
+        return seen
+
+    monkeypatch.setattr(applicability, "show_progress", watch)
+    lint(Functional().double().eval(), x)
+    assert seen == list(METHODS)
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_slips_are_refused_in_own_words(x):
+    net = Functional().double().eval()
+    with pytest.raises(ValueError, match=r"lint: x must have a batch axis \(B, ...\)\n.*\n  try: x = x\[None\]"):
+        lint(net, x[0])
+    with pytest.raises(ValueError, match=r"lint: x must be a tensor .*\n.*\n  try: x = torch.as_tensor"):
+        lint(net, x.numpy())
+
+
+def test_no_inputs_are_judged_by_a_blank_one(x):
+    net = Functional().double().eval()
+    assert lint(net, x[:0])["valid"].tolist() == lint(net, x)["valid"].tolist()
+
+
+def test_a_baseline_with_a_row_for_each_input_of_the_caller(x):
+    """What belongs to an input follows it: of five rows the first is that of the input which is tried."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(72, 3)).double().eval()
+    shift = torch.arange(5.0).double()[:, None]
+    assert lint(lambda z: net(z) + follow_rows(shift, len(z), "shift"), x).loc["occlusion", "valid"]
 
 
 def test_cautions_name_what_other_libraries_trip_over(x):

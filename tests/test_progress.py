@@ -23,6 +23,9 @@ class Bar:
     def close(self):
         self.closed = True
 
+    def set_description(self, name):
+        self.name = name
+
 
 @pytest.fixture
 def bars(monkeypatch):
@@ -63,6 +66,14 @@ def test_a_bar_has_the_name_of_the_call(bars):
         list(show_progress("ab", 2, "pass"))
     list(show_progress("ab", 2, "pass"))
     assert [bar.name for bar in bars.made] == ["occlusion", None]
+
+
+def test_a_bar_says_what_is_worked_on(bars):
+    """Also of the first item, though the bar appears while it is worked on."""
+    names = []
+    for _ in show_progress("ab", 2, "letter", describe=str.upper):
+        names.append(bars.made[0].name)
+    assert names == ["A", "B"]
 
 
 @pytest.fixture

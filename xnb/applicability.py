@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from inspect import signature
+from contextlib import suppress
+from math import nan
 from typing import Any, NamedTuple
+from warnings import catch_warnings, simplefilter
 
 import pandas as pd
 import torch
@@ -12,63 +14,102 @@ from torch.nn.modules import activation as activation_modules
 from torch.overrides import TorchFunctionMode
 
 from xnb.access.hooks import watch_calls
-from xnb.access.regions import square_grid
+from xnb.access.inputs import read_input
+from xnb.access.ledger import count_passes
+from xnb.access.model_call import runs_with_batch_axis
+from xnb.access.rows import select_rows
 from xnb.access.score import logits
 from xnb.access.targets import predict_class
-from xnb.methods import METHODS, attribute
+from xnb.access.trials import run_first_changes
+from xnb.check import PromiseWarning, require
+from xnb.methods import METHODS
+from xnb.methods.calls import run_method
+from xnb.methods.promises import measure_promises
+from xnb.progress import MANY_PASSES, show_progress
 from xnb.types import Model
 
-_FEWEST = {"steps": 1, "samples": 16}  # enough to see whether a method can run at all
+_CHANGES = 2  # of the input that a method is tried on: one is no batch, and no spread
 _HOOKING_FAMILIES = {"rules", "cam", "attention"}
 _ACTIVATIONS = {"relu", "relu_", "gelu", "silu", "leaky_relu", "elu", "selu", "sigmoid", "tanh", "hardtanh", "softmax"}
 _FUSED_ATTENTION = {"scaled_dot_product_attention", "multi_head_attention_forward", "_native_multi_head_attention"}
 
 
 def lint(model: Model, x: Tensor) -> pd.DataFrame:
-    """Return a row a method: whether it is right for this model and input, why not, and what to know about the model.
+    """Return a row a method: whether it is right for this model and input, what it costs, why not, what to know.
 
-    `valid` comes from running the method on `x[:1]`, so it is what `attribute` would do. `reason` is the refusal.
-    `caution` says what the model does that trips libraries which hook modules, and therefore comparisons with them.
+    `valid` comes from running the method with its defaults on `x[:1]`, so it is what `attribute` would do; of the many
+    changes of an input that some methods ask for, only the first are run. `forward` and `backward` are the passes that
+    `attribute` would take for this input. `reason` is the refusal. `caution` says what would take more than a thousand
+    passes, and what the model does that trips libraries which hook modules, and therefore comparisons with them.
+
+    Raises:
+        ValueError: `x` is no finite tensor, or one input without a batch axis.
     """
-    first = x[:1]
-    target = _guess_class(model, first)
-    refusals = {name: try_method(model, first, target, name) for name in METHODS}
-    cautions = "; ".join(_find_cautions(model, first))
-    rows = []
-    for name, refusal in refusals.items():
-        concerned = METHODS.cards[name].family in _HOOKING_FAMILIES
-        rows.append(
-            {
-                "method": name,
-                "valid": refusal is None,
-                "reason": refusal or "",
-                "caution": cautions if concerned else "",
-            }
-        )
+    x = read_input(model, x, "lint")
+    # of no inputs, what `attribute` would do is tried on a blank one
+    first = x[:1] if len(x) else x.new_zeros(1, *x.shape[1:])
+    with select_rows(slice(1), max(len(x), 1)):
+        target = _guess_class(model, first, x)
+        cautions = _find_cautions(model, first)
+        rows = []
+        for name in show_progress(METHODS, len(METHODS), "method", str):
+            trial = _run_trial(model, first, target, name)
+            concerned = METHODS.cards[name].family in _HOOKING_FAMILIES
+            caution = "; ".join([*trial.list_costs(), *(cautions if concerned else [])])
+            rows.append({"method": name, "valid": trial.refusal is None, **trial.columns(), "caution": caution})
     return pd.DataFrame(rows).set_index("method")
 
 
-def _guess_class(model: Model, x: Tensor) -> Tensor:
+def _guess_class(model: Model, first: Tensor, x: Tensor) -> Tensor:
     """Return the class that the model predicts, or any where it refuses: each method will then refuse likewise."""
-    try:
-        return predict_class(logits(model, x))
-    except (ValueError, RuntimeError):
-        return torch.zeros(len(x), dtype=torch.long, device=x.device)
+    with suppress(Exception):
+        return predict_class(logits(model, first))
+    require(not runs_with_batch_axis(model, x), "lint: x must have a batch axis (B, ...)", x, "x = x[None]")
+    return torch.zeros(1, dtype=torch.long, device=x.device)
 
 
 def try_method(model: Model, x: Tensor, target: Tensor, name: str) -> str | None:
     """Return in one line why the method refuses this input, None if it does not."""
-    cheap: dict[str, object] = dict(_FEWEST)
-    if x.ndim == 4:
-        height, width = x.shape[2:]
-        cheap["regions"] = square_grid(height, width, 2)
-    parameters = signature(METHODS[name]).parameters
-    knobs = {knob: value for knob, value in cheap.items() if knob in parameters}
-    try:
-        attribute(model, x, target, name, **knobs)
-    except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
-        return " ".join(str(error).split())
-    return None
+    return _run_trial(model, x, target, name).refusal
+
+
+class _Trial(NamedTuple):
+    """What a method refuses, and the passes of an input that it takes with its defaults."""
+
+    refusal: str | None
+    forward: float
+    backward: float
+
+    def columns(self) -> dict[str, object]:
+        """Return what the table says of it; of what is refused, no cost."""
+        cost = self.forward + self.backward if self.refusal is None else nan
+        known = cost == cost
+        return {
+            "forward": self.forward if known else nan,
+            "backward": self.backward if known else nan,
+            "reason": self.refusal or "",
+        }
+
+    def list_costs(self) -> list[str]:
+        """Return in words what the method costs, where that is much."""
+        passes = int(self.forward + self.backward)
+        many = self.refusal is None and passes > MANY_PASSES
+        return [f"{passes:,} passes of an input"] if many else []
+
+
+def _run_trial(model: Model, x: Tensor, target: Tensor, name: str) -> _Trial:
+    """Run the method with its defaults to its end, but of many changes of the input only the first."""
+    refusal = None
+    with run_first_changes(_CHANGES), count_passes() as passes, catch_warnings():
+        simplefilter("ignore", PromiseWarning)  # what a trial returns keeps no promise
+        try:
+            a = run_method(model, x, target, name, {})
+            measure_promises(model, x, target, name, a, {}, passes.notes)
+        except Exception as error:  # whatever it is, `attribute` would end in it
+            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+            refusal = " ".join(f"{kind}{error}".split())
+    inputs = max(len(x), 1)
+    return _Trial(refusal, passes.forward / inputs, passes.backward / inputs)
 
 
 def _find_cautions(model: Model, x: Tensor) -> list[str]:
@@ -81,8 +122,9 @@ def _find_cautions(model: Model, x: Tensor) -> list[str]:
         return [f"in training mode: {_list_first(training)}"]
     if not x.is_floating_point():
         return [f"input is {x.dtype}, which has no gradient"]
-    # The rest is learnt from running the model, which `logits` refuses to do in each of the cases above.
-    with _FunctionWatch() as watch, watch_calls(model, watch.enter, watch.leave):
+    # The rest is learnt from running the model, which `logits` refuses to do in each of the cases above. Where the
+    # model itself fails, what ran until then is told, and each method gives the reason.
+    with suppress(Exception), _FunctionWatch() as watch, watch_calls(model, watch.enter, watch.leave):
         logits(model, x)
     in_place = [name for name, module in modules.items() if getattr(module, "inplace", False)]
     reused = [name for name, times in watch.calls.items() if times > 1]

@@ -9,6 +9,7 @@ from math import isfinite
 from types import FrameType
 from typing import NoReturn, TypeVar
 
+import numpy as np
 from torch import Tensor
 
 Entry = TypeVar("Entry")
@@ -21,9 +22,9 @@ def shorten_text(text: str, length: int) -> str:
 
 
 def abbreviate_value(value: object) -> str:
-    """Return a short form of a value for an error: tensors as `float32[8,3,32,32]`, all else as its repr."""
-    if not isinstance(value, Tensor):
-        return shorten_text(repr(value), _LONGEST_VALUE)
+    """Return a short form of a value for an error: tensors, arrays as `float32[8,3,32,32]`, all else as its repr."""
+    if not isinstance(value, Tensor | np.ndarray):
+        return shorten_text(" ".join(repr(value).split()), _LONGEST_VALUE)
     dtype = str(value.dtype).removeprefix("torch.")
     sizes = ",".join(map(str, value.shape))
     return f"{dtype}[{sizes}]"

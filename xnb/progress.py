@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -50,10 +50,15 @@ def name_call(name: str) -> Iterator[None]:
         _CALL.reset(token)
 
 
-def show_progress(items: Iterable[Item], total: int, unit: str) -> Iterator[Item]:
+def show_progress(
+    items: Iterable[Item], total: int, unit: str, describe: Callable[[Item], str] | None = None
+) -> Iterator[Item]:
     """Yield the items, with a bar as soon as they have taken longer than `PATIENCE_SECONDS`.
 
     One bar is enough: while one is shown, loops inside it make none.
+
+    Args:
+        describe: what the bar calls the item that is worked on; without it, the bar has the name of the call.
     """
     start = monotonic()
     bar = None
@@ -66,6 +71,8 @@ def show_progress(items: Iterable[Item], total: int, unit: str) -> Iterator[Item
             if allowed and monotonic() - start > PATIENCE_SECONDS:
                 bar = tqdm(total=total, initial=done, unit=unit, leave=False, desc=call.name if call else None)
                 _BARS.append(bar)
+            if bar is not None and describe is not None:
+                bar.set_description(describe(item))
             yield item
             if bar is not None:
                 bar.update()

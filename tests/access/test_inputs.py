@@ -119,3 +119,10 @@ def test_other_kinds_of_tensors_are_read_as_plain_ones(kind, method, net, pictur
 def test_what_is_no_batch_is_refused_in_own_words(x, net):
     with pytest.raises(ValueError, match=r"^attribute: x must be .*\n  got: .*\n  try: x = "):
         xnb.attribute(net, x, 0, "gradient")
+
+
+@pytest.mark.parametrize("model", [None, {"weight": torch.ones(1)}, "model.pt"])
+def test_what_cannot_be_called_is_no_model(model, pictures):
+    for door in (lambda: xnb.attribute(model, pictures, 0), lambda: xnb.lint(model, pictures)):
+        with pytest.raises(ValueError, match=r"^(attribute|lint): model must be a module, or a function"):
+            door()

@@ -21,8 +21,9 @@ def read_input(model: Model, x: object, who: str) -> Batch:
         who: called by the user, the first word of a refusal.
 
     Raises:
-        ValueError: `x` is no tensor, has no axes, or holds NaN or infinity.
+        ValueError: `x` is no tensor, has no axes, or holds NaN or infinity; `model` cannot be called.
     """
+    require(callable(model), f"{who}: model must be a module, or a function (B, ...) -> (B, K)", model)
     if not isinstance(x, Tensor):
         _refuse_no_tensor(model, x, f"{who}: {_EXPECTED}")
     require(x.ndim > 0, f"{who}: {_EXPECTED}", x, "x = x.view(1, 1)")

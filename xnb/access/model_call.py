@@ -80,7 +80,7 @@ class ExplainedFailure:
             return
         if issubclass(kind, RuntimeError):
             _refuse_mismatch(self.model, self.x)
-        if _runs_with_batch_axis(self.model, self.x):
+        if runs_with_batch_axis(self.model, self.x):
             refuse("score: x must have a batch axis (B, ...)", self.x, "x = x[None]")
 
 
@@ -103,7 +103,8 @@ def float_weights(model: Model) -> list[Tensor]:
     return [] if module is None else [part for part in module.parameters() if part.is_floating_point()]
 
 
-def _runs_with_batch_axis(model: Model, x: Batch) -> bool:
+def runs_with_batch_axis(model: Model, x: Batch) -> bool:
+    """Whether the model takes `x` as a single input."""
     if x.ndim not in (1, 2, 3):
         return False
     try:
@@ -116,7 +117,7 @@ def _runs_with_batch_axis(model: Model, x: Batch) -> bool:
 
 def _refuse_output(model: Model, out: object, x: Batch) -> NoReturn:
     """Say which adapter makes logits `(B, K)` of what the model returned."""
-    if isinstance(out, Tensor) and len(out) != len(x) and _runs_with_batch_axis(model, x):
+    if isinstance(out, Tensor) and len(out) != len(x) and runs_with_batch_axis(model, x):
         hint = "x = x[None]"
     elif not isinstance(out, Tensor):
         hint = "model = xnb.adapters.logits(model)  # of a dict, a tuple, an output with .logits"
