@@ -41,8 +41,80 @@ def test_per_class_takes_the_first(root):
 def test_the_article_reads_one_level_too_high(root):
     with pytest.raises(ValueError, match=r"must hold train/ and test/\n  got: \['pets'\]\n  try: path/train/<class>"):
         data.image_folder(root.parent)
-    with pytest.raises(ValueError, match=r"got: \['ant', 'cat'\]"):
+
+
+def test_class_folders_without_parts_are_all_test(root):
+    """As torchvision's `ImageFolder` reads them; there is nothing to train on."""
+    split = data.image_folder(root / "train")
+    assert split.classes == ("ant", "cat")
+    assert len(split.train) == 0
+    assert split.train.x.shape[1:] == (3, 8, 8)
+    assert torch.equal(split.test.x, data.image_folder(root).train.x)
+    assert split.test.y.tolist() == [0, 0, 0, 1, 1, 1]
+    assert split.names[:4] == ("ant/0.png", "ant/1.png", "ant/2.png", "cat/0.png")
+
+
+def test_names_are_the_files_of_the_test_part(root):
+    assert data.image_folder(root).names == ("ant/0.png", "ant/1.png", "cat/0.png", "cat/1.png")
+
+
+def test_a_flat_folder_is_one_class_with_its_name(root):
+    folder = root / "test" / "cat"
+    as_class = data.image_folder(root).test.x[2:]
+    picture(side=16).save(folder / "a photo.jpg")
+    split = data.image_folder(folder, size=8)
+    assert (split.classes, split.names) == (("cat",), ("0.png", "1.png", "a photo.jpg"))
+    assert split.test.x.shape == (3, 3, 8, 8)
+    assert split.test.y.tolist() == [0, 0, 0]
+    assert len(split.train) == 0
+    assert torch.equal(split.test.x[:2], as_class)
+    assert data.image_folder(str(folder), size=8, per_class=2).names == ("0.png", "1.png")
+    with pytest.raises(ValueError, match=r"must have one size; a photo.jpg differs.*\n.*\n  try: .*size=224"):
+        data.image_folder(folder)
+
+
+def test_a_flat_folder_names_what_it_cannot_read(root):
+    folder = root / "test" / "cat"
+    (folder / "notes.txt").write_text("no picture")
+    with pytest.raises(ValueError, match=r"^image_folder: notes.txt must be a picture"):
+        data.image_folder(folder, size=8)
+
+
+def test_pictures_stand_upright(tmp_path):
+    """A camera held sideways notes "turned by 90 degrees": what it wrote as the left column is the top row."""
+    image = Image.new("RGB", (8, 4), "blue")
+    image.paste("red", (0, 0, 2, 4))
+    exif = image.getexif()
+    exif[274] = 6
+    image.save(tmp_path / "a.png", exif=exif)
+    x = data.image_folder(tmp_path).test.x
+    assert x.shape == (1, 3, 8, 4)
+    assert x[0, 0, 0].tolist() == [1, 1, 1, 1]
+    assert x[0, 0, 7].tolist() == [0, 0, 0, 0]
+
+
+def test_pictures_beside_folders_are_refused(root):
+    picture().save(root / "train" / "loose.png")
+    with pytest.raises(ValueError, match=r"pictures or folders, not both\n  got: \['ant', 'cat', 'loose.png'\]"):
         data.image_folder(root / "train")
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match=r"must hold pictures\n  got: 'nothing in none'"):
+        data.image_folder(tmp_path / "none")
+    (tmp_path / "none" / "cat").mkdir()
+    with pytest.raises(ValueError, match=r"every class of none/ must hold pictures\n  got: \['cat'\]"):
+        data.image_folder(tmp_path / "none")
+
+
+def test_one_part_alone_is_refused(root):
+    for file in (root / "test").rglob("*.png"):
+        file.unlink()
+    for folder in [*(root / "test").iterdir(), root / "test"]:
+        folder.rmdir()
+    with pytest.raises(ValueError, match=r"must hold train/ and test/\n  got: \['train'\]"):
+        data.image_folder(root)
 
 
 def test_hidden_files_are_skipped(root):

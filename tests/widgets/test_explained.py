@@ -4,6 +4,7 @@ import pytest
 import torch
 from widget_cases import shapes, trained_net
 
+from xnb.data import Part, Split
 from xnb.models import Net
 from xnb.widgets.explained import likeliest_classes, prepare_subject
 
@@ -42,6 +43,32 @@ def test_inputs_and_class_names_are_checked():
         prepare_subject(net, x, classes=["a"])
     with pytest.raises(ValueError, match="there must be inputs to show"):
         prepare_subject(net, x[:0])
+
+
+def test_pictures_without_classes_of_the_model_have_no_truth():
+    """A flat folder is one class; six photographs have classes that the model does not know."""
+    net = trained_net()
+    x = shapes().test.x[:2]
+    part = Part(x, torch.tensor([0, 0]))
+    flat = Split(part[:0], part, ("mine",), names=("a", "b"))
+    subject = prepare_subject(net, flat)
+    assert subject.classes == tuple(f"class {k}" for k in range(6))
+    assert subject.true_class(1) == ""
+    assert (subject.input_name(1), subject.input_name(2)) == ("input 1, b", "input 2")
+    assert prepare_subject(net, flat, classes=list("abcdef")).true_class(0) == ""
+    assert prepare_subject(net, Part(x, torch.tensor([1, 6]))).true_class(0) == ""
+    assert prepare_subject(net, Part(x, torch.tensor([1, 5]))).true_class(1) == "class 5"
+    trained = Split(part, part, ("mine",))
+    with pytest.raises(ValueError, match=r"6 class names\n  got: \('mine',\)\n  try: classes=\[f\"class"):
+        prepare_subject(net, trained)
+
+
+def test_one_input_without_its_batch_axis_is_answered_in_words():
+    x = shapes().test.x[0]
+    with pytest.raises(ValueError, match=r"must have a batch axis.*\n.*\n  try: x = x\[None\]"):
+        prepare_subject(trained_net(), x)
+    with pytest.raises(ValueError, match=r"must have a batch axis.*\n.*\n  try: x = x\[None\]"):
+        prepare_subject(Net(3, classes=2).eval(), torch.rand(3))
 
 
 def test_features_without_names_are_counted():

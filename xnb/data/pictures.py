@@ -3,21 +3,20 @@
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from xnb.check import refuse, require
 
 PICTURE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what PIL raises on broken files
 
 
-def decode_rgb(source: Path | BytesIO, name: str) -> Image.Image:
+def decode_rgb(source: Path | BytesIO, name: str, *, upright: bool = False) -> Image.Image:
     """The RGB pixels of a picture file; grey and palette pictures become RGB, transparency is laid on white.
-
-    The turn that a camera notes in EXIF is not applied, as in torchvision.
 
     Args:
         source: the file, or its bytes.
         name: the caller and the file, as an error begins.
+        upright: whether the turn that a camera noted in EXIF is applied, as a mask beside the picture has none.
 
     Raises:
         ValueError: the file is damaged, no picture, or deeper than 8 bits a channel.
@@ -25,6 +24,8 @@ def decode_rgb(source: Path | BytesIO, name: str) -> Image.Image:
     try:
         with Image.open(source) as picture:
             picture.load()
+            if upright:
+                ImageOps.exif_transpose(picture, in_place=True)
     except PICTURE_ERRORS as error:
         what = f"{type(error).__name__}: {error}"
         refuse(f"{name} must be a picture", what, "remove the file, or bring it again")

@@ -50,9 +50,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Split:
-    """A training part, a test part that shares no input with it, and the names of classes and features."""
+    """A training part, a test part that shares no input with it, and the names of classes and features.
+
+    `names` are those of the inputs of the test part, such as the files that they were read from.
+    """
 
     train: Part
     test: Part
     classes: tuple[str, ...]
     features: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()

@@ -30,6 +30,7 @@ class Subject:
         source: the inputs as an expression of Python, for the code that a widget offers to copy.
         y: true classes of the inputs that were not uploaded, as are `masks` and `evidence`.
         features: names of a table's columns.
+        names: of the inputs that were not uploaded, such as their files.
         uploads: how many inputs at the end were uploaded; nothing is known of those.
         unit: how what the model returns becomes probabilities.
         words: of each text whose embeddings `(T, D)` are explained.
@@ -44,6 +45,7 @@ class Subject:
     masks: Bool[Tensor, "known 1 H W"] | None = None
     evidence: Int[Tensor, "known N K"] | None = None
     features: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     uploads: int = 0
     unit: Unit = "softmax"
     words: tuple[tuple[str, ...], ...] = ()
@@ -93,6 +95,11 @@ class Subject:
 
     def class_names(self, indices: Sequence[int]) -> list[str]:
         return [self.classes[index] for index in indices]
+
+    def input_name(self, row: int) -> str:
+        """What an input is called: its number, and its file where that is known."""
+        known = row < len(self.names)
+        return f"input {row}, {self.names[row]}" if known else f"input {row}"
 
     def true_class(self, row: int) -> str:
         """Name of the true class, or nothing where it is not known."""
@@ -153,7 +160,8 @@ def prepare_subject(
     out = _run_first(own_model, x)  # a plain function does not say how many classes it knows
     count = max(out.shape[1], 2)  # one logit has two classes
     names = tuple(classes or _default_classes(data, count))
-    require(len(names) == count, f"widgets: there must be {count} class names", names, "classes=None")
+    hint = f'classes=[f"class {{k}}" for k in range({count})]'
+    require(len(names) == count, f"widgets: there must be {count} class names", names, hint)
 
     texts = _read_words(words, x)
     if x.ndim == 4:
@@ -163,8 +171,9 @@ def prepare_subject(
         x,
         names,
         _input_source(data),
-        **_known_facts(part),
+        **_known_facts(data, count),
         features=_feature_names(data, x),
+        names=data.names if isinstance(data, Split) else (),
         unit=check_unit(unit, out) if unit else find_unit(out),
         words=texts,
         mean=mean,
@@ -206,7 +215,8 @@ def _copy_model(model: Model) -> Model:
 
 
 def _default_classes(data: Data, count: int) -> Sequence[str]:
-    if isinstance(data, Split):
+    """Names of the classes of a split; of one with nothing to train on only if they can be those of the model."""
+    if isinstance(data, Split) and (len(data.train) or len(data.classes) == count):
         return data.classes
     return [f"class {k}" for k in range(count)]
 
@@ -218,10 +228,13 @@ def _input_source(data: Data) -> str:
     return "data.x" if isinstance(data, Part) else "data.test.x"
 
 
-def _known_facts(part: Part | Tensor) -> _Facts:
+def _known_facts(data: Data, count: int) -> _Facts:
+    """What is known of the inputs; their classes only where they are those of the model."""
+    part = data.test if isinstance(data, Split) else data
     if isinstance(part, Tensor):
         return {"y": None, "masks": None, "evidence": None}
-    return {"y": part.y, "masks": part.masks, "evidence": part.evidence}
+    of_model = len(data.classes) == count if isinstance(data, Split) else int(part.y.max()) < count
+    return {"y": part.y if of_model else None, "masks": part.masks, "evidence": part.evidence}
 
 
 def _feature_names(data: Data, x: Tensor) -> tuple[str, ...]:

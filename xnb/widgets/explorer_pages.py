@@ -32,7 +32,7 @@ def input_caption(subject: Subject, question: Question, answer: MapAnswer) -> st
     predicted = subject.classes[int(answer.probabilities.argmax())]
     true = subject.true_class(question.picture)
     ending = f", in truth {true}" if true and true != predicted else ""
-    return f"input {question.picture}: {predicted}{ending}"
+    return f"{subject.input_name(question.picture)}: {predicted}{ending}"
 
 
 def shown_classes(subject: Subject, answer: MapAnswer) -> tuple[list[str], NDArray]:
