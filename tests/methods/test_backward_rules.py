@@ -1,6 +1,6 @@
 """Models that methods with rules see whatever the style in which they are written, and what they refuse.
 
-Tests: xnb.access.function_rules, xnb.access.backward_steps
+Tests: xnb.access.function_rules, xnb.access.backward_steps, xnb.access.call_places
 """
 
 import pytest
@@ -24,25 +24,55 @@ def test_functional_reused_and_in_place_are_seen(name, style, pictures, classes)
     assert not torch.equal(expected, attribute(modules, pictures, classes, "gradient"))
 
 
-class Gate(nn.Module):
-    def forward(self, x):
-        return x * torch.sigmoid(x)
-
-
 class Overwrites(nn.Module):
     def forward(self, x):
         F.relu(x, inplace=True)
         return x
 
 
+class Distances(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.prototypes = nn.Parameter(torch.randn(72, 72, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, x):
+        return torch.cdist(x, self.prototypes)
+
+
+class WritesIntoSignal(nn.Module):
+    def forward(self, x):
+        x = x * 2
+        x[:, 0] = 0
+        return x
+
+
+class OverwritesPart(nn.Module):
+    """The whole is read after a part of it was rectified in place."""
+
+    def forward(self, x):
+        x = x * 1
+        x[:, :36].relu_()
+        return x
+
+
 @pytest.mark.parametrize(
     ("names", "layer", "says"),
     [
-        (("deep_lift",), nn.LayerNorm(72), r"needs a rule\n  got: 'layer_norm\(\)'"),
-        (("lrp", "deep_lift"), nn.LogSoftmax(1), r"needs a rule\n  got: 'log_softmax\(\)'"),
-        (("lrp",), nn.Softmax(1), "no gradient reaches x"),
-        (("lrp", "deep_lift"), Gate(), r"product of two signals\n  got: 'mul\(\)'"),
-        (BY_RULES, Overwrites(), "overwritten in place"),
+        (
+            ("lrp",),
+            nn.LogSoftmax(1),
+            r"needs a rule\n  got: 'log_softmax\(\) in 1 \(LogSoftmax\)'\n  try: model.set_sub",
+        ),
+        (
+            ("lrp",),
+            nn.Softmax(1),
+            r"end in logits.*\n  got: 'softmax\(\) in 1 \(Softmax\)'\n  try: model.set_submodule",
+        ),
+        (("lrp",), Distances(), r"needs a rule\n  got: 'cdist\(\) in 1 \(Distances\)'\n  try: rules, first = "),
+        (("deep_lift",), Distances(), r"needs a rule\n  got: 'cdist\(\) in 1 \(Distances\)'\n  try: xnb.attribute"),
+        (BY_RULES, Overwrites(), r"overwritten in place\n  got: 'relu\(\) in 1 \(Overwrites\)'"),
+        (BY_RULES, OverwritesPart(), r"overwritten in place\n  got: 'relu\(\) in 1 \(OverwritesPart\)'"),
+        (BY_RULES, WritesIntoSignal(), r"written into\n  got: '__setitem__\(\) in 1 \(WritesIntoSignal\)'"),
         (("guided_backprop", "deconvnet"), nn.GELU(), r"must have a ReLU\n  got: .*\n  try: xnb.attribute"),
     ],
 )

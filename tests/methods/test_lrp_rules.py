@@ -62,7 +62,7 @@ def test_rules_of_one_linear_layer_by_hand():
     layer = nn.Linear(3, 1).double().eval()
     layer.weight.data = torch.tensor([[1.0, -2.0, 3.0]], dtype=torch.double)
     layer.bias.data = torch.tensor([0.5], dtype=torch.double)
-    x, target = torch.tensor([[2.0, 1.0, -1.0]], dtype=torch.double), torch.tensor([0])
+    x, target = torch.tensor([[2.0, 1.0, -1.0]], dtype=torch.double), torch.tensor([1])
     z = torch.tensor([2.0, -2.0, -3.0], dtype=torch.double)  # adds up to the score -2.5 with the bias
     expected = {
         "epsilon": -2.5 * z / -2.5,

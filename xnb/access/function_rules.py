@@ -5,128 +5,42 @@ in-place ReLU and a module that is used twice are seen like everything else. Wha
 
 A function without tensors from the input runs as it is. One with them becomes a `Call`, and the rule of its name
 returns its value, on whatever graph the rule wants backward to follow. What the pass must know of tensors stands in
-a table of its own (`_TensorMark`), never on the tensors, which may be the user's.
+a table of its own (`traced_call.TensorMark`), never on the tensors, which may be the user's.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+from torch.utils.checkpoint import CheckpointError
 
 from xnb.access.attention_capture import WRITTEN_OUT, write_out
 from xnb.access.backward_steps import count_inputs_as
-from xnb.access.marks import TensorTable
-from xnb.check import refuse
-from xnb.types import Batch, Logits, Model
+from xnb.access.call_places import describe_call, describe_maker, find_running_module, take_out_softmax
+from xnb.access.function_kinds import CONSTANTS, MOVES, name_function, order_arguments
+from xnb.access.marks import share_memory
+from xnb.access.rows import select_rows
+from xnb.access.score import GradientPass, chunk_gradient
+from xnb.access.traced_call import Call, Marks, Place, Rule, Rules, TensorMark, list_tensors
+from xnb.access.written_out import HIDES_RELU, WRITTEN_OUT_FUNCTIONS
+from xnb.check import refuse, require
+from xnb.types import Batch, Logits, Model, Target
 
 WITHOUT_RULES = "xnb.attribute(model, x, target, 'integrated_gradients')"
-# Functions that move values without changing them: their own gradient moves what is handed back the same way.
-_STRUCTURE = set(
-    "view reshape flatten unflatten permute transpose swapaxes movedim t contiguous squeeze unsqueeze expand "
-    "expand_as __getitem__ narrow select chunk split split_with_sizes unbind cat concat stack clone pad flip roll "
-    "identity dropout dropout1d dropout2d dropout3d feature_dropout alpha_dropout to type_as".split()
-)
-
-
-@dataclass(slots=True)
-class _TensorMark:
-    """What one pass under rules knows of a tensor that it met.
-
-    The pass marks what a function returns (`traced`, `made_by`), what should have been written into (`overwritten`)
-    and what a function with weights returned whose rule waits (`pending`, `settled`). Rules mark `positive`.
-
-    Attributes:
-        traced: the tensor came from the input, not from weights and constants alone.
-        made_by: its `grad_fn` when it was last returned; with another one it was made where nothing can be seen.
-        overwritten: a function should have written into it in place and did not, so nothing may read it any more.
-        positive: it is known to have no negative value.
-        pending: the call that made it, if its rule waits for what comes next, as a batch norm may be folded in.
-        settled: what the rule of `pending` returned when something else came next, the same for every later use.
-    """
-
-    traced: bool = False
-    made_by: object = None
-    overwritten: bool = False
-    positive: bool = False
-    pending: "Call | None" = None
-    settled: Tensor | None = None
-
-
-class _Marks(TensorTable[_TensorMark]):
-    """Marks of all tensors of one pass; a tensor that was never met has an empty one."""
-
-    def find(self, tensor: object) -> _TensorMark:
-        """The mark of a tensor, to be read."""
-        return self.get(tensor) or _NO_MARK
-
-    def find_or_add(self, tensor: Tensor) -> _TensorMark:
-        """The mark of a tensor, to be written."""
-        return self.get(tensor) or self.put(tensor, _TensorMark())
-
-
-_NO_MARK = _TensorMark()
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a torch function on tensors that came from the input.
-
-    Attributes:
-        known: its value, where it has been computed already.
-        summed: its value on the graph, as a sum over what `count_inputs_as` made of its first argument.
-        marks: what the pass that it belongs to knows of tensors.
-    """
-
-    name: str
-    function: Callable
-    args: tuple
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    known: Tensor | None = None
-    summed: Tensor | None = None
-    marks: _Marks = field(default_factory=_Marks, repr=False)
-
-    def value(self) -> Tensor:
-        """What the call returns, without a graph."""
-        if self.known is not None:
-            return self.known
-        with torch.no_grad():
-            return self.run()
-
-    def run(self, *args: object) -> Any:
-        """Run the function on its arguments, the first ones replaced by `args`; with a graph where one is wanted."""
-        return self.function(*args, *self.args[len(args) :], **self.kwargs)
-
-    def traced(self, value: object) -> bool:
-        """Whether a value came from the input, rather than from weights and constants."""
-        return self.marks.find(value).traced
-
-    def is_positive(self, value: Tensor) -> bool:
-        """Whether a value is known to have no negative entry; False says nothing."""
-        return self.marks.find(value).positive
-
-    def mark_positive(self, value: Tensor) -> None:
-        """Say that a value has no negative entry, so that no one needs to look."""
-        self.marks.find_or_add(value).positive = True
-
-    def pending(self, value: Tensor) -> "Call | None":
-        """The call that made a value, if its rule still waits for what comes next."""
-        return self.marks.find(value).pending
-
-
-Rule = Callable[[Call], Any]  # the call's value, on whatever graph the rule wants backward to follow
-Rules = Mapping[str, Rule]  # by function name, without the underscore of an in-place form
-
-
-def keep_gradient(call: Call) -> Any:
-    """The function as it is, with its own gradient."""
-    return call.run()
 
 
 def apply_rules(
-    model: Model, rules: Rules, *, who: str, others: Rule | None = None, pending: frozenset[str] = frozenset()
+    model: Model,
+    rules: Rules,
+    *,
+    who: str,
+    others: Rule | None = None,
+    pending: frozenset[str] = frozenset(),
+    suggest: Callable[[Call], str] = lambda call: WITHOUT_RULES,
 ) -> Model:
     """The same function of its input, whose backward pass follows `rules`.
 
@@ -135,21 +49,22 @@ def apply_rules(
         others: is the rule for the rest.
         who: the method, for the error messages.
         pending: functions whose rule waits for the next call, as a batch norm may follow and be folded in.
+        suggest: the line to paste where a function has no rule.
 
     Raises:
         ValueError: when called, if a function has no rule, or if part of the model cannot be seen.
     """
-    table = {**dict.fromkeys(_STRUCTURE, keep_gradient), **rules}
+    table = {**dict.fromkeys(MOVES, _move), **rules}
 
     def run(x: Batch) -> Logits:
-        mode = _RuleMode(table, who, others, pending)
+        mode = _RuleMode(model, table, who, others, pending, suggest)
         mode.start = x.grad_fn
         try:
             mode.mark(x, traced=True)
             with mode:
                 out = model(x)
             if isinstance(out, Tensor):
-                mode.read_mark(out)
+                mode.check_output(out)
             return mode.settle(out)
         finally:
             mode.marks.clear()  # marks refer to calls and calls to the table: it would wait for the garbage collector
@@ -157,27 +72,56 @@ def apply_rules(
     return run
 
 
+def _move(call: Call) -> Any:
+    """Values that only move keep what is known of all of them."""
+    result = call.run()
+    moved = call.args[:1] if call.name.endswith("_as") else call.signals()  # the other one lends its shape only
+    if isinstance(result, Tensor) and all(map(call.is_gate, moved)):
+        call.mark_gate(result)
+    return result
+
+
+def rule_gradient(surrogate: Model, x: Batch, target: Target, rows: slice, who: str) -> GradientPass:
+    """`score.chunk_gradient` of some rows of x, by the rules of a model that `apply_rules` gave."""
+    try:
+        with select_rows(rows, len(x)):
+            return chunk_gradient(surrogate, x[rows], target[rows])
+    except CheckpointError:  # a part is run again for the backward pass, where no function is seen
+        refuse(f"{who}: every function of the model must be seen", "a part under torch.utils.checkpoint", WITHOUT_RULES)
+
+
 class _RuleMode(TorchFunctionMode):
     """Sees every torch function of one pass, and has those answered by rules that take tensors from the input."""
 
-    def __init__(self, rules: Rules, who: str, others: Rule | None, pending: frozenset[str]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        rules: Rules,
+        who: str,
+        others: Rule | None,
+        pending: frozenset[str],
+        suggest: Callable[[Call], str],
+    ) -> None:
         super().__init__()
+        self.model = model
         self.rules = rules
         self.who = who
         self.others = others
         self.pending = pending
-        self.marks = _Marks()
+        self.suggest = suggest
+        self.marks = Marks()
         self.start: Any = None  # the node of the graph that made the input, before all others of this pass
+        self.stopped: Place | None = None  # the last function that handed nothing through
 
     def __torch_function__(self, function: Callable, types: object, args: tuple = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         traced = False
-        for tensor in _list_tensors((*args, *kwargs.values())):
+        for tensor in list_tensors((*args, *kwargs.values())):
             traced |= self.read_mark(tensor).traced
         if traced:
-            return self.answer(function, function.__name__, args, kwargs)
+            return self.answer(function, name_function(function), *order_arguments(args, kwargs))
         result = function(*args, **kwargs)
-        for tensor in _list_tensors(result):
+        for tensor in list_tensors(result):
             self.mark(tensor, traced=False)
         return result
 
@@ -187,16 +131,15 @@ class _RuleMode(TorchFunctionMode):
         mark.traced = traced
         mark.made_by = tensor.grad_fn
 
-    def read_mark(self, tensor: Tensor) -> _TensorMark:
+    def read_mark(self, tensor: Tensor) -> TensorMark:
         """The mark of a tensor, unless it was made where no function can be seen, or overwritten in place."""
         mark = self.marks.find(tensor)
         if tensor.grad_fn is not mark.made_by and not self.is_left_over(tensor):
-            maker = f"a {type(tensor.grad_fn).__name__}"
-            rule = f"{self.who}: every function of the model must be seen"
-            refuse(rule, maker, "model = compiled_model._orig_mod")
+            maker, hint = describe_maker(self.model, tensor)
+            refuse(f"{self.who}: every function of the model must be seen", maker, hint or WITHOUT_RULES)
         if mark.overwritten:
             rule = f"{self.who}: a tensor may not be used after it was overwritten in place"
-            refuse(rule, tensor, "inplace=False")
+            refuse(rule, describe_call(self.model, *mark.overwritten), WITHOUT_RULES)
         return mark
 
     def is_left_over(self, tensor: Tensor) -> bool:
@@ -208,50 +151,95 @@ class _RuleMode(TorchFunctionMode):
         # autograd numbers its nodes in the order in which they are made
         return tensor.grad_fn._sequence_nr() < self.start._sequence_nr()
 
+    def check_output(self, out: Tensor) -> None:
+        """Refuse an output to which no function hands anything through."""
+        lost = torch.is_grad_enabled() and not self.read_mark(out).traced
+        if lost and self.stopped is not None:
+            rule = f"{self.who}: the model must end in logits, and its last functions hand nothing back"
+            hint = take_out_softmax(self.model, self.stopped[1]) or WITHOUT_RULES
+            refuse(rule, describe_call(self.model, *self.stopped), hint)
+
     def answer(self, function: Callable, name: str, args: tuple, kwargs: dict) -> Any:
         """What a function with a tensor from the input returns, by its rule."""
-        if name in WRITTEN_OUT and "softmax" in self.rules:
-            with self:  # step by step, each step by its rule
-                return write_out(name, args, kwargs)[0]
-        name, function, kwargs = self.put_out_of_place(name, function, args, kwargs)
-        if name not in self.rules and self.others is None:
+        original: Any = args[0] if args else None
+        name, function, kwargs, in_place = _put_out_of_place(name, function, kwargs)
+        smaller = self.find_smaller(name)
+        if name == "__setitem__":
+            return self.write_into(*args)
+        if name in CONSTANTS:
             result = function(*args, **kwargs)
-            self.check_no_tensor(name, result)
-            return result
-        folds = name == "batch_norm" and self.marks.find(args[0]).pending is not None
-        if self.pending and not folds:
-            args = tuple(map(self.settle, args))
-        call = Call(name, function, args, kwargs, marks=self.marks)
-        if name in self.pending:
-            result = self.postpone_rule(call)
+            for tensor in list_tensors(result):
+                self.mark(tensor, traced=False)
+        elif smaller is not None:
+            with self:  # step by step, each step by its rule
+                result = smaller(*args, **kwargs)
         else:
-            rule = self.rules.get(name) or self.others or keep_gradient
-            result = rule(call)
-        for tensor in _list_tensors(result):
-            # what a rule hands nothing through is a constant from now on
-            self.mark(tensor, traced=tensor.requires_grad or not torch.is_grad_enabled())
+            result = self.follow_rule(name, function, args, kwargs)
+        # dropout that is off returns what it was given
+        if in_place and not ("dropout" in name and share_memory(original, result)):
+            self.mark_overwritten(original, name)
         return result
 
-    def put_out_of_place(self, name: str, function: Callable, args: tuple, kwargs: dict) -> tuple[str, Callable, dict]:
-        """The form that leaves its input alone; the input counts as overwritten from now on."""
-        in_place = name.endswith("_") and not name.endswith("__")
-        if in_place:
-            name = name.removesuffix("_")
-            function = getattr(torch.Tensor, name)
-        if kwargs.get("inplace"):
-            in_place = True
-            kwargs = {**kwargs, "inplace": False}
-        if in_place:
-            self.marks.find_or_add(args[0]).overwritten = True
-        return name, function, kwargs
+    def write_into(self, tensor: Tensor, place: Any, values: Any) -> None:
+        """`tensor[place] = values`, where the tensor is memory without a signal so far."""
+        rule = f"{self.who}: a tensor that came from x may not be written into"
+        here = describe_call(self.model, "__setitem__", find_running_module())
+        require(not self.marks.find(tensor).traced, rule, here, WITHOUT_RULES)
+        tensor[place] = self.settle(values)
+        self.mark(tensor, traced=True)
 
-    def check_no_tensor(self, name: str, result: Any) -> None:
-        """Refuse a tensor that a function without a rule made; a size or a type may be asked for."""
-        if _list_tensors(result):
-            refuse(f"{self.who}: every function of the model needs a rule", f"{name}()", WITHOUT_RULES)
+    def find_smaller(self, name: str) -> Callable | None:
+        """A function written out in smaller ones, if only they have rules."""
+        if name in WRITTEN_OUT and "softmax" in self.rules:
+            return lambda *args, **kwargs: write_out(name, args, kwargs)[0]
+        without_rule = name not in self.rules and self.others is None
+        return WRITTEN_OUT_FUNCTIONS.get(name) if without_rule or name in HIDES_RELU else None
+
+    def follow_rule(self, name: str, function: Callable, args: tuple, kwargs: dict) -> Any:
+        """What the rule of a function returns."""
+        rule = self.rules.get(name) or self.others
+        if rule is None:
+            return self.refuse_tensor(Call(name, function, args, kwargs, marks=self.marks))
+        folds = name == "batch_norm" and _channels_are_outputs(self.marks.find(args[0]).pending, args[0])
+        if self.pending and not folds:
+            args = tuple(map(self.settle, args))
+            kwargs = {key: self.settle(value) for key, value in kwargs.items()}
+        call = Call(name, function, args, kwargs, marks=self.marks)
+        result = self.postpone_rule(call) if name in self.pending else rule(call)
+        self.mark_results(name, result)
+        return result
+
+    def mark_results(self, name: str, result: Any) -> None:
+        """Enter what a rule returned; what it hands nothing through is a constant from now on."""
+        for tensor in list_tensors(result):
+            handed = tensor.requires_grad or (not torch.is_grad_enabled() and tensor.is_floating_point())
+            self.mark(tensor, traced=handed)
+            if not handed and tensor.is_floating_point():
+                self.stopped = name, find_running_module()
+
+    def mark_overwritten(self, tensor: Tensor, name: str) -> None:
+        """A function should have written into a tensor: neither it nor what shares its memory may be read any more."""
+        place = name, find_running_module()
+        self.marks.find_or_add(tensor).overwritten = place
+        for other in self.marks.tensors():
+            if other is not tensor and share_memory(tensor, other):
+                self.marks.find_or_add(other).overwritten = place
+
+    def refuse_tensor(self, call: Call) -> Any:
+        """What a function without a rule returns, if that is no tensor: a size or a type may be asked for."""
+        result = call.run()
+        if list_tensors(result):
+            module = find_running_module()
+            here = describe_call(self.model, call.name, module)
+            hint = take_out_softmax(self.model, module) or self.suggest(call)
+            refuse(f"{self.who}: every function of the model needs a rule", here, hint)
+        return result
 
     def postpone_rule(self, call: Call) -> Tensor:
         """The call's value for now; its rule comes with the next function, which may be a batch norm."""
+        several = len(call.signals()) > 1
+        rule = f"{self.who}: the weights of a layer may not come from x"
+        require(not several, rule, f"{call.name}() with weights from x", WITHOUT_RULES)
         value = call.run(count_inputs_as(call.args[0]))
         self.marks.find_or_add(value).pending = call
         return value
@@ -272,11 +260,21 @@ class _RuleMode(TorchFunctionMode):
         return mark.settled
 
 
-def _list_tensors(values: object) -> list[Tensor]:
-    """All tensors in a value, also in nested lists and tuples."""
-    if isinstance(values, Tensor):
-        return [values]
-    tensors: list[Tensor] = []
-    for value in values if isinstance(values, list | tuple) else ():
-        tensors.extend([value] if isinstance(value, Tensor) else _list_tensors(value))
-    return tensors
+def _channels_are_outputs(before: Call | None, value: Tensor) -> bool:
+    """Whether axis 1 of a value, which a batch norm takes, holds what each row of a layer's weight gave."""
+    if before is None:
+        return False
+    weight = before.args[1] if len(before.args) > 1 else before.kwargs["weight"]
+    return value.ndim == weight.ndim
+
+
+def _put_out_of_place(name: str, function: Callable, kwargs: dict) -> tuple[str, Callable, dict, bool]:
+    """The form that leaves its input alone, and whether the one asked for would not have."""
+    in_place = bool(kwargs.get("inplace"))
+    if in_place:
+        kwargs = {**kwargs, "inplace": False}
+    if name.endswith("_") and not name.endswith("__"):
+        plain = getattr(torch.Tensor, name[:-1], None) or getattr(F, name[:-1], None)
+        if callable(plain):  # requires_grad_ has no other form, zero_ and copy_ have none of a signal
+            return name[:-1], plain, kwargs, True
+    return name, function, kwargs, in_place

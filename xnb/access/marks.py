@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 from weakref import ReferenceType, ref
 
+import torch
 from torch import Tensor
 
 Entry = TypeVar("Entry")
@@ -30,6 +31,11 @@ class TensorTable(Generic[Entry]):
         self._entries[id(tensor)] = (ref(tensor, self._forgetting(id(tensor))), mark)
         return mark
 
+    def tensors(self) -> list[Tensor]:
+        """All tensors that have a mark and still live."""
+        found = [reference() for reference, _ in self._entries.values()]
+        return [tensor for tensor in found if tensor is not None]
+
     def clear(self) -> None:
         """Drop all entries."""
         self._entries.clear()
@@ -41,3 +47,20 @@ class TensorTable(Generic[Entry]):
             entries.pop(key, None)
 
         return forget
+
+
+def share_memory(first: Tensor, second: Tensor) -> bool:
+    """Whether a value of one lies where a value of the other does."""
+    memory = first.untyped_storage()
+    if memory.data_ptr() != second.untyped_storage().data_ptr() or not memory.nbytes():
+        return False
+    if first.element_size() != second.element_size():
+        return True
+    taken = torch.zeros(memory.nbytes() // first.element_size(), dtype=torch.bool)
+    _lay_over(taken, first).fill_(True)
+    return bool(_lay_over(taken, second).any())
+
+
+def _lay_over(memory: Tensor, tensor: Tensor) -> Tensor:
+    """The part of `memory` that lies under a tensor, as the tensor sees its own."""
+    return memory.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())

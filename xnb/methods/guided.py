@@ -4,9 +4,9 @@ from torch import Tensor
 
 from xnb.access.backward_steps import rectify_gradient, replace_gradient
 from xnb.access.chunking import chunks, join_chunks
-from xnb.access.function_rules import Call, apply_rules, keep_gradient
+from xnb.access.function_rules import apply_rules, rule_gradient
 from xnb.access.model_call import check_explainable
-from xnb.access.score import chunk_gradient
+from xnb.access.traced_call import Call, keep_gradient
 from xnb.check import require
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
@@ -65,8 +65,7 @@ def _rectified_gradient(
     surrogate = apply_rules(model, dict.fromkeys(_RECTIFIERS, rectify), who=who, others=keep_gradient)
     parts = []
     for rows in chunks(x, chunk):
-        result = chunk_gradient(surrogate, x[rows], target[rows])
-        parts.append(result.gradient)
+        parts.append(rule_gradient(surrogate, x, target, rows, who).gradient)
     has_relu = not parts or bool(rectifiers)  # without an input, nothing has been called
     hint = "xnb.attribute(model, x, target, 'gradient')"
     require(has_relu, f"{who}: the model must have a ReLU", "none in a forward pass", hint)

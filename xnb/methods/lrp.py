@@ -1,14 +1,19 @@
 """Layer-wise relevance propagation: rules by function in `lrp_rules`, how they divide in `lrp_division`."""
 
+import torch
+
 from xnb.access.chunking import chunks, join_chunks
-from xnb.access.function_rules import Rule, Rules, apply_rules
+from xnb.access.function_kinds import AFFINE
+from xnb.access.function_rules import apply_rules, rule_gradient
+from xnb.access.ledger import leave_note
 from xnb.access.model_call import check_explainable
-from xnb.access.score import align_to_inputs, chunk_gradient
-from xnb.access.targets import target_logit
+from xnb.access.score import align_to_inputs
+from xnb.access.targets import score_weights, target_logit
+from xnb.access.traced_call import Rule, Rules
 from xnb.check import require
-from xnb.methods.lrp_rules import AFFINE, COMPOSITES, start_with_rule
+from xnb.methods.lrp_rules import COMPOSITES, start_with_rule, suggest_rule
 from xnb.methods.registry import method
-from xnb.types import Attribution, Batch, Model, Target
+from xnb.types import Attribution, Batch, Model, Scores, Target
 
 
 @method(
@@ -55,11 +60,23 @@ def lrp(
     rules, first = COMPOSITES[composite] if isinstance(composite, str) else composite
     check_explainable(model, x, target)
     parts = []
+    scores = [x.new_empty(0)]
     for rows in chunks(x, chunk, large=True):  # large, because every chunk splits all weights by sign anew
         table = rules if first is None else start_with_rule(rules, first)
-        surrogate = apply_rules(model, table, who="lrp", pending=frozenset(AFFINE))
-        result = chunk_gradient(surrogate, x[rows], target[rows])
-        # Rules are linear in the relevance that arrives, so backward may start from 1 and the score come in last.
-        score = target_logit(result.logits, target[rows])
-        parts.append(result.gradient * align_to_inputs(score, x))
-    return join_chunks(parts, x)
+        surrogate = apply_rules(model, table, who="lrp", pending=frozenset(AFFINE), suggest=suggest_rule)
+        result = rule_gradient(surrogate, x, target, rows, "lrp")
+        # Rules are linear in the relevance that arrives, so backward may start from 1 and the score come in last: of
+        # one logit z, whose class 0 has the score -z, backward has started from -1 and z comes in.
+        signs = score_weights(result.logits, target[rows])
+        logit = (signs.abs() * result.logits).sum(1)
+        parts.append(result.gradient * align_to_inputs(logit, x))
+        scores.append(target_logit(result.logits, target[rows]))
+    relevance = join_chunks(parts, x)
+    _note_kept_share(relevance, torch.cat(scores))
+    return relevance
+
+
+def _note_kept_share(relevance: Attribution, scores: Scores) -> None:
+    """Leave in the ledger what part of each score the relevance adds up to; what is missing was absorbed."""
+    if len(scores):
+        leave_note(kept=relevance.flatten(1).sum(1) / scores)

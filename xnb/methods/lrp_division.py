@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xnb.access.backward_steps import count_inputs_as, replace_gradient
-from xnb.access.function_rules import Call
+from xnb.access.function_kinds import TRANSPOSED
+from xnb.access.traced_call import Call
 
 EPSILON = 1e-6  # keeps denominators from zero and absorbs the relevance of weaker outputs
 
@@ -31,6 +32,8 @@ class AffineCall(NamedTuple):
         bias: zero if the call has none.
         value: what the call returns.
         positive: the inputs are known to have no negative value; False says nothing.
+        groups: of inputs and outputs that do not meet.
+        transposed: the weight has the inputs on its first axis, as that of a transposed convolution.
     """
 
     inputs: Tensor
@@ -38,6 +41,8 @@ class AffineCall(NamedTuple):
     bias: Tensor
     value: Tensor
     positive: bool
+    groups: int
+    transposed: bool
 
 
 class Term(NamedTuple):
@@ -111,7 +116,8 @@ def divide_by_terms(
     x, weight, bias, *_ = call.args
     value = call.value()
     inputs = count_inputs_as(x, amounts)
-    terms = make_terms(AffineCall(inputs, weight, bias, value, call.is_positive(x)))
+    positive_inputs = call.is_positive(x)
+    terms = make_terms(AffineCall(inputs, weight, bias, value, positive_inputs, *_read_layout(call)))
     sums = []
     for term in terms:
         # Sums that are never negative take epsilon with the bias, which saves a pass over each of them.
@@ -127,13 +133,24 @@ def bind_arguments(function: Callable, call: Call) -> dict[str, Any]:
     return bound.arguments
 
 
+def _read_layout(call: Call) -> tuple[int, bool]:
+    """Groups of a call with a weight, and whether it is a transposed convolution."""
+    groups = call.args[6] if len(call.args) > 6 else call.kwargs.get("groups", 1)
+    return groups, call.name in TRANSPOSED
+
+
+def _count_outputs(call: Call, weight: Tensor) -> int:
+    groups, transposed = _read_layout(call)
+    return weight.shape[1] * groups if transposed else len(weight)
+
+
 def _complete_arguments(call: Call) -> Call:
     """The same call with `(input, weight, bias, ...)` as its first arguments; the bias is zero if it has none."""
     names = ("input", "weight", "bias")
     arguments = dict(zip(names, call.args, strict=False)) | dict(call.kwargs)
     weight = arguments["weight"].detach()
     bias = arguments.get("bias")
-    bias = weight.new_zeros(len(weight)) if bias is None else bias.detach()
+    bias = weight.new_zeros(_count_outputs(call, weight)) if bias is None else bias.detach()
     args = (arguments["input"], weight, bias, *call.args[3:])
     kwargs = {name: value for name, value in call.kwargs.items() if name not in names}
     return replace(call, args=args, kwargs=kwargs)
@@ -147,8 +164,15 @@ def fold_batch_norm(norm: Call, before: Call) -> Call:
     scale = (arguments["running_var"] + arguments["eps"]).rsqrt() * gain
     before = _complete_arguments(before)
     x, weight, bias, *others = before.args
-    # The norm scales outputs, and these are the first axis of every weight.
-    other_axes = [1] * (weight.ndim - 1)
-    weight = weight * scale.view(-1, *other_axes)
+    weight = _scale_outputs(before, weight, scale)
     bias = (bias - arguments["running_mean"]) * scale + shift
     return replace(before, args=(x, weight, bias, *others), known=norm.value())
+
+
+def _scale_outputs(call: Call, weight: Tensor, scale: Tensor) -> Tensor:
+    """The weight with each output times its own factor; outputs are its first axis, or of each group the second."""
+    groups, transposed = _read_layout(call)
+    if not transposed:
+        return weight * scale.view(-1, *[1] * (weight.ndim - 1))
+    by_group = scale.view(groups, 1, -1, *[1] * (weight.ndim - 2))
+    return (weight.unflatten(0, (groups, -1)) * by_group).flatten(0, 1)
