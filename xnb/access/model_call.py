@@ -6,15 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from xnb.access.ledger import add_passes
+from xnb.access.modes import find_training
+from xnb.access.output_forms import is_logits, refuse_output, runs_on_arrays
+from xnb.access.rows import count_caller_rows
 from xnb.check import refuse, require
 from xnb.types import Batch, Logits, Model, Target
 
 
 def check_explainable(model: Model, x: Batch, target: Target | None = None) -> None:
     """Refuse what no method can explain: a model in training mode, inference mode, integers, a short target."""
-    module = find_module_behind(model)
-    training = module is not None and any(part.training for part in module.modules())
-    require(not training, "score: model must be in evaluation mode", "a module with training == True", "model.eval()")
+    _check_mode(model)
     require(
         not torch.is_inference_mode_enabled(),
         "score: inference mode switches gradients off for good",
@@ -23,7 +24,7 @@ def check_explainable(model: Model, x: Batch, target: Target | None = None) -> N
     )
     require(isinstance(x, Tensor), "score: x must be a tensor (B, ...)", x, "x = torch.as_tensor(x)")
     if not x.is_floating_point():
-        _refuse_integers(x)
+        _refuse_integers(model, x)
     if target is not None:
         example = f"target = torch.full(({len(x)},), 0)"
         require(isinstance(target, Tensor), "score: target must be a tensor of class indices", target, example)
@@ -41,12 +42,30 @@ def find_module_behind(model: Model) -> nn.Module | None:
     return model
 
 
-def _refuse_integers(x: Tensor) -> NoReturn:
+def _check_mode(model: Model) -> None:
+    """Refuse a model that would not answer as in evaluation, and a program that is none yet."""
+    module = find_module_behind(model)
+    if module is None:
+        exported = type(model).__name__ == "ExportedProgram"  # by name: to load torch.export takes seconds
+        require(not exported, "score: an exported program is called by its module", model, "model = model.module()")
+        return
+    if not any(part.training for part in module.modules()):
+        return
+    training = find_training(module)
+    hint = "model.eval()"
+    if training is not None and training.startswith("aten"):
+        hint = "model = torch.export.export(net.eval(), (x,)).module()"
+    require(training is None, "score: model must be in evaluation mode", training, hint)
+
+
+def _refuse_integers(model: Model, x: Tensor) -> NoReturn:
     """Whole numbers are pixels, or the ids of tokens: a gradient needs the floats behind either."""
-    if x.ndim == 2:
-        hint = "model, x = xnb.adapters.embed_tokens(model, ids)  # for token ids; numbers of a table: x = x.float()"
+    module = find_module_behind(model)
+    embeds = module is not None and any(isinstance(part, nn.Embedding) for part in module.modules())
+    if embeds:
+        hint = "model, x = xnb.adapters.embed_tokens(model, x)"
     else:
-        hint = "x = x.float() / 255"
+        hint = "x = x.float()" if x.ndim == 2 else "x = x.float() / 255"
     refuse("score: x must be floating point", x, hint)
 
 
@@ -54,9 +73,13 @@ def chunk_logits(model: Model, x: Batch) -> Logits:
     """Logits of one chunk, their shape checked; counted as forward passes."""
     with ExplainedFailure(model, x):
         out = model(x)
-    has_rows = isinstance(out, Tensor) and out.ndim == 2 and len(out) == len(x)
-    if not has_rows:
-        _refuse_output(model, out, x)
+    if not is_logits(out, x):
+        if runs_with_batch_axis(model, x):
+            refuse("score: x must have a batch axis (B, ...)", x, "x = x[None]")
+        size = count_caller_rows()
+        if isinstance(out, Tensor) and out.ndim and len(out) == size != len(x):
+            _refuse_fixed_rows(len(x), size)
+        refuse_output(model, out, x)
     add_passes(forward=len(x))
     return out
 
@@ -82,6 +105,30 @@ class ExplainedFailure:
             _refuse_mismatch(self.model, self.x)
         if runs_with_batch_axis(self.model, self.x):
             refuse("score: x must have a batch axis (B, ...)", self.x, "x = x[None]")
+        _refuse_other_rows(self.model, self.x)
+        if issubclass(kind, AttributeError | TypeError) and runs_on_arrays(self.model, self.x):
+            rule = "score: the model takes arrays and no tensors"
+            refuse(rule, str(error), "model = xnb.adapters.from_numpy(model)")
+
+
+def _refuse_other_rows(model: Model, x: Batch) -> None:
+    """Refuse a model that runs as many inputs as the caller gave, and no other number of them."""
+    size = count_caller_rows()
+    if size in (None, 0, len(x)):
+        return
+    try:
+        with torch.no_grad():
+            model(x.detach()[torch.arange(size) % len(x)])
+    except Exception:  # it is not the number of inputs, and the model's first error tells more
+        return
+    _refuse_fixed_rows(len(x), size)
+
+
+def _refuse_fixed_rows(count: int, size: int) -> NoReturn:
+    """Refuse a model that holds something with the rows of the caller's batch: no other inputs fit to it."""
+    rule = "score: what else the model takes must follow its input"
+    got = f"a model of {size} rows, as the batch has, run on {count}"
+    refuse(rule, got, "model = xnb.adapters.with_inputs(net, mask=mask)  # calls net(x, mask=mask)")
 
 
 def _refuse_mismatch(model: Model, x: Batch) -> None:
@@ -113,20 +160,3 @@ def runs_with_batch_axis(model: Model, x: Batch) -> bool:
     except Exception:  # whatever it is, the model's first error tells more
         return False
     return isinstance(out, Tensor) and out.ndim == 2 and len(out) == 1
-
-
-def _refuse_output(model: Model, out: object, x: Batch) -> NoReturn:
-    """Say which adapter makes logits `(B, K)` of what the model returned."""
-    if isinstance(out, Tensor) and len(out) != len(x) and runs_with_batch_axis(model, x):
-        hint = "x = x[None]"
-    elif not isinstance(out, Tensor):
-        hint = "model = xnb.adapters.logits(model)  # of a dict, a tuple, an output with .logits"
-    elif out.shape == (len(x),):
-        hint = "model = xnb.adapters.two_classes(model)  # one logit an input"
-    elif out.ndim == 4:
-        hint = "model = xnb.adapters.region(model, mask)  # the mean logit of some pixels of a segmentation"
-    elif out.ndim == 3:
-        hint = "model = xnb.adapters.step(model, 0)  # the logits of one step of a sequence (B, T, K)"
-    else:
-        hint = "xnb.attribute(lambda x: model(x).flatten(1), x, target, ...)"
-    refuse("score: model must return logits (B, K)", out, hint)

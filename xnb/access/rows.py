@@ -58,6 +58,14 @@ def current_selection() -> Selection | Numbered | None:
     return _SELECTED.get()
 
 
+def count_caller_rows() -> int | None:
+    """How many inputs the caller's batch has; None while it runs as it is."""
+    selection = _SELECTED.get()
+    while isinstance(selection, Selection) and selection.outer is not None:
+        selection = selection.outer
+    return None if selection is None else selection.size
+
+
 @contextmanager
 def select_rows(rows: Tensor | slice, size: int, repeats: int = 1) -> Iterator[None]:
     """Say that, within the block, `x[rows]` runs `repeats` times over, in place of a batch `x` of `size` inputs."""

@@ -1,4 +1,7 @@
-"""Further inputs follow their rows through every method, and normalisation leaves pictures pictures."""
+"""Further inputs follow their rows through every method, and normalisation leaves pictures pictures.
+
+Tests: xnb.adapters.inputs
+"""
 
 import copy
 import functools
