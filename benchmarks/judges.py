@@ -49,7 +49,7 @@ def judged(w: Workload, metric: Callable, a: Tensor | None = None, **knobs: obje
 
 def captum_infidelity(w: Workload, a: Tensor, removed: Tensor, **knobs: object) -> Tensor:
     """Of sets of pixels `(N, H W)` that get their picture's mean colour; Captum asks for them a few at a time."""
-    paint, done = mean_colour(w.x), 0
+    paint, done = mean_colour(w.x, (2, 3)), 0
 
     def perturb(x: Tensor) -> tuple[Tensor, Tensor]:
         nonlocal done

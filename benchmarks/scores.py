@@ -22,7 +22,7 @@ HALF = {"prepared/default": 0.60, "memory": 0.2}
 
 @row("infidelity", cnn32=4)
 def infidelity(w: Workload) -> Case:
-    a, gone = gradient(w.model, w.x, w.target) * w.x, draw_squares(w.x, SETS, 0)
+    a, gone = gradient(w.model, w.x, w.target) * w.x, draw_squares(w.x, (2, 3), SETS, 0)
     settings = sizes("max_examples_per_batch", (len(w.x), 16, 32, 64, 128))
     peer = Peer("captum", partial(judges.captum_infidelity, w, a, gone), HALF, settings)
 
@@ -65,7 +65,7 @@ def imputation(w: Workload) -> Case:
     """A tenth to nine tenths of the pixels, the largest first."""
     place = rank_units(w.x.sum(1).flatten(1), 0)
     shares = torch.arange(1, 10) / 10
-    removed = torch.stack([broadcast_units((place < share * place.shape[1]).to(w.x), w.x) for share in shares])
+    removed = torch.stack([broadcast_units((place < share * place.shape[1]).to(w.x), w.x, (2, 3)) for share in shares])
     added = torch.randn(w.x.shape[1:], generator=torch.Generator().manual_seed(0)).to(w.x) * NOISE * removed
 
     def ours(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ Method = Callable[[nn.Module, Tensor, Tensor], Tensor]
 @row("infidelity and faithfulness correlation of 12 maps", cnn32=2)
 def twelve_maps(w: Workload) -> Case:
     """Removals do not depend on the maps. Compared are the infidelities: Quantus draws sets of its own."""
-    gone, rng = draw_squares(w.x, SETS, 0), torch.Generator().manual_seed(1)
+    gone, rng = draw_squares(w.x, (2, 3), SETS, 0), torch.Generator().manual_seed(1)
     parts = torch.rand(MAPS, *w.x.shape, generator=rng).to(w.x)
     maps = list(parts * gradient_times_input(w.model, w.x, w.target))
 
@@ -157,4 +157,4 @@ def judged(w: Workload, method: Method, masks: Tensor, together: int | None) -> 
     judges.judged(w, other, a, explain_func=judges.as_quantus_asks(method))
     for metric in (quantus.RelevanceMassAccuracy(**quiet), quantus.AUC(**quiet)):
         judges.judged(w, metric, a.abs().sum(1, keepdim=True), s_batch=masks.cpu().numpy())
-    return judges.captum_infidelity(w, a, draw_squares(w.x, SETS, 0), **some)
+    return judges.captum_infidelity(w, a, draw_squares(w.x, (2, 3), SETS, 0), **some)

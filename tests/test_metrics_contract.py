@@ -160,15 +160,33 @@ def test_constant_maps(name, model, x, target):
     assert scores.isnan().all() if name in CONSTANT_IS_NAN else scores.isfinite().all()
 
 
+def takes(name, knob):
+    return knob in inspect.signature(METRICS[name]).parameters
+
+
 @of(OWN)
-@pytest.mark.parametrize("shape", [(2, 1, 1), (2, 1, 7), (2, 5, 2)])
+@pytest.mark.parametrize("shape", [(2, 1, 7), (2, 5, 2)])
 def test_pictures_of_odd_shape(name, shape):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model, x = nn.Sequential(nn.Flatten(), nn.LazyLinear(3)).eval(), torch.randn(4, *shape)
         model(x)
-    knobs = {"impute": "mean"} if "impute" in inspect.signature(METRICS[name]).parameters else {}
+    knobs = {"impute": "mean"} if takes(name, "impute") else {}
     assert METRICS[name](model, x, torch.tensor([0, 1, 2, 0]), x, **knobs).shape == (4,)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in METRICS if takes(name, "units")))
+@pytest.mark.parametrize("shape", [(1,), (2, 1, 1), (1, 1), (1, 1, 1, 1)])
+def test_one_unit_is_refused(name, shape):
+    """Every map of it scores alike: pictures of one pixel, tables of one feature."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, x = nn.Sequential(nn.Flatten(), nn.LazyLinear(3)).eval(), torch.randn(4, *shape)
+        model(x)
+    asked = {"method": METHODS["gradient"], "other": network(1)}
+    arguments = {argument: asked[argument] for argument in METRICS.cards[name].asks}
+    with pytest.raises(ValueError, match="one unit alone"):
+        METRICS[name](model, x, 0, x, **arguments)
 
 
 @of(OWN)
@@ -181,7 +199,9 @@ def test_tables_and_bags(name, shape):
         x = x.double()
         target = model(x).argmax(1).detach()
     a = (x * model[1].weight[target].view_as(x)).detach()
-    knobs = {"impute": "zero"} if "impute" in inspect.signature(METRICS[name]).parameters else {}
+    knobs = {"impute": "zero"} if takes(name, "impute") else {}
+    if takes(name, "units"):
+        knobs["units"] = 1
     good, bad = (METRICS[name](model, x, target, attribution, **knobs) for attribution in (a, -a))
     sign = {"higher": 1, "lower": -1}[METRICS.cards[name].better]
     if METRICS.cards[name].category == "faithfulness" or name == "completeness_gap":

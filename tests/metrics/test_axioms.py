@@ -71,8 +71,11 @@ def test_exchanges_are_over_sets_without_both():
     torch.testing.assert_close(exchange_effects(drops, removed), expected)
 
 
-def test_one_part_has_no_pair(model, x, target):
-    assert symmetry(model, x, target, x, side=1).isnan().all()
+def test_one_pair_of_parts_is_refused(model, x, target):
+    """Its quotient would be 1 whatever the map."""
+    with pytest.raises(ValueError, match="fewer than 3 parts"):
+        symmetry(model, x, target, x, side=1)
+    assert symmetry(model, x, target, x, side=2).isfinite().all()
 
 
 def test_share_is_checked(model, x, target):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from xnb.access.rows import select_rows
 from xnb.metrics.imputers import NOISE, PAINTS, make_fill, noisy_linear_imputation
 
 
@@ -73,7 +74,7 @@ def test_noisy_linear_keeps_a_flat_picture_flat(shape, monkeypatch):
 
 @pytest.mark.parametrize("name", [*PAINTS, "noisy_linear"])
 def test_only_what_is_removed_changes(name, x, removed):
-    imputed = make_fill(name, x)(slice(1, 4), removed[:, 1:4])
+    imputed = make_fill(name, x, (2, 3))(slice(1, 4), removed[:, 1:4])
     hole = removed[:, 1:4].bool().expand_as(imputed)
     assert torch.equal(imputed[~hole], x[1:4].expand_as(imputed)[~hole])
     assert (imputed[hole] != x[1:4].expand_as(imputed)[hole]).all()
@@ -81,27 +82,109 @@ def test_only_what_is_removed_changes(name, x, removed):
 
 def test_paints(x):
     everything = torch.ones(1, 1, 1, 6, 6, dtype=x.dtype)
-    fill = {name: make_fill(name, x)(slice(None), everything)[0] for name in PAINTS}
+    fill = {name: make_fill(name, x, (2, 3))(slice(None), everything)[0] for name in PAINTS}
     assert fill["zero"].abs().max() == 0
     torch.testing.assert_close(fill["mean"], x.mean((2, 3), keepdim=True).expand_as(x))
     flat = torch.full((1, 3, 32, 32), 0.3)
-    torch.testing.assert_close(PAINTS["blur"](flat), flat)
+    torch.testing.assert_close(PAINTS["blur"](flat, (2, 3)), flat)
     detail = torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
-    assert PAINTS["blur"](detail).std() < 0.1
+    assert PAINTS["blur"](detail, (2, 3)).std() < 0.1
 
 
 def test_a_function_of_your_own(x):
-    fill = make_fill(lambda pictures, removed: pictures + 9 * removed, x)
+    fill = make_fill(lambda pictures, removed: pictures + 9 * removed, x, (2, 3))
     assert torch.equal(fill(slice(0, 2), torch.ones(1, 1, 1, 6, 6))[0], x[:2] + 9)
+
+
+def test_a_hole_of_a_signal_is_a_straight_line(monkeypatch):
+    """Two neighbours a step: between 1 and 5 stand 2, 3, 4, and at the end what the last known step has."""
+    monkeypatch.setattr("xnb.metrics.imputers.NOISE", 0)
+    x = torch.tensor([[[1.0, 9, 9, 9, 5, 9, 9], [0, 9, 9, 9, -4, 9, 9]]])
+    hole = torch.tensor([0.0, 1, 1, 1, 0, 1, 1]).view(1, 1, 1, 7)
+    expected = torch.tensor([[[1.0, 2, 3, 4, 5, 5, 5], [0, -1, -2, -3, -4, -4, -4]]])
+    torch.testing.assert_close(make_fill("noisy_linear", x, (2,))(slice(None), hole)[0], expected)
+
+
+def test_a_volume_solves_the_equations_of_its_26_neighbours(monkeypatch):
+    """Weights 1/6 beside, 1/12 across an edge, 1/24 across a corner, solved densely."""
+    monkeypatch.setattr("xnb.metrics.imputers.NOISE", 0)
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 2, 3, 4, 2, dtype=torch.double, generator=rng)
+    hole = torch.rand(1, 1, 1, 3, 4, 2, generator=rng) < 0.6
+    places = list(np.ndindex(3, 4, 2))
+    lhs, rhs = np.eye(24), x[0].flatten(1).T.numpy().copy()
+    for i in np.flatnonzero(hole.flatten()):
+        lhs[i], rhs[i] = 0, 0
+        for j, other in enumerate(places):
+            distance = np.abs(np.subtract(places[i], other))
+            if i != j and distance.max() == 1:
+                lhs[i, j] = -1 / 3 / 2 ** distance.sum()
+        lhs[i, i] = -lhs[i].sum()
+    expected = torch.from_numpy(np.linalg.solve(lhs, rhs).T).view(1, 1, 2, 3, 4, 2)
+    filled = make_fill("noisy_linear", x, (2, 3, 4))(slice(None), hole.double())
+    torch.testing.assert_close(filled, expected, atol=1e-8, rtol=0)
+
+
+def test_blur_is_torchvisions():
+    from torchvision.transforms.functional import gaussian_blur
+
+    x = torch.randn(2, 3, 24, 36, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(PAINTS["blur"](x, (2, 3)), gaussian_blur(x, [13, 13], [2.0, 2.0]), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((2, 3, 60), (2,)), ((2, 3, 24, 24, 24), (2, 3, 4))])
+def test_signals_and_volumes_are_blurred_along_each_axis(shape, axes):
+    """A single bright place gets the product of Gaussians: its sum stays, and it is (2 pi sigma^2)^(-n/2)."""
+    x = torch.zeros(shape).double()
+    middle = (0, 0, *[length // 2 for length in shape[2:]])
+    x[middle] = 1
+    blurred = PAINTS["blur"](x, axes)
+    sigma = shape[2] / 12
+    assert blurred.sum().item() == pytest.approx(1)
+    assert blurred[middle].item() == pytest.approx((2 * np.pi * sigma**2) ** (-len(axes) / 2), rel=0.03)
+    assert blurred[1].abs().max() == blurred[0, 1].abs().max() == 0
+
+
+def test_the_mean_is_over_places_and_of_instances_zero():
+    x = torch.randn(2, 3, 7, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(PAINTS["mean"](x, (2,)), x.mean(2, keepdim=True).expand_as(x))
+    assert PAINTS["mean"](x, (1,)).abs().max() == 0
+
+
+def test_a_number_and_a_tensor_with_a_row_an_input(x):
+    everything = torch.ones(1, 1, 1, 6, 6, dtype=x.dtype)
+    assert (make_fill(0.5, x, (2, 3))(slice(1, 3), everything) == 0.5).all()
+    rows = torch.arange(5).to(x).view(5, 1, 1, 1)
+    filled = make_fill(rows, x, (2, 3))(slice(1, 3), everything)[0]
+    assert torch.equal(filled, rows[1:3].expand_as(filled))
+    with select_rows(torch.tensor([4, 2]), 5):
+        filled = make_fill(rows, x[[4, 2]], (2, 3))(slice(None), everything)[0]
+    assert filled[:, 0, 0, 0].tolist() == [4, 2]
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(3, 1, 1, 1), torch.zeros(7), [0, "a"], float("nan")])
+def test_what_is_no_filling_is_refused(wrong, x):
+    with pytest.raises(ValueError, match=r"^impute|^metrics: impute"):
+        make_fill(wrong, x, (2, 3))
+
+
+@pytest.mark.parametrize("wrong", [lambda x, removed: x, lambda x, removed: x + removed / 0])
+def test_what_a_function_returns_is_checked(wrong, x):
+    fill = make_fill(wrong, x, (2, 3))
+    with pytest.raises(ValueError, match="a function that imputes must return") as refusal:
+        fill(slice(None), torch.ones(3, 1, 1, 6, 6).to(x))
+    pasted = {"torch": torch}
+    exec(str(refusal.value).split("try: ")[1], pasted)
+    assert make_fill(pasted["impute"], x, (2, 3))(slice(None), torch.ones(3, 1, 1, 6, 6).to(x)).abs().max() == 0
 
 
 @pytest.mark.parametrize("name", ["median", "noisy-linear"])
 def test_unknown_names_are_refused(name, x):
     with pytest.raises(ValueError, match="noisy_linear"):
-        make_fill(name, x)
+        make_fill(name, x, (2, 3))
 
 
 @pytest.mark.parametrize("name", ["blur", "noisy_linear"])
 def test_tables_have_no_neighbours(name):
-    with pytest.raises(ValueError, match="needs pictures"):
-        make_fill(name, torch.zeros(3, 4))
+    with pytest.raises(ValueError, match="have no neighbours"):
+        make_fill(name, torch.zeros(3, 4), (1,))

@@ -14,7 +14,7 @@ from xnb.training.loop import evaluate
 
 def test_half_of_the_inputs_lose_one_part_each():
     x = torch.ones(2000, 3, 8, 8)
-    inputs = remove_random_parts(x, 4, "zero", torch.Generator().manual_seed(0))
+    inputs = remove_random_parts(x, (2, 3), 4, "zero", torch.Generator().manual_seed(0))
     removed = (inputs == 0).flatten(1).sum(1) / 3
     assert set(removed.tolist()) == {0, 4}
     assert abs(float((removed == 4).double().mean()) - 0.5) < 0.05
@@ -25,7 +25,7 @@ def test_half_of_the_inputs_lose_one_part_each():
 
 @pytest.mark.parametrize("shape", [(6,), (6, 1, 4, 4)])
 def test_tables_and_bags_lose_a_feature_or_an_instance(shape):
-    inputs = remove_random_parts(torch.ones(200, *shape), 4, "zero", torch.Generator().manual_seed(0))
+    inputs = remove_random_parts(torch.ones(200, *shape), (1,), 4, "zero", torch.Generator().manual_seed(0))
     removed = (inputs == 0).flatten(2).all(2) if len(shape) > 1 else inputs == 0
     assert set(removed.sum(1).tolist()) == {0, 1}
 

@@ -19,16 +19,17 @@ from xnb.metrics.map_values import (
 @pytest.mark.parametrize("shape", [(3, 4, 5), (6, 1, 4, 4), (7,)], ids=["picture", "bag", "table"])
 def test_a_unit_is_a_pixel_an_instance_or_a_feature(shape):
     x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
-    units = unit_values(x, x)
+    axes = (2, 3) if x.ndim == 4 else (1,)
+    units = unit_values(x, x, axes)
     by_hand = {3: lambda a: a.sum(0), 4: lambda a: a.sum((1, 2, 3)), 1: lambda a: a}[len(shape)]
     torch.testing.assert_close(units, torch.stack([by_hand(a).flatten() for a in x]))
-    assert torch.broadcast_shapes(broadcast_units(units, x).shape, x.shape) == x.shape
+    assert torch.broadcast_shapes(broadcast_units(units, x, axes).shape, x.shape) == x.shape
 
 
 def test_parts_add_up(x):
-    part_of_unit = part_numbers(x, 3)
+    part_of_unit = part_numbers(x, (2, 3), 3)
     assert part_of_unit.view(6, 6)[:2, :2].unique().tolist() == [0]
-    sums = sum_over_parts(unit_values(x, x), part_of_unit)
+    sums = sum_over_parts(unit_values(x, x, (2, 3)), part_of_unit)
     torch.testing.assert_close(sums[:, 0], x[:, :, :2, :2].sum((1, 2, 3)))
     torch.testing.assert_close(sums.sum(1), x.flatten(1).sum(1))
 

@@ -1,4 +1,7 @@
-"""Removal curves: closed forms on a linear model, ties, and Quantus."""
+"""Removal curves: closed forms on a linear model, ties, and Quantus.
+
+Tests: xnb.metrics.removal_curves
+"""
 
 import pytest
 import torch
@@ -116,8 +119,3 @@ def test_quantus_road_counts_channels_as_pixels(quantus):
 def test_refusals(knobs, rule, as_users_run):
     with pytest.raises(ValueError, match=rule):
         removal_curve(linear, ONE, FIRST, MAP, **knobs)
-
-
-def test_one_class_has_no_margin():
-    with pytest.raises(ValueError, match="two classes"):
-        road(lambda x: x.flatten(1)[:, :1], ONE, FIRST, MAP)

@@ -12,6 +12,7 @@ import torch
 from xnb import METHODS
 from xnb.access.ledger import count_passes
 from xnb.access.memo import remember_answers
+from xnb.access.rows import follow_rows
 from xnb.metrics import METRICS
 from xnb.metrics.neighbours import shared_noise
 from xnb.metrics.robustness import average_sensitivity, local_lipschitz, max_sensitivity
@@ -114,6 +115,48 @@ def test_the_three_share_their_neighbours(model, x, target):
         average_sensitivity(model, x, target, a, method=gradient)
         local_lipschitz(model, x, target, a, method=gradient)
     assert once == passes.backward == 10 * len(x)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("chunk", [None, 3, 5, 10])
+def test_what_belongs_to_an_input_follows_its_neighbours(name, chunk, x, target):
+    """A mask in the model and a baseline in the method, a row an input: as each input alone with its own row."""
+    mask, baseline = torch.rand(x.shape, generator=torch.Generator().manual_seed(3)).double(), x.flip(0)
+
+    def masked(x):
+        own = follow_rows(mask, len(x), "mask")
+        return torch.stack([(x * own).flatten(1).square().sum(1), x.flatten(1).sum(1)], 1)
+
+    def method(model, x, target, baseline=baseline):
+        return METHODS["integrated_gradients"](model, x, target, steps=4, baseline=baseline)
+
+    whole = METRICS[name](masked, x, target % 2, method(masked, x, target % 2), method=method, chunk=chunk)
+    for i in range(5):
+        row = slice(i, i + 1)
+
+        def alone(x, row=row):
+            return torch.stack([(x * mask[row]).flatten(1).square().sum(1), x.flatten(1).sum(1)], 1)
+
+        def own_method(model, x, target, row=row):
+            return method(model, x, target, baseline=baseline[row].expand_as(x))
+
+        arguments = x[row], target[row] % 2
+        expected = METRICS[name](alone, *arguments, own_method(alone, *arguments), method=own_method)
+        torch.testing.assert_close(whole[row], expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_map_summed_over_channels_is_compared_with_summed_maps(name, model, x, target):
+    """As the method that sums them; one that has more channels than its method is refused."""
+
+    def summed(model, x, target):
+        return gradient(model, x, target).sum(1, keepdim=True)
+
+    a = summed(model, x, target)
+    ours = METRICS[name](model, x, target, a, method=gradient)
+    torch.testing.assert_close(ours, METRICS[name](model, x, target, a, method=summed))
+    with pytest.raises(ValueError, match="the method's own map"):
+        METRICS[name](model, x, target, a.expand_as(x), method=summed)
 
 
 @pytest.mark.parametrize("wrong", [{"radius": 0.0}, {"samples": 0}])

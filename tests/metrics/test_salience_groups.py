@@ -36,8 +36,12 @@ def test_closed_forms(values, expected):
 
 
 def test_groups_that_matter_equally_add_nothing():
-    """The authors' `>=` calls these pairs concordant, and a model that ignores its input perfectly explained."""
-    assert apply(additive(0.0, 0, 0, 0), [8, 4, 2, 1]) == 0
+    """The authors' `>=` calls these pairs concordant, and a model that ignores its input perfectly explained.
+
+    Where all groups matter equally no map can be told from another, which is refused.
+    """
+    with pytest.raises(ValueError, match="the same whatever is removed"):
+        apply(additive(0.0, 0, 0, 0), [8, 4, 2, 1])
     assert apply(additive(2.0, 2, 1, 1), [8, 4, 2, 1]) == pytest.approx(1 - (4 + 1) / 23)
 
 

@@ -59,7 +59,7 @@ def test_drops_remove_what_they_say(model, x, target):
     lower = x.clone()
     lower.view(5, 2, 36)[:, :, 9:] = 0
     drops = (model(x) - model(lower)).gather(1, target[:, None]).T.detach()
-    torch.testing.assert_close(score_drops(model, x, target, removed, where, "zero", None), drops)
+    torch.testing.assert_close(score_drops(model, x, target, removed, where, "zero", (2, 3), None), drops)
 
 
 def test_infidelity_of_a_linear_model(linear, x, target, exact):
@@ -67,7 +67,7 @@ def test_infidelity_of_a_linear_model(linear, x, target, exact):
     zero, one = torch.zeros_like(exact), exact.new_zeros(5)
     torch.testing.assert_close(infidelity(linear, x, target, exact, normalise=False, **knobs), one)
     torch.testing.assert_close(infidelity(linear, x, target, 1e4 * exact, **knobs), one)
-    drops = draw_squares(x, 128, 0).double() @ exact.sum(1).flatten(1).T
+    drops = draw_squares(x, (2, 3), 128, 0).double() @ exact.sum(1).flatten(1).T
     torch.testing.assert_close(infidelity(linear, x, target, zero, **knobs), drops.square().mean(0))
     torch.testing.assert_close(infidelity(linear, x, target, -exact, **knobs), drops.square().mean(0))
     torch.testing.assert_close(
@@ -80,7 +80,7 @@ def captum(model, x, target, a, **knobs):
     measure = pytest.importorskip("captum.metrics").infidelity
 
     def perturb(inputs):
-        removed = draw_squares(x, 128, 0).view(128, 1, 6, 6).repeat(len(inputs) // 128, 1, 1, 1).to(inputs)
+        removed = draw_squares(x, (2, 3), 128, 0).view(128, 1, 6, 6).repeat(len(inputs) // 128, 1, 1, 1).to(inputs)
         return removed.expand_as(inputs), inputs * (1 - removed)
 
     return measure(model, perturb, x, a, target=target, n_perturb_samples=128, **knobs).detach()
@@ -135,9 +135,9 @@ def test_quantus_sensitivity_n_is_another_quantity(quantus):
     assert sensitivity_n(model, x, target, a).shape == (5,)
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 1, 5), (2, 1, 1)])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 5), (2, 2, 2)])
 def test_squares_are_squares(shape):
-    squares = draw_squares(torch.zeros(1, *shape), 200, 0).view(200, *shape[1:])
+    squares = draw_squares(torch.zeros(1, *shape), (2, 3), 200, 0).view(200, *shape[1:])
     heights, widths = squares.any(2).sum(1), squares.any(1).sum(1)
     assert torch.equal(heights, widths)
     assert torch.equal(heights * widths, squares.sum((1, 2)))

@@ -4,14 +4,17 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from xnb.access.baselines import expand_baseline
+from xnb.access.baselines import Baseline, expand_baseline
 from xnb.access.memo import answer_once
 from xnb.access.score import score
 from xnb.check import require
-from xnb.metrics.imputers import Imputer
+from xnb.metrics.arguments import check_map
+from xnb.metrics.imputers import Impute
 from xnb.metrics.map_values import draw_part_sets, part_numbers, sum_over_parts, unit_values
 from xnb.metrics.registry import metric
 from xnb.metrics.subsets import score_drops
+from xnb.metrics.units import Units, find_axes
+from xnb.metrics.variation import keep_where_moved
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
 
@@ -22,7 +25,7 @@ def completeness_gap(
     target: Target,
     attribution: Attribution,
     *,
-    baseline: Tensor | float = 0.0,
+    baseline: Baseline = 0.0,
     chunk: int | None = None,
 ) -> Scores:
     r"""How far the map's sum is from the change of score it should explain, :math:`|\sum_i a_i - (f(x) - f(x'))|`.
@@ -32,13 +35,13 @@ def completeness_gap(
     right: a map that puts everything on one pixel can.
 
     Args:
-        baseline: what the score is compared with, one number or a tensor that broadcasts against `x`.
+        baseline: what the score is compared with, as in `xnb.access.baselines.expand_baseline`.
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
         ValueError: a baseline that does not fit, as `access.score.score`, or an attribution that is not that of `x`.
     """
-    unit_values(attribution, x)  # refuses what is no map of x
+    check_map(attribution, x)
     start = expand_baseline(baseline, x)
 
     def measure_change() -> Scores:
@@ -57,10 +60,11 @@ def symmetry(
     target: Target,
     attribution: Attribution,
     *,
-    side: int = 4,
+    side: int | None = None,
     share: float = 0.1,
     samples: int = 16,
-    impute: str | Imputer = "mean",
+    impute: Impute = "mean",
+    units: Units = None,
     seed: int = 0,
     chunk: int | None = None,
 ) -> Scores:
@@ -70,43 +74,47 @@ def symmetry(
         r_{ij}^2 = \mathbb{E}_S \bigl( f(x_{\setminus S \cup i}) - f(x_{\setminus S \cup j}) \bigr)^2
 
     :math:`E` are the pairs of smallest :math:`r`. Unit: none; 0 if equal parts get equal shares, about 1 for a map that
-    knows nothing, NaN for a constant one and where there is but one part. How similar those pairs are depends on the
+    knows nothing, NaN for a constant one. How similar those pairs are depends on the
     input: it compares methods, not inputs.
 
     Args:
-        side: squares along a picture; of a table each feature, of a bag each instance is a part.
+        side: as in `xnb.metrics.single_deletion`.
         share: of the pairs, those that the model exchanges best, with their ties.
         samples: sets removed beside the pair; each costs a pass for every part.
         impute: what stands where parts are removed.
+        units: as in `xnb.metrics.removal_curve`.
         seed: draws the sets, the same for every input and every method.
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: `share` is not in (0, 1], or as `xnb.metrics.single_deletion`.
+        ValueError: `share` is not in (0, 1], there are fewer than three parts, so one pair at most, or as
+            `xnb.metrics.single_deletion`.
     """
     require(0 < share <= 1, "symmetry: share must lie in (0, 1]", share, "share=0.1")
-    part_of_unit = part_numbers(x, side)
-    attributions = sum_over_parts(unit_values(attribution, x), part_of_unit).T
+    axes = find_axes(units, x, attribution, model)
+    part_of_unit = part_numbers(x, axes, side)
+    attributions = sum_over_parts(unit_values(attribution, x, axes), part_of_unit).T
     parts = len(attributions)
-    sizes = torch.linspace(0, max(0, parts - 2), samples).long()
+    rule = "metrics: symmetry compares pairs, and fewer than 3 parts make one at most, so every map scores alike"
+    require(parts >= 3, rule, f"{parts} parts", "side=4")
+    sizes = torch.linspace(0, parts - 2, samples).long()
     removed = draw_part_sets(parts, sizes, seed).to(x.device)
     each_part = torch.eye(parts, dtype=torch.bool, device=x.device)
     # One run serves all pairs: f without S and i, for every part i (a part of S adds nothing to it).
     with_one_more = removed[:, None] | each_part
 
     def measure_drops() -> Float[Tensor, "N B"]:
-        return score_drops(model, x, target, with_one_more.flatten(0, 1), part_of_unit, impute, chunk)
+        return score_drops(model, x, target, with_one_more.flatten(0, 1), part_of_unit, impute, axes, chunk)
 
-    request = ("symmetry", model, x, target, side, samples, impute, seed)
+    request = ("symmetry", model, x, target, side, samples, impute, axes, seed)
     drops = answer_once(request, measure_drops).unflatten(0, with_one_more.shape[:2])
     effects = exchange_effects(drops, removed)
     first, second = torch.triu_indices(parts, parts, 1)
-    if len(first) == 0:
-        return torch.full_like(x.flatten(1)[:, 0], torch.nan)
     gaps = (attributions[first] - attributions[second]).abs()
     exchangeable = (effects <= effects.quantile(share, dim=0)).double()
     gap_of_exchangeable = (gaps * exchangeable).sum(0) / exchangeable.sum(0)
-    return (gap_of_exchangeable / gaps.mean(0)).to(x)
+    ratio = gap_of_exchangeable / gaps.mean(0)
+    return keep_where_moved(ratio.to(x), drops.flatten(0, 1))
 
 
 def exchange_effects(drops: Float[Tensor, "S M B"], removed: Bool[Tensor, "S M"]) -> Float[Tensor, "P B"]:

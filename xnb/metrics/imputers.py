@@ -1,126 +1,239 @@
 """What stands where something is removed: one choice for all metrics that remove."""
 
 from collections.abc import Callable
+from functools import lru_cache
+from itertools import product
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
+from scipy.ndimage import gaussian_filter1d
+from scipy.sparse import csr_array, diags_array
+from scipy.sparse.linalg import cg
 from torch import Tensor
 
 from xnb.access.draws import make_generator
-from xnb.check import require
+from xnb.access.rows import follow_rows, select_rows
+from xnb.check import is_finite, refuse, require
+from xnb.metrics.units import INSTANCES, Axes
 from xnb.types import Batch
 
 # (inputs (B, *shape), removed (N, 1 or B, *#shape) as 0 and 1) -> inputs with that replaced (N, B, *shape)
 Imputer = Callable[[Batch, Tensor], Tensor]
-_Fill = Callable[[slice, Tensor], Tensor]  # (rows of the batch, removed) -> what an imputer returns for them
-# Weight of a pixel's neighbours: beside it, and across the corner (arXiv:2202.00449).
-_BESIDE = 1 / 6
-_ACROSS = 1 / 12
+Fill = Callable[[slice, Tensor], Tensor]  # (rows of the batch, removed) -> what an imputer returns for them
+# A name in `PAINTS` or "noisy_linear", a number, a tensor that broadcasts against x and follows its rows, an imputer.
+Impute: TypeAlias = Any
+_BESIDE = 1 / 6  # weight of a neighbour on a side; half of it with every further axis it lies across (arXiv:2202.00449)
 NOISE = 0.01  # standard deviation around the solution, as published
+_CLOSE = 1e-10  # error of an iterative solution, relative
 
 
-def mean_colour(x: Batch) -> Batch:
-    """Return each picture's own mean colour; of other inputs zeros, which is the mean of standardised numbers."""
-    if x.ndim != 4:
+def mean_colour(x: Batch, axes: Axes) -> Batch:
+    """Return each input's own mean over its places; of tables and bags zeros, the mean of standardised numbers."""
+    if axes == INSTANCES:
         return torch.zeros_like(x)
-    return x.mean((2, 3), keepdim=True).expand_as(x)
+    return x.mean(axes, keepdim=True).expand_as(x)
 
 
-def _blur_pictures(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-    """Return the pictures without their detail: under a Gaussian of a twelfth of their side."""
-    from torchvision.transforms.functional import gaussian_blur  # here: it takes seconds to load
-
-    side = min(x.shape[2:])
+def _blur_places(x: Batch, axes: Axes) -> Batch:
+    """Return the inputs without their detail: under a Gaussian of a twelfth of their shortest side."""
+    long_axes = [axis for axis in axes if x.shape[axis] > 1]
+    side = min(x.shape[axis] for axis in long_axes)
     sigma = side / 12
     reach = min(round(3 * sigma), side - 1)
-    kernel = 2 * reach + 1
-    return gaussian_blur(x, [kernel, kernel], [sigma, sigma])
+    values = x.detach().double().cpu().numpy()
+    for axis in long_axes:
+        values = gaussian_filter1d(values, sigma, axis=axis, mode="mirror", radius=reach)
+    return torch.from_numpy(values).to(x)
 
 
-def noisy_linear_imputation(
-    x: Float[Tensor, "B C H W"], removed: Float[Tensor, "N b 1 H W"]
-) -> Float[Tensor, "N B C H W"]:
-    """Make each removed pixel the weighted mean of its eight neighbours, removed ones included, and a little noise.
+def noisy_linear_imputation(x: Batch, removed: Float[Tensor, "N b *#shape"], axes: Axes = (2, 3)) -> Tensor:
+    """Make each removed place the weighted mean of its neighbours, removed ones included, and a little noise.
 
-    The mask leaves no edge that a network could read (ROAD, arXiv:2202.00449). The noise is the same for a picture
-    at every call.
+    The mask leaves no edge that a network could read (ROAD, arXiv:2202.00449). A place has all neighbours that touch
+    it, 8 in a picture, 2 in a signal, 26 in a volume. The noise is the same for an input at every call.
     """
-    pictures = x.flatten(2)
-    # One mask for all pictures is one system of equations: their channels stand side by side, (1, H W, B C).
+    lengths = tuple(x.shape[axis] for axis in axes)
+    inner = [axis for axis in range(1, x.ndim) if axis not in axes]
+    # (B, values of a place, places): what lies at one place has the same equations
+    moved = x.permute(0, *inner, *axes)
+    known = moved.reshape(len(x), -1, torch.Size(lengths).numel())
+    masks = removed.flatten(2).bool()
+    # One mask for all inputs is one system of equations: their values stand side by side, (1, places, B C).
     one_mask = removed.shape[1] == 1
-    pictures = pictures.permute(2, 0, 1).flatten(1)[None] if one_mask else pictures.mT
-    width = x.shape[3]
-    known = pictures.double().cpu().numpy()
+    columns = known.permute(2, 0, 1).flatten(1)[None] if one_mask else known.mT
+    known_values = columns.double().cpu().numpy()
     solutions = []
-    for masks in removed.flatten(2).bool().cpu().numpy():
-        pairs = zip(known, masks, strict=True)
-        solutions.append([_solve_removed(*pair, width) for pair in pairs])
+    for rows in masks.cpu().numpy():
+        pairs = zip(known_values, rows, strict=True)
+        solutions.append([_solve_removed(*pair, lengths) for pair in pairs])
     solved = torch.from_numpy(np.stack(solutions)).to(x)
-    # (N, b, H W, B/b C) -> (N, B, C, H W)
-    filled = solved.unflatten(3, (-1, x.shape[1])).movedim(2, 4).flatten(1, 2)
-    filled = filled.unflatten(3, tuple(x.shape[2:]))
+    # (N, b, places, B/b C) -> (N, B, C, places) -> as x lies
+    filled = solved.unflatten(3, (-1, known.shape[1])).movedim(2, 4).flatten(1, 2)
+    filled = filled.reshape(len(removed), *moved.shape)
+    back = np.argsort([0, *inner, *axes])
+    filled = filled.permute(0, *(1 + back).tolist())
     rng = make_generator("imputed noise", 0)
     noise = torch.randn(x.shape[1:], generator=rng).to(x) * NOISE
     return torch.where(removed.bool(), filled + noise, x)
 
 
-def _solve_removed(picture: NDArray, removed: NDArray, width: int) -> NDArray:
-    """Solve the removed pixels of one picture `(H W, C)`: symmetric and banded, so it takes about a millisecond."""
+def _solve_removed(values: NDArray, removed: NDArray, lengths: tuple[int, ...]) -> NDArray:
+    """Solve the removed places of one input, values `(places, C)`."""
     if removed.all():
-        return np.broadcast_to(picture.mean(0), picture.shape)
-    # One equation a pixel. One that stays equals itself, and moves to the right side of its neighbours' equations:
+        return np.broadcast_to(values.mean(0), values.shape)
+    # The equations of a picture are a band as wide as a row, solved within a millisecond; of a volume as wide as a
+    # slice, which is too much to be filled in.
+    dimensions = sum(length > 1 for length in lengths)
+    solve = _solve_bands if dimensions <= 2 else _solve_by_iteration
+    return solve(values, removed, lengths)
+
+
+def _solve_bands(values: NDArray, removed: NDArray, lengths: tuple[int, ...]) -> NDArray:
+    """Solve the equations directly; they are symmetric, positive and banded."""
+    # One equation a place. One that stays equals itself, and moves to the right side of its neighbours' equations:
     # so the matrix stays symmetric, and row k of `bands` holds what stands k below its diagonal.
-    bands = np.zeros((width + 2, len(picture)))
+    neighbours = _neighbour_pairs(lengths)
+    width = max((pairs.step for pairs in neighbours), default=0)
+    bands = np.zeros((width + 1, len(values)))
     bands[0] = ~removed
-    right_side = np.where(removed[:, None], 0.0, picture)
-    for step, weight, has_neighbour in _neighbour_steps(len(picture), width):
-        first = np.flatnonzero(has_neighbour)
-        second = first + step
-        for pixels, neighbours in ((first, second), (second, first)):
-            unknown = pixels[removed[pixels]]
-            beside = neighbours[removed[pixels]]
+    right_side = np.where(removed[:, None], 0.0, values)
+    for step, weight, first, second in neighbours:
+        for places, others in ((first, second), (second, first)):
+            unknown = places[removed[places]]
+            beside = others[removed[places]]
             bands[0, unknown] += weight
             stays = ~removed[beside]
-            right_side[unknown[stays]] += weight * picture[beside[stays]]
+            right_side[unknown[stays]] += weight * values[beside[stays]]
         both_unknown = removed[first] & removed[second]
         bands[step, first[both_unknown]] = -weight
     return solveh_banded(bands, right_side, lower=True, overwrite_ab=True, overwrite_b=True, check_finite=False)
 
 
-def _neighbour_steps(pixels: int, width: int) -> list[tuple[int, float, NDArray]]:
-    """List half of a pixel's neighbours: step in reading order, weight, and which pixels have that neighbour."""
-    column = np.arange(pixels) % width
-    below = np.arange(pixels) < pixels - width
-    right = column < width - 1
-    left = column > 0
-    beside = [(1, _BESIDE, right), (width, _BESIDE, below)]
-    across = [(width + 1, _ACROSS, right & below), (width - 1, _ACROSS, left & below)]
-    return beside + across
+def _solve_by_iteration(values: NDArray, removed: NDArray, lengths: tuple[int, ...]) -> NDArray:
+    """Solve the equations by conjugate gradients."""
+    graph = _neighbour_graph(lengths)
+    of_removed = graph[removed]
+    weights = np.asarray(of_removed.sum(1)).ravel()
+    known_sums = of_removed[:, ~removed] @ values[~removed]
+    unknown = csr_array(diags_array(weights) - of_removed[:, removed])
+    solved = values.copy()
+    for channel in range(values.shape[1]):
+        start = np.full(len(weights), values[~removed, channel].mean())
+        solved[removed, channel], _ = cg(unknown, known_sums[:, channel], start, rtol=_CLOSE)
+    return solved
+
+
+class _Pairs(NamedTuple):
+    """Places and the neighbours that lie `step` further in reading order, in one direction."""
+
+    step: int
+    weight: float
+    first: NDArray
+    second: NDArray
+
+
+@lru_cache(maxsize=4)
+def _neighbour_pairs(lengths: tuple[int, ...]) -> list[_Pairs]:
+    """All pairs of places that touch, by direction, each pair once."""
+    long = [length for length in lengths if length > 1]
+    numbers = np.arange(np.prod(long, dtype=int)).reshape(long)
+    pairs = []
+    for offset in product((1, 0, -1), repeat=len(long)):
+        if offset <= (0,) * len(long):  # the direction to the other side, or none
+            continue
+        first = numbers
+        second = numbers
+        for axis, move in enumerate(offset):
+            first = _leave_out_end(first, axis, move)
+            second = _leave_out_end(second, axis, -move)
+        weight = 2 * _BESIDE / 2 ** np.count_nonzero(offset)
+        step = int(second.flat[0] - first.flat[0])
+        pairs.append(_Pairs(step, weight, first.ravel(), second.ravel()))
+    return pairs
+
+
+def _leave_out_end(numbers: NDArray, axis: int, move: int) -> NDArray:
+    """The places from which a move of -1, 0 or 1 along an axis stays inside."""
+    length = numbers.shape[axis]
+    start = max(0, -move)
+    return numbers.take(range(start, length - max(0, move)), axis)
+
+
+@lru_cache(maxsize=4)
+def _neighbour_graph(lengths: tuple[int, ...]) -> csr_array:
+    """Weights of all pairs of places that touch, either way round."""
+    pairs = _neighbour_pairs(lengths)
+    first = np.concatenate([pair.first for pair in pairs])
+    second = np.concatenate([pair.second for pair in pairs])
+    weights = np.concatenate([np.full(len(pair.first), pair.weight) for pair in pairs])
+    size = int(np.prod(lengths))
+    one_way = csr_array((weights, (first, second)), shape=(size, size))
+    return csr_array(one_way + one_way.T)
 
 
 # A paint depends on the inputs alone and is laid where something is removed; an imputer sees what is removed.
-PAINTS: dict[str, Callable[[Batch], Batch]] = {"zero": torch.zeros_like, "mean": mean_colour, "blur": _blur_pictures}
-_IMPUTERS: dict[str, Imputer] = {"noisy_linear": noisy_linear_imputation}
+PAINTS: dict[str, Callable[[Batch, Axes], Batch]] = {
+    "zero": lambda x, axes: torch.zeros_like(x),
+    "mean": mean_colour,
+    "blur": _blur_places,
+}
+_NAMES = [*PAINTS, "noisy_linear"]
 
 
-def make_fill(impute: str | Imputer, x: Batch) -> _Fill:
+def make_fill(impute: Impute, x: Batch, axes: Axes) -> Fill:
     """Return a function (rows, removed) that replaces the removed values, 1 in `removed`, in these rows of `x`.
 
+    Args:
+        impute: zero, mean, blur, noisy_linear; a number; a tensor that broadcasts against `x`, also with a row an
+            input; or a function (inputs, removed) -> inputs filled.
+        axes: of `x`, that number its units; blur and noisy_linear go along them.
+
     Raises:
-        ValueError: no imputer of that name, or one for pictures on other inputs.
+        ValueError: no imputer of that name, or one that goes along places on inputs that have none.
     """
-    names = [*PAINTS, *_IMPUTERS]
-    known = callable(impute) or impute in names
-    require(known, f"metrics: impute must be one of {names}, or a function", impute, "'mean'")
-    takes_any_shape = callable(impute) or impute in ("zero", "mean")
-    fits = x.ndim == 4 or takes_any_shape
-    require(fits, f"metrics: impute={impute!r} needs pictures (B, C, H, W)", x, "impute='mean'")
-    if isinstance(impute, str) and impute in PAINTS:
-        # It does not depend on what is removed: it is mixed once for all calls.
-        paint = PAINTS[impute](x)
-        return lambda rows, removed: torch.lerp(x[rows], paint[rows], removed)
-    imputer = _IMPUTERS[impute] if isinstance(impute, str) else impute
-    return lambda rows, removed: imputer(x[rows], removed)
+    known = not isinstance(impute, str) or impute in _NAMES
+    require(
+        known, f"metrics: impute must be one of {_NAMES}, a number, a tensor or a function", impute, "impute='mean'"
+    )
+    fits = axes != INSTANCES or impute not in ("blur", "noisy_linear") if isinstance(impute, str) else True
+    rule = f"metrics: impute={impute!r} goes along places, and features and instances have no neighbours"
+    require(fits, rule, x, "impute='mean'")
+    if isinstance(impute, str) and impute == "noisy_linear":
+        return lambda rows, removed: noisy_linear_imputation(x[rows], removed, axes)
+    if callable(impute):
+        return lambda rows, removed: _ask_imputer(impute, x, rows, removed)
+    # It does not depend on what is removed: it is mixed once for all calls.
+    paint = PAINTS[impute](x, axes) if isinstance(impute, str) else _expand_paint(impute, x)
+    return lambda rows, removed: torch.lerp(x[rows], paint[rows], removed)
+
+
+def _expand_paint(values: Any, x: Batch) -> Batch:
+    """A number or a tensor as inputs to lay on `x`, each row with its own."""
+    hint = "impute=torch.zeros_like(x)"
+    try:
+        paint = torch.as_tensor(values, dtype=x.dtype, device=x.device)
+        if paint.ndim == x.ndim:
+            paint = follow_rows(paint, len(x), "impute")
+        paint = paint.expand_as(x)
+    except (TypeError, ValueError, RuntimeError):
+        refuse(
+            f"metrics: impute must be a name, a number or a tensor that broadcasts to x {tuple(x.shape)}", values, hint
+        )
+    require(is_finite(paint), "metrics: impute must be finite", "NaN or infinity", hint)
+    return paint
+
+
+def _ask_imputer(imputer: Imputer, x: Batch, rows: slice, removed: Tensor) -> Tensor:
+    """What a user's function puts in place, checked."""
+    with select_rows(rows, len(x)):
+        filled = imputer(x[rows], removed)
+    wanted = (len(removed), *x[rows].shape)
+    fits = isinstance(filled, Tensor) and filled.shape == wanted
+    hint = "impute=lambda x, removed: torch.where(removed.bool(), 0, x)"
+    require(fits, f"metrics: a function that imputes must return inputs {wanted}, for (x, removed)", filled, hint)
+    require(is_finite(filled), "metrics: a function that imputes must return finite numbers", "NaN or infinity", hint)
+    return filled

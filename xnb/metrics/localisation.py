@@ -4,7 +4,10 @@ How large the share is where a map knows nothing, `chance_level` says.
 
 A mask is the truth only of a model that uses nothing else: show that new backgrounds leave its accuracy and deleted
 objects leave chance before you believe one of these numbers. A map that is constant scores as chance does, an empty
-mask gives NaN, and a map with a NaN is refused.
+mask and a full one give NaN, and a map with a NaN is refused.
+
+Masks are drawn along the axes of the units, and have length 1 on the others: (B, 1, H, W) of pictures, (B, 1, T) of
+signals, (B, N, 1) of tokens, (B, D) of tables.
 """
 
 from typing import NamedTuple
@@ -18,8 +21,9 @@ from xnb.check import require
 from xnb.metrics.map_values import mean_ranks, unit_values
 from xnb.metrics.neighbours import Method
 from xnb.metrics.registry import metric
-from xnb.types import Attribution, Batch, Masks, Model, Scores, Target
+from xnb.types import Attribution, Batch, Model, Scores, Target
 
+Masks = Bool[Tensor, "B *#shape"]  # where the evidence is; drawn along the axes of the units, 1 on the others
 _FlatMasks = Bool[Tensor, "B D"]
 _ARRAS = "Arras, Osman & Samek 2022, arXiv:2003.07258"
 
@@ -56,7 +60,7 @@ def pointing_game(
     values, inside = _flatten_maps(attribution, masks, x, absolute)
     best = values == values.amax(1, keepdim=True)
     hits = (best & inside).sum(1) / best.sum(1)
-    return _nan_if_empty(hits, inside, x)
+    return _nan_if_empty_or_full(hits, inside, x)
 
 
 @metric(category="localisation", better="higher", paper="Wang et al. 2020, arXiv:1910.01279", asks=("masks",))
@@ -119,7 +123,7 @@ def relevance_rank(
     ranks_left = mask_size - above.sum(1)
     tied_hits = ranks_left * (tied & inside).sum(1) / tied.sum(1)
     hits = (above & inside).sum(1) + tied_hits
-    return _nan_if_empty(hits / mask_size, inside, x)
+    return _nan_if_empty_or_full(hits / mask_size, inside, x)
 
 
 @metric(
@@ -177,6 +181,8 @@ def grid_pointing(
     Raises:
         ValueError: `x` are no pictures, or the batch has fewer classes than a grid has cells.
     """
+    rule = "grid_pointing: side must be at least 2, as one cell holds what any map says"
+    require(side >= 2, rule, side, "side=2")
     grid = make_grids(x, target, side=side, seed=seed)
     return energy_pointing(model, grid.x, target, method(model, grid.x, target), masks=grid.masks)
 
@@ -204,7 +210,8 @@ def make_grids(x: Batch, target: Target, *, side: int = 2, seed: int = 0) -> _Gr
     require(x.ndim == 4, "grids: x must be pictures (B, C, H, W)", x, "x = x.view(B, C, H, W)")
     classes = len(target.unique())
     cells = side**2
-    require(1 <= cells <= classes, f"grids: the batch must have at least {cells} classes", classes, "side=2")
+    rule = f"grids: the batch must have at least {cells} classes"
+    require(1 <= cells <= classes, rule, classes, "side=2" if classes >= 4 else "side=1")
     rng = make_generator("mosaics", seed)
     labels = target.tolist()
     grids = [_draw_cells(labels, i, cells, rng) for i in range(len(x))]
@@ -241,11 +248,27 @@ def _flatten_maps(
     attribution: Attribution, masks: Masks, x: Batch, absolute: bool = False
 ) -> tuple[Float[Tensor, "B D"], _FlatMasks]:
     """Return the values of each map and of its mask, one row an input."""
-    shape = (len(x), 1, *x.shape[2:])
-    fits = x.ndim == 4 and masks.dtype == torch.bool and masks.shape == shape
-    require(fits, f"metrics: masks must be bool (B, 1, H, W), those of pictures {tuple(x.shape)}", masks, "part.masks")
-    values = unit_values(attribution, x)
-    return values.abs() if absolute else values, masks.flatten(1)
+    is_bool = isinstance(masks, Tensor) and masks.dtype == torch.bool
+    rule = f"metrics: masks must be bool (B, 1, H, W), or broadcast like that to x {tuple(x.shape)}"
+    require(is_bool, rule, masks, "masks = torch.as_tensor(masks).bool()")
+    same_axes = masks.ndim == x.ndim and len(masks) == len(x)
+    pairs = list(zip(masks.shape, x.shape, strict=False))
+    fits = same_axes and all(length in {1, whole} for length, whole in pairs)
+    require(fits, rule, masks, _suggest_masks(masks, x))
+    axes = tuple(axis for axis, (length, whole) in enumerate(pairs) if axis > 0 and length == whole)
+    values = unit_values(attribution, x, axes)
+    return values.abs() if absolute else values, masks.to(x.device).flatten(1)
+
+
+def _suggest_masks(masks: Tensor, x: Batch) -> str:
+    """The line that makes masks of `x` of what came: the axis of the channels or of the batch may be missing."""
+    if masks.shape == x.shape[:1] + x.shape[2:]:
+        return "masks = masks.unsqueeze(1)"
+    if masks.shape == x.shape[2:]:
+        return "masks = masks.expand(len(x), 1, *masks.shape)"
+    if masks.shape[1:] == (1, *x.shape[2:]) and len(masks) == 1:
+        return "masks = masks.expand(len(x), *masks.shape[1:])"
+    return "masks = x[:, :1] > 0  # where the evidence is"
 
 
 def _share_inside(values: Float[Tensor, "B D"], inside: _FlatMasks, x: Batch) -> Scores:
@@ -253,9 +276,10 @@ def _share_inside(values: Float[Tensor, "B D"], inside: _FlatMasks, x: Batch) ->
     has_sum = values.sum(1, keepdim=True) > 0
     values = torch.where(has_sum, values, 1)
     share = (values * inside).sum(1) / values.sum(1)
-    return _nan_if_empty(share, inside, x)
+    return _nan_if_empty_or_full(share, inside, x)
 
 
-def _nan_if_empty(scores: Scores, inside: _FlatMasks, x: Batch) -> Scores:
-    """Return the scores, NaN where the mask is empty."""
-    return torch.where(inside.any(1), scores, torch.nan).to(x.dtype)
+def _nan_if_empty_or_full(scores: Scores, inside: _FlatMasks, x: Batch) -> Scores:
+    """Return the scores, NaN where the mask is empty or full: every map scores alike there."""
+    has_both = inside.any(1) & ~inside.all(1)
+    return torch.where(has_both, scores, torch.nan).to(x.dtype)

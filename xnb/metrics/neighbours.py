@@ -11,7 +11,7 @@ from xnb.access.chunking import chunk_size, plan_passes
 from xnb.access.draws import make_generator
 from xnb.access.rows import select_rows
 from xnb.access.score import Change
-from xnb.check import require
+from xnb.check import is_finite, require
 from xnb.progress import show_progress
 from xnb.types import Attribution, Batch, Model, Target
 
@@ -42,7 +42,7 @@ def explain_changes(
     """Explain every input under each of `changes` changes, and yield block after block.
 
     Raises:
-        ValueError: the method does not return one attribution an input.
+        ValueError: the method does not return one finite attribution an input.
     """
     together = chunk or _CHUNKS_PER_CALL * chunk_size(x, None)
     plan = plan_passes(x, changes, together)
@@ -53,6 +53,8 @@ def explain_changes(
             attributions = method(model, inputs.flatten(0, 1), target[rows].repeat(n)).detach()
         rule = "metrics: a method must explain each of its inputs"
         require(len(attributions) == n * b, rule, attributions, "method(model, x, target)")
+        rule = "metrics: a method must give finite maps, also of changed inputs"
+        require(is_finite(attributions), rule, "NaN or infinity")
         yield _ExplainedBlock(draws, rows, inputs, attributions.unflatten(0, (n, b)))
 
 

@@ -11,15 +11,18 @@ from torch import Tensor, nn
 
 from xnb.access.draws import make_generator
 from xnb.access.memo import remember_answers
+from xnb.access.rows import select_rows
 from xnb.access.score import align_to_inputs, logits
+from xnb.access.targets import read_target
 from xnb.check import require
-from xnb.metrics.map_values import unit_values
+from xnb.metrics.map_values import histogram_entropy, unit_values
 from xnb.metrics.neighbours import Method, explain_changes, shared_noise
 from xnb.metrics.randomised_models import Order, parameter_layers, randomise_stepwise, randomised_copy
 from xnb.metrics.registry import metric
 from xnb.metrics.similarity import Similarity, map_similarity
+from xnb.metrics.units import Units, find_axes
 from xnb.progress import show_progress
-from xnb.types import Attribution, Batch, Model, Scores, Target
+from xnb.types import Attribution, Batch, Model, Scores, Target, TargetLike
 
 _ADEBAYO = "Adebayo et al. 2018, arXiv:1810.03292"
 _HEDSTROEM = "Hedstroem et al. 2024, arXiv:2401.06465"
@@ -36,6 +39,7 @@ def mprt(
     order: Order = "top_down",
     layers: Sequence[str] | None = None,
     similarity: Similarity = "spearman",
+    units: Units = None,
     seed: int = 0,
 ) -> Scores:
     """Mean similarity of the map to those of the model while its layers become random, one after the other.
@@ -49,13 +53,23 @@ def mprt(
         layers: names of modules in the order of the network, each randomised with all below it; every module with
             parameters of its own if omitted.
         similarity: of ranks with signs, of ranks of magnitudes, or SSIM; NaN steps (see `map_similarity`) are left out.
+        units: axes of `x` that number what is ranked, as in `xnb.metrics.removal_curve`.
         seed: of the random parameters; the same in both orders.
 
     Raises:
         ValueError: `model` is no module, or `order`, `layers` or `similarity` is unknown.
     """
     curve = mprt_curve(
-        model, x, target, attribution, method=method, order=order, layers=layers, similarity=similarity, seed=seed
+        model,
+        x,
+        target,
+        attribution,
+        method=method,
+        order=order,
+        layers=layers,
+        similarity=similarity,
+        units=units,
+        seed=seed,
     )
     return torch.stack(list(curve.values())).nanmean(0)
 
@@ -63,21 +77,24 @@ def mprt(
 def mprt_curve(
     model: nn.Module,
     x: Batch,
-    target: Target,
+    target: TargetLike,
     attribution: Attribution,
     *,
     method: Method,
     order: Order = "top_down",
     layers: Sequence[str] | None = None,
     similarity: Similarity = "spearman",
+    units: Units = None,
     seed: int = 0,
 ) -> dict[str, Scores]:
     """Similarity of the map after each step of `mprt`, by the layer that became random last; arguments as there."""
+    target = read_target(target, x)
+    axes = find_axes(units, x, attribution, model)
     copies = randomise_stepwise(model, order=order, layers=layers, seed=seed)
     similarities = {}
     for name, copy in show_progress(copies, len(layers or parameter_layers(model)), "layer"):
         map_of_copy = _explain_other(method, copy, x, target)
-        similarities[name] = map_similarity(attribution, map_of_copy, x, similarity)
+        similarities[name] = map_similarity(attribution, map_of_copy, x, similarity, units=axes)
     return similarities
 
 
@@ -94,6 +111,7 @@ def smooth_mprt(
     order: Order = "top_down",
     layers: Sequence[str] | None = None,
     similarity: Similarity = "spearman",
+    units: Units = None,
     seed: int = 0,
     chunk: int | None = None,
 ) -> Scores:
@@ -108,6 +126,7 @@ def smooth_mprt(
         order: as in `mprt`.
         layers: as in `mprt`.
         similarity: as in `mprt`.
+        units: as in `mprt`.
         seed: of the noise and of the random parameters.
         chunk: inputs explained in one call; the result does not depend on it.
 
@@ -120,7 +139,16 @@ def smooth_mprt(
 
     smooth_map = smooth(model, x, target)
     return mprt(
-        model, x, target, smooth_map, method=smooth, order=order, layers=layers, similarity=similarity, seed=seed
+        model,
+        x,
+        target,
+        smooth_map,
+        method=smooth,
+        order=order,
+        layers=layers,
+        similarity=similarity,
+        units=units,
+        seed=seed,
     )
 
 
@@ -133,6 +161,7 @@ def efficient_mprt(
     *,
     method: Method,
     bins: int = 100,
+    units: Units = None,
     seed: int = 0,
 ) -> Scores:
     r"""Relative rise of the map's complexity when all parameters are random (eMPRT), :math:`(H_r - H) / H`.
@@ -144,6 +173,7 @@ def efficient_mprt(
     Args:
         method: what explains, `(model, x, target) -> attribution`.
         bins: of the histogram, from each map's least to its largest value.
+        units: as in `mprt`.
         seed: of the random parameters.
 
     Raises:
@@ -151,8 +181,9 @@ def efficient_mprt(
     """
     require(bins >= 2, "efficient_mprt: bins must be at least 2", bins, "bins=100")
     random_map = _explain_other(method, randomised_copy(model, seed=seed), x, target)
-    before = _histogram_entropy(attribution, x, bins)
-    after = _histogram_entropy(random_map, x, bins)
+    axes = find_axes(units, x, attribution, model)
+    before = histogram_entropy(unit_values(attribution, x, axes), bins)
+    after = histogram_entropy(unit_values(random_map, x, axes), bins)
     rise = (after - before) / before
     return torch.where(before > 0, rise, torch.nan).to(x.dtype)
 
@@ -168,6 +199,7 @@ def random_logit(
     *,
     method: Method,
     similarity: Similarity = "spearman",
+    units: Units = None,
     seed: int = 0,
 ) -> Scores:
     """Similarity of the map to that of another class. Unit: correlation; 1 for a map that does not see the class.
@@ -178,17 +210,22 @@ def random_logit(
     Args:
         method: what explains, `(model, x, target) -> attribution`.
         similarity: as in `mprt`.
+        units: as in `mprt`.
         seed: of the other class.
 
     Raises:
-        ValueError: the model has one class only.
+        ValueError: the model has one logit.
     """
-    classes = logits(model, x[:1]).shape[1]
-    require(classes > 1, "random_logit: the model must have at least 2 classes", classes)
+    axes = find_axes(units, x, attribution, model)
+    with select_rows(slice(1), len(x)):
+        classes = logits(model, x[:1]).shape[1]
+    # The two classes of one logit are each other's negative, and so are their maps by nearly every method.
+    rule = "random_logit: the model must have at least 2 classes, each with a logit of its own"
+    require(classes > 1, rule, classes, "xnb.metrics.mprt(model, x, target, attribution, method=method)")
     rng = make_generator("randomisation", seed)
     offset = int(torch.randint(1, classes, (), generator=rng))
     other_target = (target + offset) % classes
-    return map_similarity(attribution, method(model, x, other_target), x, similarity)
+    return map_similarity(attribution, method(model, x, other_target), x, similarity, units=axes)
 
 
 @metric(category="randomisation", better="lower", paper=_ADEBAYO, asks=("method", "other"))
@@ -201,6 +238,7 @@ def data_randomisation(
     method: Method,
     other: Model,
     similarity: Similarity = "spearman",
+    units: Units = None,
 ) -> Scores:
     """Similarity of the map to that of the same network trained on random labels. Unit: correlation.
 
@@ -211,8 +249,10 @@ def data_randomisation(
         method: what explains, `(model, x, target) -> attribution`.
         other: the network trained on random labels.
         similarity: as in `mprt`.
+        units: as in `mprt`.
     """
-    return map_similarity(attribution, _explain_other(method, other, x, target), x, similarity)
+    axes = find_axes(units, x, attribution, model)
+    return map_similarity(attribution, _explain_other(method, other, x, target), x, similarity, units=axes)
 
 
 def _explain_other(method: Method, model: Model, x: Batch, target: Target) -> Attribution:
@@ -246,16 +286,3 @@ def _smooth_map(
             mean = block.attributions.new_zeros(len(x), *block.attributions.shape[2:])
         mean[block.rows] += block.attributions.sum(0) / samples
     return mean
-
-
-def _histogram_entropy(attribution: Attribution, x: Batch, bins: int) -> Scores:
-    """Entropy of the histogram of each map's values, in nats."""
-    values = unit_values(attribution, x).double()
-    low = values.amin(1, keepdim=True)
-    high = values.amax(1, keepdim=True)
-    width = torch.where(high > low, high - low, 1)
-    bin_of_value = ((values - low) / width * bins).long()
-    bin_of_value = bin_of_value.clamp(max=bins - 1)  # the largest value lies on the edge of the last bin
-    counts = values.new_zeros(len(x), bins)
-    counts.scatter_add_(1, bin_of_value, torch.ones_like(values))
-    return torch.special.entr(counts / values.shape[1]).sum(1)

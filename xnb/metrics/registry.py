@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from functools import wraps
+from typing import Any, Literal, cast
 
 import pandas as pd
 
-from xnb.registry import Function, Registry
+from xnb.access.targets import read_target
+from xnb.metrics.arguments import check_asked, read_attribution, read_values
+from xnb.registry import Function, Registry, check_knobs
+from xnb.types import Model, Scores, TargetLike
 
 Category = Literal["faithfulness", "localisation", "robustness", "randomisation", "complexity", "axioms"]
 Better = Literal["higher", "lower", "neither"]
@@ -29,8 +33,28 @@ METRICS: Registry[MetricCard] = Registry("metric", "metrics: no metric of that n
 def metric(
     *, category: Category, better: Better, paper: str, asks: tuple[Asks, ...] = ()
 ) -> Callable[[Function], Function]:
-    """Return a decorator that enters a function in `METRICS` under its own name, and leaves the function as it is."""
-    return METRICS.enter(MetricCard(category, better, paper, asks))
+    """Return a decorator that enters a function in `METRICS` under its own name.
+
+    What comes back is the function, which now reads its arguments first: a target may be one number for all, a list
+    or an array, a map an array or of another dtype; of no inputs there are no scores.
+    """
+    enter = METRICS.enter(MetricCard(category, better, paper, asks))
+
+    def decorate(function: Function) -> Function:
+        name = function.__name__
+
+        @wraps(function)
+        def read_and_measure(model: Model, x: Any, target: TargetLike, attribution: Any, **knobs: Any) -> Scores:
+            check_knobs(function, knobs, name)
+            check_asked(asks, knobs, name)
+            x = read_values(model, x, name)
+            if not len(x):
+                return x.new_empty(0)
+            return function(model, x, read_target(target, x), read_attribution(attribution, x), **knobs)
+
+        return enter(cast(Function, read_and_measure))
+
+    return decorate
 
 
 def catalog() -> pd.DataFrame:

@@ -1,81 +1,16 @@
 """Remove what an explanation calls important, step by step, and watch the score. Unit: score, or probability."""
 
-from typing import Literal
-
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from xnb.access.memo import answer_once
-from xnb.access.score import changed_scores
-from xnb.check import require
-from xnb.metrics.imputers import Imputer, make_fill
-from xnb.metrics.map_values import broadcast_units, rank_units, unit_values
-from xnb.metrics.output_units import Unit, convert_output
+from xnb.metrics.imputers import Impute
+from xnb.metrics.output_units import Link, Unit, convert_to_margin
 from xnb.metrics.registry import metric
+from xnb.metrics.removal_curves import area_under_curve, measure_curve, removal_curve
+from xnb.metrics.units import Units
+from xnb.metrics.variation import keep_where_moved, suggest_logit
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
-_First = Literal["most", "least"]
 _PETSIUK = "Petsiuk, Das & Saenko 2018, arXiv:1806.07421"
-
-
-def removal_curve(
-    model: Model,
-    x: Batch,
-    target: Target,
-    attribution: Attribution,
-    *,
-    first: _First = "most",
-    unit: Unit = "score",
-    steps: int = 16,
-    impute: str | Imputer = "mean",
-    seed: int = 0,
-    chunk: int | None = None,
-) -> Float[Tensor, "T B"]:
-    """Score after removing 0, 1/steps, ... all of the pixels, those called most or least important first.
-
-    An input of fewer units than `steps` loses one unit a step. Both ends are the same for every attribution.
-
-    Args:
-        first: what is removed first, the most or the least important.
-        unit: of the score: the logit itself, its probability, or its margin over the best other class.
-        steps: how many times something is removed.
-        impute: what stands where pixels are removed: zero, mean, blur, noisy_linear, or a function.
-        seed: order of pixels with the same value.
-        chunk: inputs run together; the result does not depend on it.
-
-    Raises:
-        ValueError: `steps < 1`, an unknown order, unit or imputer, or an attribution that is not that of `x`.
-    """
-    require(first in ("most", "least"), "curve: first must be 'most' or 'least'", first, "first='most'")
-    require(steps >= 1, "curve: steps must be at least 1", steps, "steps=16")
-    values = unit_values(attribution, x)
-    units = values.shape[1]
-    converted = convert_output(unit, model, x, target)
-    fill = make_fill(impute, x)
-    ranks = rank_units(values if first == "most" else -values, seed)
-    steps_taken = min(steps, units)
-    counts = torch.linspace(0, units, steps_taken + 1).round().to(x.device)
-
-    def scores_without(removed_counts: Tensor) -> Float[Tensor, "t B"]:
-        def remove_first(draws: slice, rows: slice) -> Tensor:
-            removed = ranks[rows] < removed_counts[draws, None, None]
-            return fill(rows, broadcast_units(removed.to(x), x))
-
-        return changed_scores(converted, x, target, remove_first, len(removed_counts), chunk=chunk)
-
-    # Nothing and everything removed is the same for all maps: the two ends are shared, what lies between is not.
-    request: tuple = ("ends", model, x, target, unit, impute)
-    ends = answer_once(request, lambda: scores_without(counts[[0, -1]]))
-    request = ("curve", model, x, target, attribution, first, unit, steps, impute, seed)
-    between = answer_once(request, lambda: scores_without(counts[1:-1]))
-    return torch.cat([ends[:1], between, ends[1:]])
-
-
-def area_under_curve(scores: Float[Tensor, "T B"]) -> Scores:
-    """Area under a curve over the share that is removed, which is its mean height; by trapezoids."""
-    area = torch.trapezoid(scores.double(), dim=0) / (len(scores) - 1)
-    return area.to(scores)
 
 
 @metric(category="faithfulness", better="lower", paper=_PETSIUK)
@@ -85,8 +20,10 @@ def deletion(
     target: Target,
     attribution: Attribution,
     *,
+    unit: Unit = "probability",
     steps: int = 16,
-    impute: str | Imputer = "zero",
+    impute: Impute = "zero",
+    units: Units = None,
     seed: int = 0,
     chunk: int | None = None,
 ) -> Scores:
@@ -96,8 +33,11 @@ def deletion(
     other view of the same curve, as it puts something else in place.
 
     Args:
+        unit: of the probability: "softmax", "sigmoid" (labels that do not exclude each other), or "as is" where the
+            model states probabilities; "probability" is softmax, or as is where that is seen.
         steps: how many times something is removed.
         impute: what stands where pixels are removed: zero, mean, blur, noisy_linear, or a function.
+        units: as in `removal_curve`.
         seed: order of pixels with the same value.
         chunk: inputs run together; the result does not depend on it.
 
@@ -105,9 +45,9 @@ def deletion(
         ValueError: as `removal_curve`.
     """
     curve = removal_curve(
-        model, x, target, attribution, unit="probability", steps=steps, impute=impute, seed=seed, chunk=chunk
+        model, x, target, attribution, unit=unit, steps=steps, impute=impute, units=units, seed=seed, chunk=chunk
     )
-    return area_under_curve(curve)
+    return keep_where_moved(area_under_curve(curve), curve, suggest_logit(unit))
 
 
 @metric(category="faithfulness", better="higher", paper=_PETSIUK)
@@ -117,8 +57,10 @@ def insertion(
     target: Target,
     attribution: Attribution,
     *,
+    unit: Unit = "probability",
     steps: int = 16,
-    impute: str | Imputer = "blur",
+    impute: Impute = "blur",
+    units: Units = None,
     seed: int = 0,
     chunk: int | None = None,
 ) -> Scores:
@@ -127,8 +69,11 @@ def insertion(
     It is removal of the least important first, read from the other end, on blur.
 
     Args:
+        unit: of the probability: "softmax", "sigmoid" (labels that do not exclude each other), or "as is" where the
+            model states probabilities; "probability" is softmax, or as is where that is seen.
         steps: how many times something is put in.
         impute: what stands where pixels are missing.
+        units: as in `removal_curve`.
         seed: order of pixels with the same value.
         chunk: inputs run together; the result does not depend on it.
 
@@ -141,13 +86,14 @@ def insertion(
         target,
         attribution,
         first="least",
-        unit="probability",
+        unit=unit,
         steps=steps,
         impute=impute,
+        units=units,
         seed=seed,
         chunk=chunk,
     )
-    return area_under_curve(curve)
+    return keep_where_moved(area_under_curve(curve), curve, suggest_logit(unit))
 
 
 @metric(category="faithfulness", better="higher", paper="Samek et al. 2017, arXiv:1509.06321")
@@ -158,7 +104,8 @@ def morf(
     attribution: Attribution,
     *,
     steps: int = 16,
-    impute: str | Imputer = "mean",
+    impute: Impute = "mean",
+    units: Units = None,
     seed: int = 0,
     chunk: int | None = None,
 ) -> Scores:
@@ -171,14 +118,17 @@ def morf(
     Args:
         steps: how many times something is removed.
         impute: what stands where pixels are removed.
+        units: as in `removal_curve`.
         seed: order of pixels with the same value.
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
         ValueError: as `removal_curve`.
     """
-    curve = removal_curve(model, x, target, attribution, steps=steps, impute=impute, seed=seed, chunk=chunk)
-    return curve[0] - area_under_curve(curve)
+    curve = removal_curve(
+        model, x, target, attribution, steps=steps, impute=impute, units=units, seed=seed, chunk=chunk
+    )
+    return keep_where_moved(curve[0] - area_under_curve(curve), curve)
 
 
 @metric(category="faithfulness", better="lower", paper="Samek et al. 2017, arXiv:1509.06321")
@@ -189,7 +139,8 @@ def lerf(
     attribution: Attribution,
     *,
     steps: int = 16,
-    impute: str | Imputer = "mean",
+    impute: Impute = "mean",
+    units: Units = None,
     seed: int = 0,
     chunk: int | None = None,
 ) -> Scores:
@@ -200,6 +151,7 @@ def lerf(
     Args:
         steps: how many times something is removed.
         impute: what stands where pixels are removed.
+        units: as in `removal_curve`.
         seed: order of pixels with the same value.
         chunk: inputs run together; the result does not depend on it.
 
@@ -207,9 +159,9 @@ def lerf(
         ValueError: as `removal_curve`.
     """
     curve = removal_curve(
-        model, x, target, attribution, first="least", steps=steps, impute=impute, seed=seed, chunk=chunk
+        model, x, target, attribution, first="least", steps=steps, impute=impute, units=units, seed=seed, chunk=chunk
     )
-    return curve[0] - area_under_curve(curve)
+    return keep_where_moved(curve[0] - area_under_curve(curve), curve)
 
 
 @metric(category="faithfulness", better="higher", paper="Bluecher, Vielhaben & Strodthoff 2024, arXiv:2401.06654")
@@ -220,7 +172,8 @@ def srg(
     attribution: Attribution,
     *,
     steps: int = 16,
-    impute: str | Imputer = "mean",
+    impute: Impute = "mean",
+    units: Units = None,
     seed: int = 0,
     chunk: int | None = None,
 ) -> Scores:
@@ -232,6 +185,7 @@ def srg(
     Args:
         steps: how many times something is removed.
         impute: what stands where pixels are removed.
+        units: as in `removal_curve`.
         seed: order of pixels with the same value.
         chunk: inputs run together; the result does not depend on it.
 
@@ -239,12 +193,13 @@ def srg(
         ValueError: as `removal_curve`.
     """
     most_first = removal_curve(
-        model, x, target, attribution, first="most", steps=steps, impute=impute, seed=seed, chunk=chunk
+        model, x, target, attribution, first="most", steps=steps, impute=impute, units=units, seed=seed, chunk=chunk
     )
     least_first = removal_curve(
-        model, x, target, attribution, first="least", steps=steps, impute=impute, seed=seed, chunk=chunk
+        model, x, target, attribution, first="least", steps=steps, impute=impute, units=units, seed=seed, chunk=chunk
     )
-    return area_under_curve(least_first) - area_under_curve(most_first)
+    gap = area_under_curve(least_first) - area_under_curve(most_first)
+    return keep_where_moved(gap, torch.cat([most_first, least_first]))
 
 
 @metric(category="faithfulness", better="lower", paper="Rong et al. 2022, arXiv:2202.00449")
@@ -254,8 +209,10 @@ def road(
     target: Target,
     attribution: Attribution,
     *,
+    unit: Link = "probability",
     steps: int = 10,
-    impute: str | Imputer = "noisy_linear",
+    impute: Impute = "noisy_linear",
+    units: Units = None,
     seed: int = 0,
     chunk: int | None = None,
 ) -> Scores:
@@ -265,15 +222,20 @@ def road(
     the accuracy curve of the paper, for accuracy against `target`.
 
     Args:
+        unit: what counts as predicted: by "softmax" the largest output; by "sigmoid" a label with a positive logit; by
+            "as is" the largest of stated probabilities or, if they do not sum to 1, more than one half. "probability"
+            is softmax, or as is where that is seen. One logit speaks for class 1 where it is positive.
         steps: how many times something is removed; nothing and everything are not counted.
         impute: what stands where pixels are removed.
+        units: as in `removal_curve`.
         seed: order of pixels with the same value.
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
         ValueError: as `removal_curve`.
     """
-    margins = removal_curve(
-        model, x, target, attribution, unit="margin", steps=steps, impute=impute, seed=seed, chunk=chunk
-    )
-    return (margins[1:-1] > 0).to(x).mean(0)
+    margin = convert_to_margin(unit, model, x, target)
+    name = f"margin of {unit}"
+    margins = measure_curve(model, margin, name, x, target, attribution, "most", steps, impute, units, seed, chunk)
+    still_predicted = (margins[1:-1] > 0).to(x)
+    return keep_where_moved(still_predicted.mean(0), margins)

@@ -11,10 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xnb.access.memo import answer_once
+from xnb.access.rows import select_rows
 from xnb.access.score import logits
 from xnb.access.targets import predict_class
 from xnb.check import require
-from xnb.metrics.map_values import unit_values
+from xnb.metrics.arguments import check_map
 from xnb.metrics.neighbours import Method, explain_changes, shared_noise
 from xnb.metrics.registry import metric
 from xnb.types import Attribution, Batch, Model, Scores, Target
@@ -148,12 +149,13 @@ def _measure_neighbours(
     chunk: int | None,
 ) -> _NeighbourChanges:
     """Explain the neighbours, once for all metrics that ask for the same ones, and measure the changes."""
-    unit_values(attribution, x)  # refuses what is no map of x
+    check_map(attribution, x)
     require(radius > 0, "sensitivity: radius must be positive, in input units", radius, "radius=0.02")
     require(samples >= 1, "sensitivity: samples must be at least 1", samples, "samples=10")
 
     def measure() -> _NeighbourChanges:
         moves = radius * shared_noise(x, samples, seed, uniform=True)  # (N, 1, *shape): one move for all inputs
+        _require_moved(x, moves[0], radius)
         predicted = predict_class(logits(model, x)) if same_prediction else None
         changes = x.new_empty(samples, len(x))
 
@@ -162,11 +164,12 @@ def _measure_neighbours(
 
         for draws, rows, inputs, attributions in explain_changes(method, model, x, target, move, samples, chunk=chunk):
             # inputs and attributions: (draws, rows, *shape)
-            differences = attributions - attribution[rows].detach()
+            differences = _sum_shared(attributions, attribution) - attribution[rows].detach()
             changes[draws, rows] = differences.flatten(2).norm(dim=2)
             if predicted is not None:
                 # Across the border of a class the evidence is another one: such a neighbour says nothing here.
-                classes = predict_class(logits(model, inputs.flatten(0, 1)))
+                with select_rows(rows, len(x), len(inputs)):
+                    classes = predict_class(logits(model, inputs.flatten(0, 1)))
                 same_class = classes.view(inputs.shape[:2]) == predicted[rows]
                 changes[draws, rows] = torch.where(same_class, changes[draws, rows], torch.nan)
         return _NeighbourChanges(changes, moves.flatten(1).norm(dim=1, keepdim=True))
@@ -174,6 +177,24 @@ def _measure_neighbours(
     # All that the changes depend on; `chunk` is none of it.
     request = ("neighbours", model, x, target, attribution, method, radius, samples, same_prediction, seed)
     return answer_once(request, measure)
+
+
+def _require_moved(x: Batch, move: Tensor, radius: float) -> None:
+    """Refuse a radius below the rounding of the inputs: every map would be perfectly steady."""
+    moved = (x + move != x).flatten(1).any(1)
+    hint = f"radius={0.01 * float(x.abs().max()):.2g}" if len(x) else ""
+    require(bool(moved.all()), f"sensitivity: radius must move every input, in {x.dtype}", radius, hint)
+
+
+def _sum_shared(maps: Float[Tensor, "n b *#shape"], attribution: Attribution) -> Float[Tensor, "n b *#shape"]:
+    """Sum maps over the axes that the attribution has summed, channels say, so that like is compared with like."""
+    lengths = zip(maps.shape[2:], attribution.shape[1:], strict=True)
+    summed = [axis for axis, (length, wanted) in enumerate(lengths, 2) if wanted == 1 and length > 1]
+    maps = maps.sum(summed, keepdim=True) if summed else maps
+    fits = maps.shape[2:] == attribution.shape[1:]
+    rule = "sensitivity: the attribution must be the method's own map, or its sum over some axes"
+    require(fits, rule, attribution, "attribution = method(model, x, target)")
+    return maps
 
 
 def _largest_change(changes: Float[Tensor, "N B"]) -> Scores:

@@ -7,10 +7,12 @@ from torch import Tensor
 from xnb.access.memo import answer_once
 from xnb.access.score import changed_scores
 from xnb.check import require
-from xnb.metrics.imputers import Imputer, make_fill
+from xnb.metrics.imputers import Impute, make_fill
 from xnb.metrics.map_values import broadcast_units, rank_units, unit_values
 from xnb.metrics.output_units import Unit, convert_output
 from xnb.metrics.registry import metric
+from xnb.metrics.units import Units, find_axes
+from xnb.metrics.variation import keep_where_moved, require_finite_outputs, suggest_logit
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
 _ROUNDING = 1e-9  # differences below this share of the largest number are rounding, and count as ties
@@ -25,7 +27,8 @@ def saco(
     *,
     groups: int = 10,
     unit: Unit = "probability",
-    impute: str | Imputer = "mean",
+    impute: Impute = "mean",
+    units: Units = None,
     seed: int = 0,
     chunk: int | None = None,
 ) -> Scores:
@@ -34,14 +37,15 @@ def saco(
     .. math:: \frac{\sum_{i<j} (s_i - s_j)\, \mathrm{sign}(D_i - D_j)}{\sum_{i<j} |s_i - s_j|}
 
     Pixels are sorted and cut into equal groups; :math:`s` is a group's mean attribution, :math:`D` the drop when it
-    alone is removed. Unit: none, in [-1, 1]. Groups that matter equally add nothing, so that a model which ignores
-    them all has 0 (the authors' code counts them as agreement and gives it 1). NaN for a constant map. It reads values,
-    not ranks: the square of a map, which says the same order, has another number.
+    alone is removed. Unit: none, in [-1, 1]. Groups that matter equally add nothing (the authors' code counts them as
+    agreement), and where all of them do, there is nothing to order: NaN, as for a constant map. It reads values, not
+    ranks: the square of a map, which says the same order, has another number.
 
     Args:
         groups: how many; as many as there are units, if those are fewer.
-        unit: of the drop: probability, score or margin.
+        unit: of the drop, as in `removal_curve`: a probability, the score or the margin.
         impute: what stands where a group is removed.
+        units: as in `removal_curve`.
         seed: order of pixels with the same value.
         chunk: inputs run together; the result does not depend on it.
 
@@ -49,27 +53,30 @@ def saco(
         ValueError: `groups < 2`, or as `xnb.metrics.removal.removal_curve`.
     """
     require(groups >= 2, "saco: there must be at least 2 groups", groups, "groups=10")
-    values = unit_values(attribution, x)
-    units = values.shape[1]
     converted = convert_output(unit, model, x, target)
-    fill = make_fill(impute, x)
-    group_count = min(groups, units)
+    axes = find_axes(units, x, attribution, model)
+    values = unit_values(attribution, x, axes)
+    fill = make_fill(impute, x, axes)
+    places = values.shape[1]
+    group_count = min(groups, places)
     # Equal groups in the order of the values; where the units do not divide evenly, sizes differ by one.
-    group_of_unit = rank_units(values, seed) * group_count // units
+    group_of_unit = rank_units(values, seed) * group_count // places
 
     def remove_group(draws: slice, rows: slice) -> Tensor:
         group = torch.arange(group_count, device=x.device)[draws, None, None]
         removed = group_of_unit[rows] == group
-        return fill(rows, broadcast_units(removed.to(x), x))
+        return fill(rows, broadcast_units(removed.to(x), x, axes))
 
     def measure_scores() -> Float[Tensor, "N B"]:
         return changed_scores(converted, x, target, remove_group, group_count, chunk=chunk)
 
-    request = ("saco", model, x, target, attribution, group_count, unit, impute, seed)
+    request = ("saco", model, x, target, attribution, group_count, unit, impute, axes, seed)
     scores = answer_once(request, measure_scores)
+    require_finite_outputs(scores)
     salience = _group_means(values, group_of_unit, group_count)
     # The score before the removal is the same for all groups, so differences of drops are those of scores, negative.
-    return _salience_concordance(salience, -scores.double()).to(x)
+    concordance = _salience_concordance(salience, -scores.double()).to(x)
+    return keep_where_moved(concordance, scores, suggest_logit(unit))
 
 
 def _group_means(values: Float[Tensor, "B D"], group_of_unit: Int[Tensor, "B D"], groups: int) -> Float[Tensor, "N B"]:

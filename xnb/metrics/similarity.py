@@ -9,27 +9,34 @@ from torch import Tensor
 
 from xnb.check import require
 from xnb.metrics.map_values import broadcast_units, rank_correlation, unit_values
+from xnb.metrics.units import Axes, Units, find_axes
 from xnb.types import Attribution, Batch, Scores
 
 Similarity = Literal["spearman", "spearman_abs", "ssim"]
 _SSIM_WINDOW = 7  # pixels, what scikit-image compares at once
 
 
-def map_similarity(a: Attribution, b: Attribution, x: Batch, kind: Similarity = "spearman") -> Scores:
+def map_similarity(
+    a: Attribution, b: Attribution, x: Batch, kind: Similarity = "spearman", *, units: Units = None
+) -> Scores:
     """Similarity of two maps, channels summed: Spearman's correlation of values or magnitudes, or SSIM.
 
     Equal maps have 1 even if they are constant. Between a constant and another map no rank correlation is defined:
     NaN. SSIM is that of the two maps, each divided by its largest magnitude.
+
+    Args:
+        units: axes of `x` that number what is ranked, as in `xnb.metrics.removal_curve`.
 
     Raises:
         ValueError: unknown `kind`, a map that is not one of `x` or not finite, or SSIM of what is no picture.
     """
     known = kind in ("spearman", "spearman_abs", "ssim")
     require(known, "metrics: similarity must be spearman, spearman_abs or ssim", kind, "similarity='spearman'")
-    first = unit_values(a, x)
-    second = unit_values(b, x)
+    axes = find_axes(units, x, a)
+    first = unit_values(a, x, axes)
+    second = unit_values(b, x, axes)
     if kind == "ssim":
-        return _structural_similarities(first, second, x)
+        return _structural_similarities(first, second, x, axes)
     if kind == "spearman_abs":
         first = first.abs()
         second = second.abs()
@@ -37,13 +44,13 @@ def map_similarity(a: Attribution, b: Attribution, x: Batch, kind: Similarity = 
     return torch.where((first == second).all(1), 1.0, correlations).to(x.dtype)
 
 
-def _structural_similarities(a: Float[Tensor, "B D"], b: Float[Tensor, "B D"], x: Batch) -> Scores:
+def _structural_similarities(a: Float[Tensor, "B D"], b: Float[Tensor, "B D"], x: Batch, axes: Axes) -> Scores:
     """Structural similarity (SSIM) of maps scaled to [-1, 1], over windows of 7 x 7 pixels."""
-    fits = x.ndim == 4 and min(x.shape[2:]) >= _SSIM_WINDOW
+    fits = axes == (2, 3) and x.ndim == 4 and min(x.shape[2:]) >= _SSIM_WINDOW
     require(fits, f"metrics: SSIM compares pictures of at least {_SSIM_WINDOW} pixels", x, "similarity='spearman'")
     pictures = []
     for values in (a, b):
-        scaled = broadcast_units(_divide_by_largest(values), x)[:, 0]
+        scaled = broadcast_units(_divide_by_largest(values), x, axes)[:, 0]
         pictures.append(scaled.double().cpu().numpy())
     similarities = []
     for pair in zip(*pictures, strict=True):

@@ -7,14 +7,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from xnb.access.draws import make_generator
 from xnb.access.memo import answer_once
 from xnb.access.score import changed_scores, score
 from xnb.check import require
-from xnb.metrics.imputers import Imputer, make_fill
+from xnb.metrics.imputers import Impute, make_fill
 from xnb.metrics.map_values import (
+    MANY_PARTS,
     broadcast_units,
     draw_part_sets,
+    draw_squares,
     part_numbers,
     pearson_correlation,
     rank_correlation,
@@ -22,9 +23,9 @@ from xnb.metrics.map_values import (
     unit_values,
 )
 from xnb.metrics.registry import metric
+from xnb.metrics.units import Axes, Units, find_axes
+from xnb.metrics.variation import find_moved, keep_where_moved, require_finite_outputs
 from xnb.types import Attribution, Batch, Model, Scores, Target
-
-_SIDE = 8  # squares along a picture: 64 parts, so that a set of them is hardly ever a single object
 
 
 def score_drops(
@@ -33,20 +34,28 @@ def score_drops(
     target: Target,
     removed: Bool[Tensor, "N M"],
     part_of_unit: Int[Tensor, " D"],
-    impute: str | Imputer,
+    impute: Impute,
+    axes: Axes,
     chunk: int | None,
 ) -> Float[Tensor, "N B"]:
-    """How far the score falls when the parts of each set are removed, in double precision."""
-    fill = make_fill(impute, x)
-    removed_parts = removed.to(x)
+    """How far the score falls when the parts of each set are removed, in double precision; 0 where nothing moves it.
+
+    Raises:
+        ValueError: an output that is not finite.
+    """
+    fill = make_fill(impute, x, axes)
 
     def remove_parts(draws: slice, rows: slice) -> Tensor:
-        removed_units = removed_parts[draws][:, None, part_of_unit]
-        return fill(rows, broadcast_units(removed_units, x))
+        removed_units = removed[draws].to(x)[:, None, part_of_unit]
+        return fill(rows, broadcast_units(removed_units, x, axes))
 
-    before = score(model, x, target, chunk=chunk).double()
+    before = score(model, x, target, chunk=chunk)
     after = changed_scores(model, x, target, remove_parts, len(removed), chunk=chunk)
-    return before - after.double()
+    scores = torch.cat([before[None], after])
+    require_finite_outputs(scores)
+    drops = before.double() - after.double()
+    # Rounding differs from draw to draw, and its ranks would look like an answer.
+    return torch.where(find_moved(scores), drops, 0)
 
 
 @metric(category="faithfulness", better="higher", paper="Hesse, Schaub-Meyer & Roth 2024, arXiv:2407.11910")
@@ -56,8 +65,9 @@ def single_deletion(
     target: Target,
     attribution: Attribution,
     *,
-    side: int = 4,
-    impute: str | Imputer = "zero",
+    side: int | None = None,
+    impute: Impute = "zero",
+    units: Units = None,
     chunk: int | None = None,
 ) -> Scores:
     r"""Spearman's correlation of each part's attribution with the drop in score when it alone is removed.
@@ -69,22 +79,26 @@ def single_deletion(
     With 16 squares one picture's value scatters by a quarter even at random: average over many.
 
     Args:
-        side: squares along a picture; of a table each feature, of a bag each instance is a part.
-        impute: what stands where a part is removed: zero, mean, blur, noisy_linear, or a function.
+        side: squares along a picture, pieces along each axis of other places; some 16 parts if omitted. Of a table
+            each feature, of a bag or text each instance or token is a part.
+        impute: what stands where a part is removed, as in `removal_curve`.
+        units: as in `removal_curve`.
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
         ValueError: as `xnb.access.score.score`, or an attribution that is not that of `x`.
     """
-    part_of_unit = part_numbers(x, side)
-    attributions = sum_over_parts(unit_values(attribution, x), part_of_unit)
+    axes = find_axes(units, x, attribution, model)
+    part_of_unit = part_numbers(x, axes, side)
+    attributions = sum_over_parts(unit_values(attribution, x, axes), part_of_unit)
+    require(attributions.shape[1] > 1, "single_deletion: one part alone, so every map scores alike", side, "side=4")
     each_part = torch.eye(attributions.shape[1], dtype=torch.bool, device=x.device)
 
     def measure_drops() -> Float[Tensor, "M B"]:
-        return score_drops(model, x, target, each_part, part_of_unit, impute, chunk)
+        return score_drops(model, x, target, each_part, part_of_unit, impute, axes, chunk)
 
-    drops = answer_once(("single_deletion", model, x, target, side, impute), measure_drops)
-    return rank_correlation(attributions.T, drops).to(x)
+    drops = answer_once(("single_deletion", model, x, target, side, impute, axes), measure_drops)
+    return keep_where_moved(rank_correlation(attributions.T, drops).to(x), drops)
 
 
 @metric(category="faithfulness", better="higher", paper="Bhatt, Weller & Moura 2020, arXiv:2005.00631")
@@ -96,8 +110,9 @@ def faithfulness_correlation(
     *,
     size: int | None = None,
     samples: int = 128,
-    side: int = _SIDE,
-    impute: str | Imputer = "mean",
+    side: int | None = None,
+    impute: Impute = "mean",
+    units: Units = None,
     seed: int = 0,
     chunk: int | None = None,
 ) -> Scores:
@@ -111,28 +126,33 @@ def faithfulness_correlation(
     Args:
         size: parts removed together, an eighth of them if omitted.
         samples: sets; with few, a good map and a fair one are told apart by luck.
-        side: squares along a picture; of a table each feature, of a bag each instance is a part.
+        side: as in `single_deletion`; some 64 parts if omitted.
         impute: what stands where parts are removed.
+        units: as in `removal_curve`.
         seed: draws the sets, the same for every input and every method.
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: `size` is not in [1, number of parts], or as `single_deletion`.
+        ValueError: `size` is not in [1, number of parts), or as `single_deletion`.
     """
-    part_of_unit = part_numbers(x, side)
-    attributions = sum_over_parts(unit_values(attribution, x), part_of_unit)
+    axes = find_axes(units, x, attribution, model)
+    part_of_unit = part_numbers(x, axes, side, MANY_PARTS)
+    attributions = sum_over_parts(unit_values(attribution, x, axes), part_of_unit)
     parts = attributions.shape[1]
     size = max(1, parts // 8) if size is None else size
-    require(1 <= size <= parts, f"faithfulness_correlation: size must lie in [1, {parts}], the parts", size, "size=8")
+    # All parts at once are the same set at every draw, and one draw correlates with nothing.
+    rule = f"faithfulness_correlation: size must lie in [1, {parts}), less than all parts"
+    require(1 <= size < parts, rule, size, "size=1" if parts > 1 else "side=8")
+    require(samples >= 2, "faithfulness_correlation: samples must be at least 2", samples, "samples=128")
     removed = draw_part_sets(parts, torch.full((samples,), size), seed).to(x.device)
 
     def measure_drops() -> Float[Tensor, "N B"]:
-        return score_drops(model, x, target, removed, part_of_unit, impute, chunk)
+        return score_drops(model, x, target, removed, part_of_unit, impute, axes, chunk)
 
     # The sets follow from these; the attribution is no part of it, so that all methods share the passes.
-    request = ("faithfulness_correlation", model, x, target, size, samples, side, impute, seed)
+    request = ("faithfulness_correlation", model, x, target, size, samples, side, impute, axes, seed)
     drops = answer_once(request, measure_drops)
-    return pearson_correlation(removed.double() @ attributions.T, drops).to(x)
+    return keep_where_moved(pearson_correlation(removed.double() @ attributions.T, drops).to(x), drops)
 
 
 @metric(category="faithfulness", better="higher", paper="Ancona et al. 2018, arXiv:1711.06104")
@@ -144,8 +164,9 @@ def sensitivity_n(
     *,
     sizes: tuple[int, ...] | None = None,
     samples: int = 32,
-    side: int = _SIDE,
-    impute: str | Imputer = "mean",
+    side: int | None = None,
+    impute: Impute = "mean",
+    units: Units = None,
     seed: int = 0,
     chunk: int | None = None,
 ) -> Scores:
@@ -157,33 +178,38 @@ def sensitivity_n(
     Args:
         sizes: parts removed together; six from 1 to all but one, evenly spaced in logarithm, if omitted.
         samples: sets of each size.
-        side: squares along a picture; of a table each feature, of a bag each instance is a part.
+        side: as in `single_deletion`; some 64 parts if omitted.
         impute: what stands where parts are removed.
+        units: as in `removal_curve`.
         seed: draws the sets, the same for every input and every method.
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
         ValueError: a size is not in [1, number of parts], or as `single_deletion`.
     """
-    part_of_unit = part_numbers(x, side)
-    attributions = sum_over_parts(unit_values(attribution, x), part_of_unit)
+    axes = find_axes(units, x, attribution, model)
+    part_of_unit = part_numbers(x, axes, side, MANY_PARTS)
+    attributions = sum_over_parts(unit_values(attribution, x, axes), part_of_unit)
     parts = attributions.shape[1]
     sizes = logarithmic_sizes(parts) if sizes is None else sizes
-    fits = len(sizes) > 0 and min(sizes) >= 1 and max(sizes) <= parts
-    require(fits, f"sensitivity_n: sizes must lie in [1, {parts}], the parts", sizes, "sizes=(1, 8)")
+    # All parts at once are the same set at every draw: among other sizes that one is left out.
+    fits = len(sizes) > 0 and 1 <= min(sizes) < parts and max(sizes) <= parts
+    rule = f"sensitivity_n: sizes must lie in [1, {parts}], one of them less than all parts"
+    require(fits, rule, sizes, "sizes=(1,)" if parts > 1 else "side=8")
+    require(samples >= 2, "sensitivity_n: samples must be at least 2", samples, "samples=32")
     size_of_set = torch.tensor(sizes).repeat_interleave(samples)
     removed = draw_part_sets(parts, size_of_set, seed).to(x.device)
 
     def measure_drops() -> Float[Tensor, "N B"]:
-        return score_drops(model, x, target, removed, part_of_unit, impute, chunk)
+        return score_drops(model, x, target, removed, part_of_unit, impute, axes, chunk)
 
-    request = ("sensitivity_n", model, x, target, sizes, samples, side, impute, seed)
+    request = ("sensitivity_n", model, x, target, sizes, samples, side, impute, axes, seed)
     drops = answer_once(request, measure_drops)
     forecasts = removed.double() @ attributions.T
     # Larger sets drop more: over sizes together a map would be right by counting parts, so each size is by itself.
     pairs = zip(forecasts.split(samples), drops.split(samples), strict=True)
     correlations = [pearson_correlation(*pair) for pair in pairs]
-    return torch.stack(correlations).nanmean(0).to(x)
+    return keep_where_moved(torch.stack(correlations).nanmean(0).to(x), drops)
 
 
 def logarithmic_sizes(parts: int, most: int = 6) -> tuple[int, ...]:
@@ -202,7 +228,8 @@ def infidelity(
     *,
     samples: int = 128,
     normalise: bool = True,
-    impute: str | Imputer = "mean",
+    impute: Impute = "mean",
+    units: Units = None,
     seed: int = 0,
     chunk: int | None = None,
 ) -> Scores:
@@ -217,51 +244,32 @@ def infidelity(
     beat an honest map: look at it as a control.
 
     Args:
-        samples: squares; of a table sets of features, of a bag sets of instances.
+        samples: squares, or intervals of a signal, cubes of a volume; of a table sets of features, of a bag sets of
+            instances.
         normalise: judge each map at its best scale.
         impute: what stands where a square is removed.
+        units: as in `removal_curve`.
         seed: draws the squares, the same for every input and every method.
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
         ValueError: as `single_deletion`.
     """
-    values = unit_values(attribution, x).double()
-    removed = draw_squares(x, samples, seed)
+    axes = find_axes(units, x, attribution, model)
+    values = unit_values(attribution, x, axes).double()
+    removed = draw_squares(x, axes, samples, seed)
     each_unit = torch.arange(values.shape[1], device=x.device)
 
     def measure_drops() -> Float[Tensor, "N B"]:
-        return score_drops(model, x, target, removed, each_unit, impute, chunk)
+        return score_drops(model, x, target, removed, each_unit, impute, axes, chunk)
 
-    drops = answer_once(("infidelity", model, x, target, samples, impute, seed), measure_drops)
+    drops = answer_once(("infidelity", model, x, target, samples, impute, axes, seed), measure_drops)
     forecasts = removed.double() @ values.T
     if normalise:
         # The scale of least squares; one below zero would forgive a map of the wrong sign.
         power = forecasts.square().sum(0)
         scale = (forecasts * drops).sum(0) / torch.where(power > 0, power, 1)
         forecasts = forecasts * scale.clamp(min=0)
-    return (forecasts - drops).square().mean(0).to(x)
-
-
-def draw_squares(x: Batch, samples: int, seed: int) -> Bool[Tensor, "N D"]:
-    """Draw squares of every size up to half of a picture's side, or random sets of a table's or bag's units."""
-    rng = make_generator("squares", seed)
-    if x.ndim != 4:
-        units = x.shape[1]
-        sizes = torch.randint(1, units + 1, (samples,), generator=rng)
-        return draw_part_sets(units, sizes, seed).to(x.device)
-    height, width = x.shape[2:]
-    largest = max(1, min(height, width) // 2)
-    size = torch.randint(1, largest + 1, (samples, 1), generator=rng)
-    # No square is cut at the border: it would be smaller than the size that was drawn.
-    rows = _place_intervals(height, size, torch.rand(samples, 1, generator=rng))
-    columns = _place_intervals(width, size, torch.rand(samples, 1, generator=rng))
-    squares = rows[:, :, None] & columns[:, None, :]
-    return squares.flatten(1).to(x.device)
-
-
-def _place_intervals(length: int, size: Int[Tensor, "N 1"], at: Float[Tensor, "N 1"]) -> Bool[Tensor, "N L"]:
-    """Masks of intervals of that size, at the share `at` of the positions at which they fit."""
-    start = (at * (length - size + 1)).long()
-    position = torch.arange(length)
-    return (start <= position) & (position < start + size)
+    errors = (forecasts - drops).square().mean(0)
+    untouched = torch.zeros_like(drops[:1])
+    return keep_where_moved(errors.to(x), torch.cat([untouched, drops]))

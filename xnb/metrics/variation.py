@@ -1,0 +1,45 @@
+"""Where nothing moves the model's output, no map can be told from another: NaN for an input, refused for all."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from xnb.check import is_finite, require
+from xnb.types import Scores
+
+_ROUNDING = 2  # steps of the dtype that an output may move by rounding alone
+
+
+def require_finite_outputs(outputs: Tensor) -> None:
+    """Refuse outputs with NaN or infinity: ranks and comparisons would read them as numbers."""
+    rule = "metrics: the model's output must be finite, also where parts are removed"
+    require(is_finite(outputs), rule, "NaN or infinity", "impute='mean'  # or what else the model is used to")
+
+
+def keep_where_moved(values: Scores, outputs: Float[Tensor, "N B"], hint: str = "") -> Scores:
+    """Return `values`, NaN for inputs whose output is the same whatever is removed; refuse if it is for all.
+
+    Args:
+        values: one number an input.
+        outputs: of the model, for each input with N different parts removed.
+        hint: the line that may help.
+
+    Raises:
+        ValueError: no input's output moves by more than rounding.
+    """
+    moved = find_moved(outputs)
+    rule = "metrics: the model's output is the same whatever is removed, so every map scores alike"
+    require(bool(moved.any()) or not len(values), rule, f"a range of 0 for {len(values)} inputs", hint)
+    return torch.where(moved, values, torch.nan)
+
+
+def find_moved(outputs: Float[Tensor, "N B"]) -> Tensor:
+    """Whether each input's output moves by more than rounding."""
+    highest, lowest = outputs.amax(0), outputs.amin(0)
+    size = torch.maximum(highest.abs(), lowest.abs())
+    return highest - lowest > _ROUNDING * torch.finfo(outputs.dtype).eps * size
+
+
+def suggest_logit(unit: str) -> str:
+    """The line for a probability that does not move: its logit may, as it does not saturate."""
+    return "" if unit in ("score", "as is") else "unit='score'"
