@@ -1,4 +1,7 @@
-"""Attention is captured as it was used, in whatever way it is written."""
+"""Attention is captured as it was used, in whatever way it is written.
+
+Tests: xnb.access.fused_attention
+"""
 
 import pytest
 import torch
@@ -40,6 +43,11 @@ def test_nothing_is_left_behind():
         model(x)
         model(x[:1])
     assert [len(layer.weights) for layer in layers] == [1, 1]  # of the last pass
+
+
+def test_a_network_without_attention_has_no_proof():
+    with pytest.raises(ValueError, match="no attention was seen"):
+        attention_proof(nn.Linear(6, 3).double().eval(), SEQUENCES[:, 0])
 
 
 def test_extra_keys_are_refused():

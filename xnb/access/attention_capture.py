@@ -1,28 +1,30 @@
 """The attention that a model used: every softmax-weighted sum that runs, fused or written out.
 
 It is captured by torch function, not by module: our own blocks, `nn.MultiheadAttention`, `nn.TransformerEncoderLayer`,
-torchvision's and others' Transformers, and attention written with `softmax` and `@`. A weighted sum written as a
-product and `.sum()`, and compiled or scripted code, cannot be captured.
+torchvision's and others' Transformers, and attention written with `softmax` or `exp`, and `@` or `einsum`, talking
+heads included. A weighted sum written as a product and `.sum()`, and compiled or scripted code, cannot be captured.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from xnb.access.attention_products import Factor, Product, order_axes, read_product, restore_axes
+from xnb.access.fused_attention import WRITTEN_OUT, write_out
 from xnb.access.marks import TensorTable
-from xnb.check import require
 
 # What may be done to weights between the softmax and the sum.
-CARRIED = set("dropout to type_as contiguous view reshape transpose permute squeeze unsqueeze expand".split())
-_PRODUCTS = {"matmul", "bmm"}
+CARRIED = set("dropout to type_as contiguous view reshape transpose permute squeeze unsqueeze expand __get__".split())
+# And what mixes heads, or scales weights and corrects them: talking heads (arXiv:2003.02436), a second sum to 1.
+_MIXING = set(
+    "linear conv2d einsum matmul batch_norm layer_norm add sub mul div true_divide __radd__ __rmul__ masked_fill "
+    "where float half bfloat16 clone flatten unflatten rearrange __getitem__ clamp nan_to_num".split()
+)
 _SUM_TOLERANCE = 1e-2  # rows of weights sum to 1 up to the rounding of bfloat16; what does not is no attention
 
 
@@ -40,110 +42,19 @@ class Attention:
         return torch.matmul(self.weights, self.values)
 
 
-def _scaled_dot_product(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """`F.scaled_dot_product_attention` written out: what it returns, its weights and its values."""
-    require(dropout_p == 0, "attention: dropout must be off", dropout_p, "model.eval()")
-    if enable_gqa:  # several heads of queries read the same head of keys and values
-        key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
-        value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
-    if scale is None:
-        scale = query.shape[-1] ** -0.5
-    scores = torch.matmul(query, key.transpose(-2, -1)) * scale
-    if is_causal:
-        attn_mask = scores.new_ones(scores.shape[-2:], dtype=torch.bool).tril()
-    if attn_mask is not None:
-        # in this function True means that a query may read a key, in the one below that it may not
-        hidden = attn_mask if attn_mask.is_floating_point() else ~attn_mask
-        scores = scores + _additive_mask(hidden, scores)
-    weights = torch.softmax(scores, -1)
-    return torch.matmul(weights, value), weights, value
+@dataclass(frozen=True)
+class _Lineage:
+    """What a tensor comes from that may be weights of an attention.
 
+    Attributes:
+        softmax: number of the softmax, counted from the first of the pass.
+        mixed: it went through a linear function of the heads, so that rows need not sum to 1.
+        written_out: it is an exponential, which its sum is yet to divide.
+    """
 
-def _additive_mask(hidden: Tensor, like: Tensor) -> Tensor:
-    """Minus infinity where a mask hides a key, to be added to the scores; a mask of numbers is that already."""
-    if hidden.is_floating_point():
-        return hidden
-    zeros = torch.zeros(hidden.shape, dtype=like.dtype, device=like.device)
-    return zeros.masked_fill(hidden, -torch.inf)
-
-
-def _multi_head_attention(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """`F.multi_head_attention_forward` written out: its output `(N, B, D)`, weights and values `(B, h, ...)`."""
-    call = SimpleNamespace(**_bind_attention_arguments(args, kwargs))
-    static = call.static_k is not None or call.static_v is not None
-    extra_keys = call.bias_k is not None or call.add_zero_attn or static
-    rule = "attention: extra keys (bias_k, add_zero_attn, static_k) cannot be captured"
-    require(not extra_keys, rule, "extra keys")
-    weights, biases = _input_projections(call)
-    projected = []
-    for x, weight, bias in zip((call.query, call.key, call.value), weights, biases, strict=True):
-        # torch's axes are (N, B, D) here, those of an attention (B, h, N, d)
-        heads = F.linear(x, weight, bias).unflatten(2, (call.num_heads, -1))
-        projected.append(heads.permute(1, 2, 0, 3))
-    mask = _combine_masks(call, projected[0])
-    query, key, value = projected
-    dropout = call.dropout_p * call.training
-    out, attention, values = _scaled_dot_product(query, key, value, mask, dropout)
-    joined_heads = out.permute(2, 0, 1, 3).flatten(2)
-    return F.linear(joined_heads, call.out_proj_weight, call.out_proj_bias), attention, values
-
-
-def _bind_attention_arguments(args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of `F.multi_head_attention_forward` by name, with its defaults."""
-    arguments = inspect.signature(F.multi_head_attention_forward).bind(*args, **kwargs)
-    arguments.apply_defaults()
-    return arguments.arguments
-
-
-def _input_projections(call: SimpleNamespace) -> tuple[tuple[Tensor, ...], tuple[Tensor | None, ...]]:
-    """Weights and biases of query, key and value."""
-    if call.use_separate_proj_weight:
-        weights = (call.q_proj_weight, call.k_proj_weight, call.v_proj_weight)
-    else:
-        weights = call.in_proj_weight.chunk(3)
-    biases = (None,) * 3 if call.in_proj_bias is None else call.in_proj_bias.chunk(3)
-    return weights, biases
-
-
-def _combine_masks(call: SimpleNamespace, query: Float[Tensor, "B h N d"]) -> Tensor | None:
-    """Both masks as one that is added to the scores `(B, h, N, M)`; here True means hidden."""
-    B, h = query.shape[:2]
-    total = None
-    if call.attn_mask is not None:
-        total = _additive_mask(call.attn_mask, query)
-        if total.ndim == 3:  # (B h, N, M)
-            total = total.unflatten(0, (B, h))
-    if call.key_padding_mask is not None:
-        padding = _additive_mask(call.key_padding_mask, query)[:, None, None]
-        total = padding if total is None else total + padding
-    return total
-
-
-WRITTEN_OUT = {
-    "scaled_dot_product_attention": _scaled_dot_product,
-    "multi_head_attention_forward": _multi_head_attention,
-}
-
-
-def write_out(name: str, args: tuple, kwargs: Mapping[str, Any]) -> tuple[Any, Tensor, Tensor]:
-    """What the named function returns, computed step by step; the weights; the values."""
-    out, weights, values = WRITTEN_OUT[name](*args, **kwargs)
-    if name == "scaled_dot_product_attention":
-        return out, weights, values
-    arguments = _bind_attention_arguments(args, kwargs)
-    if not arguments["need_weights"]:
-        return (out, None), weights, values
-    shown = weights.mean(1) if arguments["average_attn_weights"] else weights
-    return (out, shown), weights, values
+    softmax: int
+    mixed: bool = False
+    written_out: bool = False
 
 
 class AttentionCapture(TorchFunctionMode):
@@ -152,6 +63,7 @@ class AttentionCapture(TorchFunctionMode):
     Attributes:
         attentions: what ran so far, in order.
         weights: their weights, by number, as `score.chunk_gradient` takes what is captured.
+        softmaxes: for each attention, the number of the softmax that its weights come from; None inside a fused one.
         functions_after: names of the functions that ran since the last attention.
     """
 
@@ -167,8 +79,10 @@ class AttentionCapture(TorchFunctionMode):
         self.layer_name = layer_name
         self.attentions: list[Attention] = []
         self.weights: dict[str, Tensor] = {}
+        self.softmaxes: list[int | None] = []
         self.functions_after: list[str] = []
-        self._softmax: TensorTable[bool] = TensorTable()  # what came of a softmax, and may yet be weights
+        self._count = 0  # softmaxes so far
+        self._lineages: TensorTable[_Lineage] = TensorTable()  # of what came of a softmax, and may yet be weights
 
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
         name = function.__name__
@@ -176,46 +90,101 @@ class AttentionCapture(TorchFunctionMode):
         if name in WRITTEN_OUT:
             return self.run_fused(function, args, kwargs)
         # attention written with `softmax` and `@` shows only at the product: until then weights are followed
-        from_softmax = bool(args) and self._softmax.get(args[0]) is not None
-        if from_softmax and name in _PRODUCTS and args[0].ndim in {3, 4} and _rows_sum_to_one(args[0]):
-            return self.run_product(function, *args)
+        product = read_product(function, args, kwargs)
+        weights = None if product is None else self.find_weights(product)
+        if product is not None and weights is not None:
+            return self.run_product(product, weights)
         self.functions_after.append(name)
-        result = function(*args, **kwargs)
-        if name == "softmax" or (from_softmax and name in CARRIED):
-            self._softmax.put(result, True)
+        result = self.run_other(function, args, kwargs, product)
+        self.follow_weights(name, args, kwargs, result)
         return result
+
+    def run_other(self, function: Callable, args: tuple, kwargs: Mapping[str, Any], product: Product | None) -> Any:
+        """Any function that is no weighted sum."""
+        return function(*args, **kwargs)
 
     def run_fused(self, function: Callable, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         """A fused function, written out."""
         out, weights, values = write_out(function.__name__, args, kwargs)
-        self.keep(weights, values)
+        self.keep(self.split_heads(weights), self.split_heads(values), None)
         return out
 
-    def run_product(self, function: Callable, weights: Tensor, values: Tensor) -> Tensor:
+    def run_product(self, product: Product, weights: Factor) -> Tensor:
         """A product of weights and values, by way of the weights that are kept: gradients arrive there."""
-        by_head = self.split_heads(weights)
-        self.keep(by_head, self.split_heads(values))
-        return function(by_head.reshape(weights.shape), values)
+        values = product.other(weights)
+        heads, query = product.head_letters(weights)
+        letters = heads + query + product.summed
+        by_head = self.split_heads(order_axes(weights, letters))
+        own = product.own_letters(values) or "-"
+        read = order_axes(values, heads + product.summed + own).flatten(len(heads) + 1)
+        lineage = self._lineages.get(weights.tensor)
+        self.keep(by_head, self.split_heads(read), None if lineage is None else lineage.softmax)
+        return product.run_with(weights, restore_axes(by_head, weights, letters))
 
-    def keep(self, weights: Tensor, values: Tensor) -> None:
-        """Add one attention; without an axis of heads it has one head."""
-        if weights.ndim != 4:
-            weights = weights.unsqueeze(1)
-        if values.ndim != 4:
-            values = values.unsqueeze(1)
+    def keep(self, weights: Tensor, values: Tensor, softmax: int | None) -> None:
+        """Add one attention; heads that share keys, or weights, have their own from here on."""
+        if values.shape[1] != weights.shape[1] == 1:
+            values = values.transpose(1, 2).flatten(2).unsqueeze(1)
+        values = values.expand(-1, weights.shape[1], -1, -1)
         self.weights[str(len(self.attentions))] = weights
         self.attentions.append(Attention(weights, values, self.layer_name()))
+        self.softmaxes.append(softmax)
         self.functions_after.clear()
 
     def split_heads(self, values: Tensor) -> Tensor:
-        """`(B, h, N, M)`, also where one axis holds inputs times heads, or there is one head."""
-        if values.ndim == 4:
-            return values
-        return values.reshape(self.inputs or len(values), -1, *values.shape[-2:])
+        """`(B, h, N, M)`, also where one axis holds inputs times heads, or there is one head.
+
+        Of more axes the first ones become one: they are windows of a picture, which nobody may take for heads.
+        """
+        if values.ndim == 3:
+            return values.reshape(self.inputs or len(values), -1, *values.shape[-2:])
+        return values.flatten(0, values.ndim - 4)
+
+    def find_weights(self, product: Product) -> Factor | None:
+        """The factor that weighs the other one; None where neither comes from a softmax over what is summed."""
+        if not product.shared_letters():  # a constant has no axis of inputs: it mixes weights, and is not weighted
+            return None
+        for factor in (product.first, product.second):
+            lineage = self._lineages.get(factor.tensor)
+            if lineage is None:
+                continue
+            mixes_heads = lineage.mixed and not lineage.written_out and factor.tensor.ndim >= 4
+            if mixes_heads or _sums_to_one(factor.tensor, factor.axis(product.summed)):
+                return factor
+        return None
+
+    def follow_weights(self, name: str, args: tuple, kwargs: Mapping[str, Any], result: Any) -> None:
+        """Enter what came of a softmax, as long as it may still be weights: nothing but its numbers are changed."""
+        if name in {"softmax", "exp"}:
+            self._lineages.put(result, _Lineage(self._count, written_out=name == "exp"))
+            self._count += 1
+            return
+        if name not in CARRIED | _MIXING:
+            return
+        for tensor in _list_factors(args):
+            lineage = self._lineages.get(tensor)
+            if lineage is None or not isinstance(result, Tensor):
+                continue
+            # what has more or fewer numbers than the weights is something that they were multiplied with
+            if name in {"expand", "__getitem__"} or result.numel() == tensor.numel():
+                mixed = lineage.mixed or name in _MIXING
+                self._lineages.put(result, _Lineage(lineage.softmax, mixed, lineage.written_out))
+                return
 
 
-def _rows_sum_to_one(weights: Tensor) -> bool:
-    excess = weights.detach().sum(-1) - 1
+def _list_factors(args: tuple) -> list[Tensor]:
+    """The tensors among the arguments, those of an `einsum` given as a list too."""
+    found: list[Tensor] = []
+    for value in args:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found.extend(entry for entry in value if isinstance(entry, Tensor))
+    return found
+
+
+def _sums_to_one(weights: Tensor, axis: int) -> bool:
+    excess = weights.detach().sum(axis) - 1
     return bool((excess.abs() < _SUM_TOLERANCE).all())
 
 
@@ -236,10 +205,10 @@ class AttentionComparison(AttentionCapture):
             self.errors.append(relative_distance(written_out, own))
         return own
 
-    def run_product(self, function: Callable, weights: Tensor, values: Tensor) -> Tensor:
+    def run_product(self, product: Product, weights: Factor) -> Tensor:
         """A product as the model calls it, beside the same with the weights that are kept."""
-        own = function(weights, values)
-        self.errors.append(relative_distance(super().run_product(function, weights, values), own))
+        own = product.run(product.first.tensor, product.second.tensor)
+        self.errors.append(relative_distance(super().run_product(product, weights), own))
         return own
 
 

@@ -54,6 +54,18 @@ def find_module(model: nn.Module, name: str) -> nn.Module:
     return find_entry(modules_by_name(model), name, "hooks: no module of that name in the model")
 
 
+def first_output(out: object) -> object:
+    """What a module returns; of several things, as a block of a Transformer returns, the first."""
+    return out[0] if type(out) in (tuple, list) and out else out  # type: ignore[index]
+
+
+def replace_first_output(out: object, output: Tensor) -> object:
+    """What a module returned, with another tensor in place of its first."""
+    if type(out) in (tuple, list):
+        return type(out)([output, *out[1:]])  # type: ignore[index, call-arg, call-overload]
+    return output
+
+
 @contextmanager
 def capture_outputs(model: nn.Module, *layers: str, once: bool = False) -> Iterator[dict[str, Tensor]]:
     """Yield the outputs of the named layers, still on the graph, filled in by each forward pass.
@@ -69,8 +81,9 @@ def capture_outputs(model: nn.Module, *layers: str, once: bool = False) -> Itera
         def hook(module: nn.Module, args: tuple, out: object) -> object:
             again = once and name in outputs
             require(not again, "hooks: the layer must be called once in a forward pass", name, "a layer used once")
-            outputs[name] = cast(Tensor, out)  # what is no tensor is refused by who asked for it
-            return out.clone() if isinstance(out, Tensor) else None
+            output = first_output(out)
+            outputs[name] = cast(Tensor, output)  # what is no tensor is refused by who asked for it
+            return replace_first_output(out, output.clone()) if isinstance(output, Tensor) else None
 
         return hook
 
@@ -87,13 +100,14 @@ def cut_graph(model: nn.Module, layer: str) -> Iterator[list[object]]:
     leaves: list[object] = []
 
     def start_graph(module: nn.Module, args: tuple, out: object) -> object:
-        if not isinstance(out, Tensor) or not out.is_floating_point():
-            leaves.append(out)
+        output = first_output(out)
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            leaves.append(output)
             return out
-        leaf = out.detach().requires_grad_()
+        leaf = output.detach().requires_grad_()
         leaves.append(leaf)
         torch.set_grad_enabled(True)  # until the block below restores what was
-        return leaf.clone()  # a copy: an in-place module further on may not write into a leaf
+        return replace_first_output(out, leaf.clone())  # a copy: a module further on may not write into a leaf
 
     with torch.no_grad(), forward_hooks([(find_module(model, layer), start_graph)]):
         yield leaves
@@ -141,9 +155,14 @@ def attention_proof(model: nn.Module, x: Tensor) -> pd.DataFrame:
     `rows` is the largest distance of a row's sum from 1. `reproduced` is the largest distance of what the weights
     and values give to what the model's own call returns, and `logits` that of the logits to those of the model left
     alone, both in parts of the largest value.
+
+    Raises:
+        ValueError: no attention was seen.
     """
     with capture_attention(model) as attentions:
         written_out = logits(model, x)
+    hint = "xnb.lint(model, x)  # which methods need no attention"
+    require(bool(attentions), "attention_proof: no attention was seen", "a forward pass without any", hint)
     # A second pass, on the model's own attention: in the first one an error would go on from layer to layer.
     with AttentionComparison() as comparison:
         comparison.inputs = len(x)

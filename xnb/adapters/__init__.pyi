@@ -10,3 +10,4 @@ from .outputs import (
     two_classes as two_classes,
 )
 from .places import box as box, pixel as pixel, region as region, step as step
+from .vision_transformers import vision_transformer as vision_transformer

@@ -8,6 +8,8 @@ from xnb.access.attention_capture import CARRIED, Attention
 from xnb.check import require
 from xnb.methods.attention_pass import AttentionPass, explain_tokens
 from xnb.methods.registry import method
+from xnb.methods.seen_attention import TokenKnobs
+from xnb.methods.token_layout import Patch, Special
 from xnb.types import Attribution, Batch, Model, Target
 
 # Functions that may follow the pooling: the linear head, and what only moves values or asks for a size.
@@ -38,7 +40,15 @@ def add_residual(weights: Float[Tensor, "B N M"]) -> Float[Tensor, "B N M"]:
     paper="Bahdanau et al. 2015, arXiv:1409.0473; as an explanation: Jain & Wallace 2019, arXiv:1902.10186",
 )
 def raw_attention(
-    model: Model, x: Batch, target: Target, *, block: int = -1, head: int | None = None, chunk: int | None = None
+    model: Model,
+    x: Batch,
+    target: Target,
+    *,
+    block: int = -1,
+    head: int | None = None,
+    chunk: int | None = None,
+    special: Special = None,
+    patch: Patch = None,
 ) -> Attribution:
     r"""Weight that one layer's attention gives to each token, :math:`\frac{1}{h}\sum_h A^{h}_{r}`. Sums to at most 1.
 
@@ -50,6 +60,8 @@ def raw_attention(
         block: which attention, counted from the first; -1 is the last.
         head: one head instead of the mean over heads.
         chunk: inputs run together; the result does not depend on it.
+        special: numbers of the tokens that are no piece of the input; None finds them.
+        patch: side of a patch of a picture, or height and width; None finds it.
 
     Raises:
         ValueError: no attention was seen, or there is no such block or head.
@@ -58,7 +70,8 @@ def raw_attention(
     def read_weights(attention: AttentionPass) -> Tensor:
         return _trace_back(attention.shares, [_select_weights(attention.layers, block, head)])
 
-    return explain_tokens(model, x, target, chunk, "raw_attention", read_weights)
+    knobs = TokenKnobs(chunk, special, patch)
+    return explain_tokens(model, x, target, knobs, "raw_attention", read_weights, keys_of=block)
 
 
 def _select_weights(layers: list[Attention], block: int, head: int | None) -> Float[Tensor, "B N M"]:
@@ -82,7 +95,9 @@ def _select_weights(layers: list[Attention], block: int, head: int | None) -> Fl
     axioms=("target_free",),
     paper="Kobayashi et al. 2020, arXiv:2004.10102",
 )
-def value_weighted_attention(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
+def value_weighted_attention(
+    model: Model, x: Batch, target: Target, *, chunk: int | None = None, special: Special = None, patch: Patch = None
+) -> Attribution:
     r"""Length of what the last attention moves from each token, :math:`\frac{1}{h}\sum_h A^h_{rj} \|v^h_j\|`.
 
     A weight on a value of length zero moves nothing. Lengths have no sign and are the same for every class. Unit:
@@ -90,6 +105,8 @@ def value_weighted_attention(model: Model, x: Batch, target: Target, *, chunk: i
 
     Args:
         chunk: inputs run together; the result does not depend on it.
+        special: numbers of the tokens that are no piece of the input; None finds them.
+        patch: side of a patch of a picture, or height and width; None finds it.
 
     Raises:
         ValueError: no attention was seen.
@@ -101,7 +118,8 @@ def value_weighted_attention(model: Model, x: Batch, target: Target, *, chunk: i
         weighted = last.weights.detach() * lengths[:, :, None]
         return _trace_back(attention.shares, [weighted.mean(1)])
 
-    return explain_tokens(model, x, target, chunk, "value_weighted_attention", weigh_values)
+    knobs = TokenKnobs(chunk, special, patch)
+    return explain_tokens(model, x, target, knobs, "value_weighted_attention", weigh_values, keys_of=-1)
 
 
 @method(
@@ -111,7 +129,9 @@ def value_weighted_attention(model: Model, x: Batch, target: Target, *, chunk: i
     axioms=("target_free",),
     paper="Abnar & Zuidema 2020, arXiv:2005.00928",
 )
-def rollout(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
+def rollout(
+    model: Model, x: Batch, target: Target, *, chunk: int | None = None, special: Special = None, patch: Patch = None
+) -> Attribution:
     r"""Attention multiplied through all layers, :math:`\prod_l \tfrac12 (A^l + I)`: as if tokens only mixed.
 
     All tokens together have 1, those that are no piece of the input among them. The identity stands for the
@@ -120,6 +140,8 @@ def rollout(model: Model, x: Batch, target: Target, *, chunk: int | None = None)
 
     Args:
         chunk: inputs run together; the result does not depend on it.
+        special: numbers of the tokens that are no piece of the input; None finds them.
+        patch: side of a patch of a picture, or height and width; None finds it.
 
     Raises:
         ValueError: no attention was seen.
@@ -129,7 +151,8 @@ def rollout(model: Model, x: Batch, target: Target, *, chunk: int | None = None)
         steps = [add_residual(weights) for weights in attention.mean_weights()]
         return _trace_back(attention.shares, steps)
 
-    return explain_tokens(model, x, target, chunk, "rollout", multiply_layers)
+    knobs = TokenKnobs(chunk, special, patch)
+    return explain_tokens(model, x, target, knobs, "rollout", multiply_layers)
 
 
 @method(
@@ -138,7 +161,9 @@ def rollout(model: Model, x: Batch, target: Target, *, chunk: int | None = None)
     cost="F + B",
     paper="Barkan et al. 2021, doi:10.1145/3459637.3482126; last layer: arXiv:2103.15679, baselines",
 )
-def gradient_weighted_attention(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
+def gradient_weighted_attention(
+    model: Model, x: Batch, target: Target, *, chunk: int | None = None, special: Special = None, patch: Patch = None
+) -> Attribution:
     r"""What the last attention's weight on each token adds to the score. Unit: score, signed.
 
     .. math:: \sum_{h,i} A^h_{ij}\, \frac{\partial f}{\partial A^h_{ij}}
@@ -148,6 +173,8 @@ def gradient_weighted_attention(model: Model, x: Batch, target: Target, *, chunk
 
     Args:
         chunk: inputs run together; the result does not depend on it.
+        special: numbers of the tokens that are no piece of the input; None finds them.
+        patch: side of a patch of a picture, or height and width; None finds it.
 
     Raises:
         ValueError: no attention was seen.
@@ -157,7 +184,8 @@ def gradient_weighted_attention(model: Model, x: Batch, target: Target, *, chunk
         weights = attention.layers[-1].weights.detach()
         return (weights * attention.gradients[-1]).sum((1, 2))
 
-    return explain_tokens(model, x, target, chunk, "gradient_weighted_attention", weigh_gradients)
+    knobs = TokenKnobs(chunk, special, patch)
+    return explain_tokens(model, x, target, knobs, "gradient_weighted_attention", weigh_gradients, keys_of=-1)
 
 
 @method(
@@ -166,7 +194,9 @@ def gradient_weighted_attention(model: Model, x: Batch, target: Target, *, chunk
     cost="F + B",
     paper="Chefer, Gur & Wolf 2021, arXiv:2103.15679",
 )
-def chefer(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
+def chefer(
+    model: Model, x: Batch, target: Target, *, chunk: int | None = None, special: Special = None, patch: Patch = None
+) -> Attribution:
     r"""Relevance collected layer by layer, from :math:`R = I`. No unit: powers of it add up.
 
     .. math:: R \leftarrow R + \bar A^l R, \qquad
@@ -177,6 +207,8 @@ def chefer(model: Model, x: Batch, target: Target, *, chunk: int | None = None) 
 
     Args:
         chunk: inputs run together; the result does not depend on it.
+        special: numbers of the tokens that are no piece of the input; None finds them.
+        patch: side of a patch of a picture, or height and width; None finds it.
 
     Raises:
         ValueError: no attention was seen.
@@ -194,7 +226,8 @@ def chefer(model: Model, x: Batch, target: Target, *, chunk: int | None = None) 
             return relevance
         return relevance - attention.shares  # what came through all layers by the identity
 
-    return explain_tokens(model, x, target, chunk, "chefer", collect_relevance)
+    knobs = TokenKnobs(chunk, special, patch)
+    return explain_tokens(model, x, target, knobs, "chefer", collect_relevance)
 
 
 @method(
@@ -203,7 +236,9 @@ def chefer(model: Model, x: Batch, target: Target, *, chunk: int | None = None) 
     cost="F + B",
     paper="closed form; occlusion of a pooled instance: Zeiler & Fergus 2014, arXiv:1311.2901",
 )
-def leave_one_out(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
+def leave_one_out(
+    model: Model, x: Batch, target: Target, *, chunk: int | None = None, special: Special = None, patch: Patch = None
+) -> Attribution:
     r"""Drop in score when an instance is left out of the attention pooling, exactly and for all at once. Unit: score.
 
     .. math:: \Delta_k = f(x) - f(x \setminus k) = \frac{a_k}{1 - a_k}\; w \cdot (h_k - z), \qquad z = \sum_j a_j h_j
@@ -214,6 +249,8 @@ def leave_one_out(model: Model, x: Batch, target: Target, *, chunk: int | None =
 
     Args:
         chunk: inputs run together; the result does not depend on it.
+        special: numbers of the tokens that are no piece of the input; None finds them.
+        patch: side of a patch of a picture, or height and width; None finds it.
 
     Raises:
         ValueError: the last attention is not a pooling with one head and one query, or the head is not linear.
@@ -226,12 +263,13 @@ def leave_one_out(model: Model, x: Batch, target: Target, *, chunk: int | None =
         pooled = (weights * gradients).sum(1, keepdim=True)  # w z
         return weights / (1 - weights) * (gradients - pooled)
 
-    return explain_tokens(model, x, target, chunk, "leave_one_out", leave_out)
+    knobs = TokenKnobs(chunk, special, patch)
+    return explain_tokens(model, x, target, knobs, "leave_one_out", leave_out, keys_of=-1)
 
 
 def _require_linear_pooling(attention: AttentionPass) -> None:
     """One head and one query, and nothing but linear functions up to the logits."""
-    hint = "xnb.attribute(model, x, target, 'token_occlusion')"
+    hint = "xnb.attribute(model, x, target, 'gradient_weighted_attention')"
     shape = tuple(attention.layers[-1].weights.shape[1:3])
     require(shape == (1, 1), "leave_one_out: the last attention must have one head and one query", shape, hint)
     nonlinear = sorted(set(attention.after) - LINEAR)

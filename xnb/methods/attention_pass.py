@@ -1,7 +1,8 @@
 """One pass of the model that keeps what attention did, and attributions of tokens from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import torch
 from jaxtyping import Float
@@ -9,13 +10,14 @@ from torch import Tensor
 
 from xnb.access.attention_capture import Attention, AttentionCapture
 from xnb.access.chunking import chunks, join_chunks
-from xnb.access.model_call import check_explainable
-from xnb.access.score import chunk_gradient
+from xnb.access.ledger import add_passes
+from xnb.access.model_call import check_explainable, chunk_logits
+from xnb.access.rows import select_rows
+from xnb.access.targets import score_weights
 from xnb.check import require
+from xnb.methods.seen_attention import HINT, TokenKnobs, see_attention
 from xnb.methods.token_layout import place_tokens_on_input
 from xnb.types import Attribution, Batch, Model, Target
-
-HINT = "xnb.attribute(model, x, target, 'integrated_gradients')  # or write attention as softmax(...) @ values"
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,17 @@ class AttentionPass:
     Attributes:
         layers: each layer's weights and values, in the order in which they ran.
         gradients: of the score, with respect to each layer's weights.
-        shares: how much each token is read in the end; they add up to 1, or are all 0.
         after: names of the functions that ran behind the last attention.
     """
 
     layers: list[Attention]
-    gradients: list[Float[Tensor, "B h N M"]]
-    shares: Float[Tensor, "B N"]
+    gradients: list[Float[Tensor, "B _ _ _"]]
     after: list[str]
+
+    @property
+    def shares(self) -> Float[Tensor, "B N"]:
+        """How much each token is read in the end; they add up to 1, or are all 0."""
+        return readout_shares(self.gradients[-1])
 
     def mean_weights(self) -> list[Float[Tensor, "B N M"]]:
         """Weights of each layer, the mean over heads."""
@@ -43,26 +48,32 @@ def explain_tokens(
     model: Model,
     x: Batch,
     target: Target,
-    chunk: int | None,
+    knobs: TokenKnobs,
     who: str,
     attribute_tokens: Callable[[AttentionPass], Tensor],
+    keys_of: int = 0,
 ) -> Attribution:
     """Run the model chunk by chunk and put the attribution of each token where the token is in the input.
 
     Args:
         who: the method, for error messages.
         attribute_tokens: from what attention did, the attribution of each token of its keys, (B, M).
+        keys_of: which attention has these keys, counted from the first.
     """
     check_explainable(model, x, target)
     maps = []
-    for rows in chunks(x, chunk):
-        attributions = attribute_tokens(_run_attention(model, x[rows], target[rows], who))
-        maps.append(place_tokens_on_input(attributions, x[rows], who))
+    for rows in chunks(x, knobs.chunk):
+        seen = see_attention(model, x, who)
+        with select_rows(rows, len(x)):
+            attention = _run_attention(model, x[rows], target[rows], seen.over_tokens)
+        attributions = attribute_tokens(attention)
+        layout = seen.find_layout(attention.layers[keys_of].weights.shape[3], who, knobs)
+        maps.append(place_tokens_on_input(attributions, x[rows], layout))
     return join_chunks(maps, x)
 
 
-def _run_attention(model: Model, x: Batch, target: Target, who: str) -> AttentionPass:
-    """Run one chunk and keep its attention.
+def _run_attention(model: Model, x: Batch, target: Target, over_tokens: Sequence[bool]) -> AttentionPass:
+    """Run one chunk and keep those of its attentions that weigh tokens.
 
     A token is read if the score depends on its row of the last attention: the class token alone, or all that are
     averaged. This is seen from the gradients, so no convention about the first token is needed.
@@ -73,14 +84,22 @@ def _run_attention(model: Model, x: Batch, target: Target, who: str) -> Attentio
         with capture:  # around the model alone, or what follows it would count as behind the last attention
             return model(inputs)
 
-    at_weights = chunk_gradient(observed, x, target, capture.weights).at_captured
-    require(bool(capture.attentions), f"{who}: no attention was seen", "a forward pass without any", HINT)
-    whole = all(len(layer.weights) == len(x) for layer in capture.attentions)
-    require(whole, f"{who}: attention must be over whole inputs", "windows", HINT)
-    gradients = []
-    for weights, gradient in zip(capture.weights.values(), at_weights, strict=True):
-        gradients.append(torch.zeros_like(weights) if gradient is None else gradient)
-    return AttentionPass(capture.attentions, gradients, readout_shares(gradients[-1]), capture.functions_after)
+    at_weights = gradient_at(observed, x, target, capture.weights)
+    layers = list(compress(capture.attentions, over_tokens))
+    gradients = list(compress(at_weights, over_tokens))
+    return AttentionPass(layers, gradients, capture.functions_after)
+
+
+def gradient_at(model: Model, x: Batch, target: Target, captured: Mapping[str, Tensor]) -> list[Tensor]:
+    """Gradients of the score where something was captured; the input itself may have none, as numbers of tokens do."""
+    with torch.enable_grad():
+        out = chunk_logits(model, x.detach().requires_grad_().clone())
+        weights = score_weights(out, target)
+        require(out.requires_grad, "score: no gradient reaches x", "an output without a graph", HINT)
+        places = list(captured.values())
+        gradients = torch.autograd.grad(out, places, weights, allow_unused=True, materialize_grads=True)
+    add_passes(backward=len(x))
+    return list(gradients)
 
 
 def readout_shares(gradients: Float[Tensor, "B h N M"]) -> Float[Tensor, "B N"]:

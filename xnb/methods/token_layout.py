@@ -1,64 +1,230 @@
-"""Where the tokens of a Transformer lie in its input."""
+"""Which token of a Transformer stands for which piece of its input.
 
-from typing import NamedTuple
+It is seen, not guessed: the slope of the tokens that enter the first attention says which values of the input each
+reads. A token that reads nothing, as a class token, or everything, as a mean token, is no piece.
+"""
 
-from jaxtyping import Float
+from collections.abc import Sequence
+from typing import NamedTuple, NoReturn
+
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from xnb.access.score import align_to_inputs
-from xnb.check import require
+from xnb.check import refuse, require
+from xnb.methods.token_cells import find_cells
 from xnb.types import Attribution, Batch
 
-PREFIX = 32  # at most so many tokens in front are no piece of the input: a class token and registers
+Special = Sequence[int] | None
+Patch = int | tuple[int, int] | None
+_OTHERWISE = "xnb.attribute(model, x, target, 'integrated_gradients')"
 
 
-class _TokenLayout(NamedTuple):
+class TokenLayout(NamedTuple):
     """How tokens lie in an input.
 
     Attributes:
-        prefix: tokens in front that are no piece of the input.
-        cells: rows and columns of the patches; None where tokens are no patches of a picture.
+        owner: number of the token whose piece each value of an input lies in, -1 where no token reads it. Axes of
+            the input along which it never changes have length 1.
+        tokens: how many tokens there are.
     """
 
-    prefix: int
-    cells: tuple[int, int] | None
+    owner: Int[Tensor, "*#shape"]
+    tokens: int
+
+    @property
+    def pieces(self) -> Int[Tensor, " n"]:
+        """Numbers of the tokens that stand for a piece of the input, in ascending order."""
+        numbers = self.owner.unique()
+        return numbers[numbers >= 0]
+
+    @property
+    def grid(self) -> Int[Tensor, "rows columns"] | None:
+        """Numbers of the tokens of a picture, row by row; None where they are no cells of one."""
+        if self.owner.ndim != 3 or len(self.owner) != 1:
+            return None
+        picture = self.owner[0]
+        rows = torch.cat([picture.new_ones(1), (picture[1:] != picture[:-1]).any(1)])
+        columns = torch.cat([picture.new_ones(1), (picture[:, 1:] != picture[:, :-1]).any(0)])
+        cells = picture[rows.bool()][:, columns.bool()]
+        cells = cells[(cells >= 0).any(1)][:, (cells >= 0).any(0)]  # a margin that no token reads
+        return cells if cells.numel() == len(self.pieces) else None
 
 
-def find_token_layout(tokens: int, x: Batch, who: str) -> _TokenLayout:
-    """Work out from the number of tokens how they lie in an input.
+def place_tokens_on_input(attributions: Float[Tensor, "B N"], x: Batch, layout: TokenLayout) -> Attribution:
+    """Put each token's attribution where its piece of the input lies; those of tokens without a piece are left out."""
+    nothing = attributions.new_zeros(len(attributions), 1)
+    with_none = torch.cat([attributions, nothing], 1)  # the last one, number -1, is of no token
+    owner = layout.owner.to(attributions.device)
+    return with_none[:, owner.flatten()].unflatten(1, owner.shape).to(x)
 
-    In a picture several patch sizes may be possible: the one is taken that leaves the fewest tokens in front.
+
+def find_token_layout(
+    tokens: Float[Tensor, "N D"], x: Batch, who: str, special: Special = None, patch: Patch = None
+) -> TokenLayout:
+    """Find out how tokens lie in an input, from which values of it each of them reads.
+
+    Args:
+        tokens: of one input, on the graph that leads to it, before any of them read another.
+        x: that input, `(1, *shape)`, a leaf.
+        special: numbers of the tokens that are no piece; None finds them.
+        patch: side of a patch, or its height and width; None finds it.
 
     Raises:
-        ValueError: no patch size fits; or `x` is no picture and the tokens are not the pieces on its second axis.
+        ValueError: several tokens read the same values and lie on no grid, or what is stated does not fit.
     """
-    if x.ndim != 4:
-        pieces = x.shape[1]
-        prefix = tokens - pieces
-        require(0 <= prefix <= PREFIX, f"{who}: tokens must be the {pieces} pieces of the input", tokens)
-        return _TokenLayout(prefix, None)
-    H, W = x.shape[2:]
-    layouts = []
-    for side in range(1, min(H, W) + 1):
-        rows = H // side
-        columns = W // side
-        prefix = tokens - rows * columns
-        if (rows * side, columns * side) != (H, W):
-            continue
-        if 0 <= prefix <= PREFIX and 2 * prefix < tokens:  # most tokens are pieces
-            layouts.append(_TokenLayout(prefix, (rows, columns)))
-    rule = f"{who}: tokens must be square patches of the picture {H} x {W}"
-    require(bool(layouts), rule, f"{tokens} tokens")
-    return min(layouts, key=lambda layout: layout.prefix)
+    if special is not None or patch is not None:
+        return state_token_layout(tokens, x, who, special, patch)
+    reads = _Dependence(tokens, x)
+    every = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
+    owner = reads.find_owners(every)
+    if owner is None:
+        owner = _separate(reads, x, who)
+    require(bool((owner >= 0).any()), f"{who}: tokens must depend on the input", "none does", _OTHERWISE)
+    return TokenLayout(_merge_shared_axes(owner), len(tokens))
 
 
-def place_tokens_on_input(attributions: Float[Tensor, "B N"], x: Batch, who: str) -> Attribution:
-    """Put each token's attribution where its piece of the input lies; those of the tokens in front are left out."""
-    prefix, cells = find_token_layout(attributions.shape[1], x, who)
-    pieces = attributions[:, prefix:].to(x)
+class _Dependence:
+    """Which values of an input tokens depend on, from slopes."""
+
+    def __init__(self, tokens: Float[Tensor, "N D"], x: Batch) -> None:
+        self.tokens = tokens
+        self.x = x
+        # slopes along random directions: no value that is read drops out of all of them
+        generator = torch.Generator("cpu").manual_seed(0)
+        directions = torch.randn(tokens.shape, generator=generator, dtype=torch.double, device="cpu")
+        self.directions = directions.to(tokens)
+
+    def of(self, group: Bool[Tensor, " N"]) -> Bool[Tensor, "*shape"]:
+        """The values that at least one token of a group reads."""
+        if not self.tokens.requires_grad:
+            return torch.zeros_like(self.x[0], dtype=torch.bool)
+        weights = self.directions * group[:, None]
+        (slope,) = torch.autograd.grad(self.tokens, self.x, weights, retain_graph=True, allow_unused=True)
+        return torch.zeros_like(self.x[0], dtype=torch.bool) if slope is None else slope[0] != 0
+
+    def find_owners(self, among: Bool[Tensor, " N"]) -> Int[Tensor, "*shape"] | None:
+        """For each value, the one token of these that reads it, or -1; None if two of them read the same value.
+
+        Two passes back for each binary digit of the tokens' numbers: those that have it, and those that do not.
+        """
+        numbers = torch.arange(len(among), device=among.device)
+        owner = torch.zeros(self.x.shape[1:], dtype=torch.long, device=among.device)
+        read = torch.zeros_like(owner, dtype=torch.bool)
+        for digit in range(max(1, (len(among) - 1).bit_length())):
+            has = (numbers >> digit) % 2 == 1
+            with_digit = self.of(has & among)
+            without = self.of(~has & among)
+            if (with_digit & without).any():
+                return None
+            owner += with_digit.long() << digit
+            read = with_digit | without
+        return owner.masked_fill(~read, -1)
+
+
+def _separate(reads: _Dependence, x: Batch, who: str) -> Int[Tensor, "*shape"]:
+    """Owners where some tokens read the same values: those that read all are none, the others must lie on a grid."""
+    numbers = torch.arange(len(reads.tokens), device=x.device)
+    union = reads.of(numbers >= 0)
+    total = int(union.sum())
+    low = numbers.new_zeros(len(numbers), x.ndim - 1)
+    high = torch.zeros_like(low)
+    counts = torch.zeros_like(numbers)
+    for number in range(len(numbers)):
+        where = reads.of(numbers == number).nonzero()
+        counts[number] = len(where)
+        if len(where):
+            low[number], high[number] = where.amin(0), where.amax(0) + 1
+    is_piece = (counts > 0) & (counts < total)
+    if not is_piece.any():
+        _refuse_mixed(who, len(numbers), x, "every token reads all of it")
+    owner = reads.find_owners(is_piece)
+    if owner is not None:
+        return owner
+    cells = find_cells(low[is_piece], high[is_piece], x.shape[1:])
     if cells is None:
-        return align_to_inputs(pieces, x)
-    rows, _ = cells
-    side = x.shape[2] // rows
-    patches = pieces.unflatten(1, (1, *cells))
-    return patches.repeat_interleave(side, 2).repeat_interleave(side, 3)
+        _refuse_mixed(who, len(numbers), x, "several tokens read the same values, on no regular grid")
+    return numbers[is_piece][cells].masked_fill(cells < 0, -1)
+
+
+def _refuse_mixed(who: str, tokens: int, x: Batch, got: str) -> NoReturn:
+    hint = _suggest_layout(tokens, x, who) or _OTHERWISE
+    refuse(f"{who}: each token must read its own piece of the input", got, hint)
+
+
+def _suggest_layout(tokens: int, x: Batch, who: str) -> str:
+    """A line that states a layout by which these tokens would fit; empty if there is none."""
+    sides = range(1, min(x.shape[2:]) + 1) if x.ndim == 4 else ()
+    fits = [(tokens - _count_patches(x, (side, side)), side) for side in sides if _divides(x, (side, side))]
+    fits = [(front, side) for front, side in fits if 0 <= front < tokens / 2]
+    if not fits:
+        return ""
+    front, side = min(fits)
+    special = tuple(range(front))
+    return f"xnb.attribute(model, x, target, {who!r}, special={special}, patch={side})"
+
+
+def _divides(x: Batch, patch: tuple[int, int]) -> bool:
+    return x.shape[2] % patch[0] == 0 and x.shape[3] % patch[1] == 0
+
+
+def _count_patches(x: Batch, patch: tuple[int, int]) -> int:
+    return (x.shape[2] // patch[0]) * (x.shape[3] // patch[1])
+
+
+def state_token_layout(tokens: Float[Tensor, "N D"], x: Batch, who: str, special: Special, patch: Patch) -> TokenLayout:
+    """The layout that is stated, its other half found.
+
+    Pieces lie row by row in a picture, and along the second axis of all else.
+    """
+    N = len(tokens)
+    if special is None:
+        special = _find_special(tokens, x)
+    numbers = [number % N for number in special if -N <= number < N]
+    rule = f"{who}: special must be different numbers of the {N} tokens"
+    require(len(set(numbers)) == len(special), rule, special, "special=(0,)")
+    kept = [number for number in range(N) if number not in numbers]
+    pieces = torch.tensor(kept, dtype=torch.long, device=x.device)
+    if x.ndim != 4:
+        require(patch is None, f"{who}: patches are of pictures (B, C, H, W)", x, "patch=None")
+        fits = len(pieces) == x.shape[1]
+        rule = f"{who}: the tokens that are not special must be the {x.shape[1]} pieces of the input"
+        require(fits, rule, len(pieces), _OTHERWISE)
+        return TokenLayout(pieces.view(-1, *[1] * (x.ndim - 2)), N)
+    height, width = _find_patch(len(pieces), x, who, patch)
+    grid = pieces.view(x.shape[2] // height, x.shape[3] // width)
+    owner = grid.repeat_interleave(height, 0).repeat_interleave(width, 1)
+    return TokenLayout(owner[None], N)
+
+
+def _find_special(tokens: Float[Tensor, "N D"], x: Batch) -> list[int]:
+    """Numbers of the tokens that read nothing of the input."""
+    reads = _Dependence(tokens, x)
+    numbers = torch.arange(len(tokens), device=x.device)
+    return [number for number in range(len(tokens)) if not reads.of(numbers == number).any()]
+
+
+def _find_patch(pieces: int, x: Batch, who: str, patch: Patch) -> tuple[int, int]:
+    """Height and width of a patch; square, if they are not stated."""
+    H, W = x.shape[2:]
+    if patch is not None:
+        height, width = (patch, patch) if isinstance(patch, int) else patch
+        divides = height > 0 and width > 0 and _divides(x, (height, width))
+        fits = divides and _count_patches(x, (height, width)) == pieces
+        require(fits, f"{who}: patches must be {pieces} and cover the picture {H} x {W}", patch, "patch=None")
+        return height, width
+    squares = [(side, side) for side in range(1, min(H, W) + 1) if _divides(x, (side, side))]
+    found = [square for square in squares if _count_patches(x, square) == pieces]
+    rule = f"{who}: {pieces} pieces must be square patches of the picture {H} x {W}"
+    require(len(found) == 1, rule, f"{len(found)} sizes that fit", "patch=(16, 8)  # height and width of a patch")
+    return found[0]
+
+
+def _merge_shared_axes(owner: Int[Tensor, "*shape"]) -> Int[Tensor, "*#shape"]:
+    """Owners with length 1 for an axis along which they never change; a picture keeps its rows and columns."""
+    axes = [0] if owner.ndim == 3 else range(owner.ndim)
+    for axis in axes:
+        first = owner.narrow(axis, 0, 1)
+        if (owner == first).all():
+            owner = first
+    return owner

@@ -1,0 +1,137 @@
+"""What is looked up once for a model and its input: which attentions weigh tokens, and where the tokens lie."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import compress
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from xnb.access.attention_capture import Attention, AttentionCapture
+from xnb.access.attention_check import check_attention
+from xnb.access.attention_products import Factor, Product
+from xnb.access.memo import answer_once
+from xnb.access.rows import select_rows
+from xnb.check import require
+from xnb.methods.token_layout import Patch, Special, TokenLayout, find_token_layout
+from xnb.types import Batch, Model
+
+HINT = "xnb.attribute(model, x, target, 'integrated_gradients')  # or write attention as softmax(...) @ values"
+
+
+class TokenKnobs(NamedTuple):
+    """What all methods on tokens let their callers choose.
+
+    Attributes:
+        chunk: inputs run together.
+        special: numbers of the tokens that are no piece of the input; None finds them.
+        patch: side of a patch, or height and width; None finds it.
+    """
+
+    chunk: int | None = None
+    special: Special = None
+    patch: Patch = None
+
+
+def require_attention(attentions: list[Attention], inputs: int, who: str) -> None:
+    """Refuse a pass without attention, and attention within windows of an input."""
+    require(bool(attentions), f"{who}: no attention was seen", "a forward pass without any", HINT)
+    whole = all(len(layer.weights) == inputs for layer in attentions)
+    require(whole, f"{who}: attention must be over whole inputs", "windows", HINT)
+
+
+@dataclass
+class SeenAttention:
+    """What one input showed.
+
+    Attributes:
+        over_tokens: for each attention, whether it weighs tokens, and not channels or experts.
+        tokens: values of the first attention with so many keys, on the graph that leads to the input.
+        x: the input.
+    """
+
+    over_tokens: list[bool]
+    tokens: dict[int, Tensor]
+    x: Batch
+    layouts: dict[tuple, TokenLayout] = field(default_factory=dict)
+
+    def find_layout(self, keys: int, who: str, knobs: TokenKnobs) -> TokenLayout:
+        """Where tokens lie that are the keys of an attention."""
+        special = None if knobs.special is None else tuple(knobs.special)
+        question = (keys, special, knobs.patch)
+        if question not in self.layouts:
+            tokens = self.tokens[keys]
+            self.layouts[question] = find_token_layout(tokens, self.x, who, special, knobs.patch)
+        return self.layouts[question]
+
+
+def see_attention(model: Model, x: Batch, who: str) -> SeenAttention:
+    """Look at the first input: two passes, and some back to the tokens; once within `memo.remember_answers`.
+
+    Raises:
+        ValueError: no attention was seen, or tokens are mixed in a way that was not.
+    """
+    return answer_once(("seen attention", model, x), lambda: _look(model, x, who))
+
+
+def _look(model: Model, x: Batch, who: str) -> SeenAttention:
+    first = x[:1].detach()
+    with torch.enable_grad(), select_rows(slice(0, 1), len(x)):
+        leaf = first.clone().requires_grad_()
+        with _TokensAlone(1) as capture:
+            model(leaf.clone())
+        require_attention(capture.attentions, 1, who)
+        by_key = [layer.values[0].transpose(0, 1).flatten(1) for layer in capture.attentions]
+        number, piece = _find_small_piece(by_key, leaf)
+        findings = check_attention(model, first, _change_piece(first, piece), number)
+    rule = f"{who}: all that mixes tokens by weights must be seen as attention"
+    require(not findings.unseen, rule, ", ".join(dict.fromkeys(findings.unseen)), HINT)
+    require(any(findings.over_tokens), f"{who}: no attention over tokens was seen", "weights of channels", HINT)
+    tokens: dict[int, Tensor] = {}
+    for values in compress(by_key, findings.over_tokens):
+        tokens.setdefault(len(values), values)
+    return SeenAttention(findings.over_tokens, tokens, leaf)
+
+
+class _TokensAlone(AttentionCapture):
+    """The pass as if no token had read another: what an attention returns is a constant."""
+
+    def run_fused(self, function: Callable, args: tuple, kwargs: Mapping[str, Any]) -> object:
+        """A fused attention."""
+        out = super().run_fused(function, args, kwargs)
+        return (out[0].detach(), *out[1:]) if isinstance(out, tuple) else out.detach()
+
+    def run_product(self, product: Product, weights: Factor) -> Tensor:
+        """An attention written out."""
+        return super().run_product(product, weights).detach()
+
+
+def _change_piece(x: Batch, piece: Tensor) -> Batch:
+    """The input with noise on a piece of it."""
+    generator = torch.Generator("cpu").manual_seed(1)
+    noise = torch.randn(x.shape, generator=generator, dtype=torch.double, device="cpu").to(x)
+    spread = float(x.std(correction=0)) or 1.0
+    return torch.where(piece, x + spread * noise, x)
+
+
+def _find_small_piece(by_key: list[Tensor], leaf: Batch) -> tuple[int, Tensor]:
+    """How many tokens there are, and what one of them reads of the input.
+
+    It is that of the first attention with a key that reads something, and not all. Where there is none, as after
+    tokens were mixed unseen, a corner of the input.
+    """
+    for tokens in by_key:
+        for token in tokens if tokens.requires_grad else ():
+            (slope,) = torch.autograd.grad(token.sum(), leaf, retain_graph=True, allow_unused=True)
+            reads = torch.zeros_like(leaf, dtype=torch.bool) if slope is None else slope != 0
+            if reads.all():
+                break
+            if reads.any():
+                return len(tokens), reads
+    corner = torch.zeros_like(leaf, dtype=torch.bool)
+    if leaf.ndim == 4:
+        corner[..., : -(-leaf.shape[2] // 16), : -(-leaf.shape[3] // 16)] = True
+    else:
+        corner[:, :1] = True
+    return len(by_key[0]), corner
