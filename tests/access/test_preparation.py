@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models import mobilenet_v3_small, resnet18
 
 from xnb import attribute, prepare
-from xnb.access.preparation import foldable_pairs
+from xnb.access.foldable import foldable_pairs
 from xnb.folders import ROOT
 from xnb.models import FastNet, Net, SmallCNN
 
@@ -88,25 +88,32 @@ def test_what_may_not_be_folded_is_not():
     torch.testing.assert_close(prepare(model)(x), model(x))
 
 
-def test_a_model_that_cannot_be_followed_is_folded_inside_its_sequentials():
-    class Branches(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+class Branches(nn.Module):
+    """A forward method that torch.fx cannot follow."""
 
-        def forward(self, x):
-            return self.body(x) if float(x.sum()) > -1e9 else self.body(-x)
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
 
+    def forward(self, x):
+        return self.body(x) if float(x.sum()) > -1e9 else self.body(-x)
+
+
+def test_a_model_that_cannot_be_followed_is_folded_where_a_pass_shows_it():
     model, x = lively(Branches()), torch.randn(2, 3, 8, 8)
-    assert foldable_pairs(model) == [("body.0", "body.1")]
-    torch.testing.assert_close(prepare(model)(x), model(x))
+    assert foldable_pairs(model) == []
+    assert foldable_pairs(model, x) == [("body.0", "body.1")]
+    torch.testing.assert_close(prepare(model, x)(x), model(x))
 
 
-def test_linear_layers_fold_too():
+def test_linear_layers_fold_where_the_norm_is_over_their_outputs():
     model = lively(nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4, affine=False), nn.ReLU(), nn.Linear(4, 3)))
-    x = torch.randn(6, 5)
-    assert foldable_pairs(model) == [("0", "1")]
-    torch.testing.assert_close(prepare(model)(x), model(x))
+    rows, tokens = torch.randn(6, 5), torch.randn(6, 4, 5)
+    assert foldable_pairs(model) == []
+    assert foldable_pairs(model, rows) == [("0", "1")]
+    assert foldable_pairs(model, tokens) == []  # there the norm is over the four tokens
+    torch.testing.assert_close(prepare(model, rows)(rows), model(rows))
+    torch.testing.assert_close(prepare(model, tokens)(tokens), model(tokens))
     assert foldable_pairs(Net().eval()) == []
 
 

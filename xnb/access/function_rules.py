@@ -123,7 +123,15 @@ class _RuleMode(TorchFunctionMode):
         result = function(*args, **kwargs)
         for tensor in list_tensors(result):
             self.mark(tensor, traced=False)
+        if function.__name__.endswith("_") and args and isinstance(args[0], Tensor):
+            self.refresh_marks(args[0])
         return result
+
+    def refresh_marks(self, written: Tensor) -> None:
+        """A constant was written into: it, and what is seen through its views, has another node of the graph now."""
+        for other in self.marks.tensors():
+            if not self.marks.find(other).traced and share_memory(written, other):
+                self.mark(other, traced=False)
 
     def mark(self, tensor: Tensor, *, traced: bool) -> None:
         """Enter a tensor as it is now."""
