@@ -1,5 +1,6 @@
 """The file of a comparison, and what becomes of a run that is killed."""
 
+import random
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from small_sweep import KNOBS, METHODS, METRICS, broken, mean_of_map
 
 import xnb
 from xnb import checkpoints, data
-from xnb.comparison import sweep
+from xnb.comparison import cells, sweep
+from xnb.comparison import store as store_module
+from xnb.comparison.store import Store
 from xnb.data import Part
 
 
@@ -36,7 +39,7 @@ def test_what_is_finished_is_not_run_again(call, tmp_path, monkeypatch):
     path = tmp_path / "t.parquet"
     first = call(path=path)
     before = path.read_bytes()
-    monkeypatch.setattr(sweep, "try_call", lambda call: pytest.fail("run again"))
+    monkeypatch.setattr(cells, "try_call", lambda call: pytest.fail("run again"))
     pd.testing.assert_frame_equal(call(path=path), first)
     assert path.read_bytes() == before
 
@@ -54,7 +57,7 @@ def test_errors_and_nan_survive(model, part, tmp_path):
     ask = partial(xnb.compare, model, part, [broken], [mean_of_map], path=tmp_path / "t.parquet")
     ask()
     again = ask().set_index("method")
-    assert (again.loc["broken", "error"] == "RuntimeError: out of paint").all()
+    assert (again.loc["broken", "error"] == "RuntimeError: out of paint\nand more").all()
     assert again.loc["broken", "value"].isna().all()
     assert again.loc["random", "error"].isna().all()
 
@@ -98,7 +101,6 @@ def test_a_file_of_something_else_is_refused(call, tmp_path):
 
 KILLED = """
 import os, signal, sys
-from pathlib import Path
 import xnb
 from xnb import checkpoints, data
 from xnb.comparison import store, sweep
@@ -113,27 +115,122 @@ def dies_at_call(number, plain):
         return plain(*given)
     return call
 
-if sys.argv[2] == "in a block":
-    sweep.measure = dies_at_call(7 * 2 + 5, sweep.measure)
+def half_a_line(file, content):
+    file.write(store.json.dumps(content)[:40])
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+class HalfAtLast:
+    count = 0
+    def __call__(self, file, content):
+        self.count += 1
+        return half_a_line(file, content) if self.count == 20 else plain_line(file, content)
+
+plain_line = store._write_line
+moment = sys.argv[2]
+if moment == "in a cell":
+    sweep.measure_pieces = dies_at_call(19, sweep.measure_pieces)
+elif moment == "in a line":
+    store._write_line = HalfAtLast()
+elif moment == "before its first cell":
+    store._write_line = half_a_line
+elif moment == "between its two files":
+    store.Store._write = dies_at_call(2, store.Store._write)
 else:
-    store.Store.write = dies_at_call(4, store.Store.write)
+    store._remove_parts = dies_at_call(1, store._remove_parts)
 part = data.shapes(n=(0, 6), seed=3).test
 xnb.compare(checkpoints.load("smallcnn-shapes"), part, {methods}, {metrics}, knobs={knobs}, batch=2, path=sys.argv[1])
 """
+CELLS = 3 * 7 * 2  # blocks, methods and controls, metrics
+MOMENTS = {  # cells that are finished then
+    "before its first cell": 0,
+    "in a cell": 18,
+    "in a line": 18,  # after the settings in the first line
+    "between its two files": CELLS,
+    "before the parts are removed": CELLS,
+}
 
 
-@pytest.mark.parametrize("moment", ["in a block", "between its two files"])
-def test_a_killed_run_resumes_and_ends_with_the_same_bytes(moment, tmp_path):
+def count_cells(folder):
+    """Whole lines of all parts, without the settings in each part's first."""
+    return sum(max(0, part.read_text().count("\n") - 1) for part in folder.glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_run_loses_one_cell_at_most_and_ends_with_the_same_bytes(moment, tmp_path, monkeypatch):
     killed, whole = tmp_path / "killed.parquet", tmp_path / "whole.parquet"
     script = KILLED.replace("{methods}", repr(METHODS)).replace("{metrics}", repr(METRICS))
     script = script.replace("{knobs}", repr(KNOBS))
     done = subprocess.run([sys.executable, "-c", script, killed, moment], check=False, capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    assert set(parquet.read_table(killed)["image"].to_pylist()) == {0, 1}
+    assert count_cells(tmp_path / "killed.parts") == MOMENTS[moment]
     net, part = checkpoints.load("smallcnn-shapes"), data.shapes(n=(0, 6), seed=3).test
     ask = partial(xnb.compare, net, part, METHODS, METRICS, knobs=KNOBS, batch=2)
-    resumed, uninterrupted = ask(path=killed), ask(path=whole)
+    measured = []
+    plain = sweep.measure_pieces
+    monkeypatch.setattr(sweep, "measure_pieces", lambda *given: measured.append(1) or plain(*given))
+    resumed = ask(path=killed)
+    assert len(measured) == CELLS - MOMENTS[moment]
+    uninterrupted = ask(path=whole)
     assert killed.read_bytes() == whole.read_bytes()
     assert resumed["seconds"].notna().all()
     assert len(resumed) == len(uninterrupted)
-    assert not list(tmp_path.glob(".*.part"))
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".parquet"] * 4
+
+
+def fill(store, order):
+    """Cells of two blocks of two images and two methods by one metric, in that order; a value names its place."""
+    for model, method, first in order:
+        images = SETTINGS["images"][first : first + 2]
+        value = {"seconds": 1.0, "method_seconds": 1.0, "forward": 1.0, "backward": 0.0, "error": None}
+        key = {"model": model, "method": method, "metric": "m"}
+        store.add([{**key, "image": image, "value": image / 7, **value} for image in images])
+
+
+SETTINGS = {"images": [9, 4, 7, 1], "batch": 2, "methods": {"b": "", "a": ""}, "metrics": {"m": ""}}
+PLANNED = [(model, method, first) for model in (0, 1) for first in (0, 2) for method in ("b", "a")]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_bytes_do_not_depend_on_the_order_of_cells_or_on_who_made_them(seed, tmp_path):
+    """Several runs may share the work, and make a cell twice: one row an image stays, in the order of the plan."""
+    planned = Store(tmp_path / "planned.parquet", SETTINGS)
+    fill(planned, PLANNED)
+    expected = planned.finish()
+    assert list(zip(expected["model"], expected["method"], expected["image"], strict=True))[:5] == [
+        (0, "b", 9),
+        (0, "b", 4),
+        (0, "a", 9),
+        (0, "a", 4),
+        (0, "b", 7),
+    ]
+    shuffled = list(PLANNED)
+    random.Random(seed).shuffle(shuffled)
+    path = tmp_path / "shared.parquet"
+    first, second = Store(path, SETTINGS), Store(path, SETTINGS)
+    fill(first, shuffled[:5])
+    fill(second, shuffled[4:])
+    pd.testing.assert_frame_equal(Store(path, SETTINGS).finish(), expected)
+    assert path.read_bytes() == (tmp_path / "planned.parquet").read_bytes()
+
+
+def test_many_cells_are_written_and_read_in_linear_time(tmp_path, monkeypatch):
+    """Adding a cell writes that cell alone: 300 cells make 300 lines and the settings, whatever came before."""
+    written = []
+    plain = store_module._write_line
+    monkeypatch.setattr(store_module, "_write_line", lambda file, content: written.append(1) or plain(file, content))
+    settings = {**SETTINGS, "images": list(range(600))}
+    store = Store(tmp_path / "t.parquet", settings)
+    for first in range(0, 600, 2):
+        key = {"model": 0, "method": "a", "metric": "m", "error": None, "seconds": 1.0, "method_seconds": 1.0}
+        store.add([{**key, "image": first + i, "value": 0.0, "forward": 0.0, "backward": 0.0} for i in (0, 1)])
+    assert len(written) == 301
+    assert not (tmp_path / "t.parquet").exists()
+    assert Store(tmp_path / "t.parquet", settings).has(0, "a", "m", [598, 599])
+    assert not store.has(0, "b", "m", [0])
+
+
+def test_parts_of_other_settings_are_refused_by_name(tmp_path):
+    fill(Store(tmp_path / "t.parquet", SETTINGS), PLANNED[:1])
+    with pytest.raises(ValueError, match=r"written with other settings: batch .*\n.*\n  try: path=\"t-2.parquet\""):
+        Store(tmp_path / "t.parquet", {**SETTINGS, "batch": 4})

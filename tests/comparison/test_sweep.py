@@ -1,5 +1,9 @@
-"""Methods x metrics x images: the table, what fails in it, and what its cells share."""
+"""Methods x metrics x images: the table, what fails in it, and what its cells share.
 
+Tests: xnb.comparison.cells
+"""
+
+import warnings
 from functools import partial
 
 import numpy as np
@@ -12,6 +16,9 @@ from torch import nn
 
 import xnb
 from xnb import metrics
+from xnb.access.rows import follow_rows
+from xnb.access.score import score
+from xnb.check import PromiseWarning
 from xnb.comparison import sweep
 from xnb.comparison.plan import choose_images
 from xnb.data import Part
@@ -93,20 +100,22 @@ class TestTable:
         np.testing.assert_array_equal(table[table["model"] == 0]["value"], call()["value"])
 
     def test_progress_counts_every_cell(self, call, monkeypatch):
-        counts = []
+        counts, names = [], []
 
-        def record(items, total, unit):
+        def record(items, total, unit, describe):
             items = list(items)
             counts.append((len(items), total))
+            names.extend(describe(item) for item in items)
             return items
 
         monkeypatch.setattr(sweep, "show_progress", record)
         call()
-        assert counts == [(3 * 7 * (1 + 2), 3 * 7 * (1 + 2))]
+        assert counts == [(3 * 7 * 2, 3 * 7 * 2)]
+        assert names[:3] == ["gradient, srg", "gradient, insertion", "occlusion, srg"]
 
 
 class TestFailures:
-    """Reported in the table, each with its first line, while all others are measured."""
+    """Reported in the table, each with its whole message, while all others are measured."""
 
     def errors(self, table):
         return table.groupby(["method", "metric"])["error"].first().dropna().to_dict()
@@ -115,9 +124,9 @@ class TestFailures:
         table = xnb.compare(model, part, [broken, "rollout", undefined], ["srg"], knobs={"srg": {"steps": 2}})
         found = self.errors(table)
         assert set(found) == {("broken", "srg"), ("rollout", "srg"), ("undefined", "srg")}
-        assert found["broken", "srg"] == "RuntimeError: out of paint"
+        assert found["broken", "srg"] == "RuntimeError: out of paint\nand more"
         assert found["rollout", "srg"].startswith("ValueError: rollout:")
-        assert found["undefined", "srg"] == "ValueError: compare: attribution must be finite"
+        assert found["undefined", "srg"].startswith("ValueError: compare: attribution must be finite\n  got: ")
         failed = table["error"].notna()
         assert table.loc[failed, "value"].isna().all()
         assert table.loc[~failed, "value"].notna().all()
@@ -127,7 +136,9 @@ class TestFailures:
         found = self.errors(xnb.compare(model, bare, ["gradient"], ["auc", one_for_all, mean_of_map]))
         assert {metric for _, metric in found} == {"auc", "one_for_all"}
         assert "masks" in found["gradient", "auc"]
-        assert "one number per input (5,)" in found["gradient", "one_for_all"]
+        assert (
+            "one number per input (1,)" in found["gradient", "one_for_all"]
+        )  # asked image by image, after all at once
 
     def test_a_metric_that_asks_for_another_model(self, model, part):
         name = "data_randomisation"
@@ -150,19 +161,88 @@ class TestFailures:
             ({"images": 9}, "images must be from 1 to 5"),
             ({"images": []}, "different positions"),
             ({"images": [1, 1]}, "different positions"),
-            ({"target": torch.tensor([0])}, "one class per input of the data"),
+            ({"target": torch.tensor([0])}, r"one entry per input \(5,\)"),
+            ({"knobs": {"srg": {"stepz": 3}}}, "compare: srg: no knob of that name"),
+            ({"knobs": {"gradient": {"chunks": 3}}}, "compare: gradient: no knob of that name"),
+            ({"data": torch.zeros(2, 2, 6, 6)}, r"data = xnb.data.Part\(x, y\)"),
             ({"batch": 0}, "batch must be at least 1"),
         ],
     )
+    @pytest.mark.usefixtures("as_users_run")
     def test_what_was_asked_wrongly_is_refused_before_anything_is_run(self, knobs, says, model, part):
         counted = Counted(model).eval()
         with pytest.raises(ValueError, match=says):
-            xnb.compare(counted, part, **{"methods": ["gradient"], "metrics": ["srg"], **knobs})
+            xnb.compare(counted, **{"data": part, "methods": ["gradient"], "metrics": ["srg"], **knobs})
         assert counted.forwards == 0
 
     def test_a_model_that_cannot_be_run_is_refused(self, model, part):
         with pytest.raises(ValueError, match="evaluation mode"):
             xnb.compare(Counted(model).train(), part, METHODS, METRICS)
+
+    def test_one_bad_image_does_not_spoil_the_others(self, model, part):
+        """A method that fails on the third image, and a metric that fails on the second map, leave the other values."""
+        bad = part.x[2].sum()
+
+        def picky(model, x, target):
+            if (x.flatten(1).sum(1) == bad).any():
+                raise ArithmeticError("third")
+            return x
+
+        def choosy(model, x, target, attribution):
+            if (attribution.flatten(1).sum(1) == part.x[1].sum()).any():
+                raise ArithmeticError("second")
+            return attribution.flatten(1).mean(1)
+
+        table = xnb.compare(model, part, [picky], [choosy, mean_of_map], target=1)
+        table = table[table["method"] == "picky"].set_index(["metric", "image"])
+        means = part.x.flatten(1).mean(1).tolist()
+        assert table.loc["choosy", "error"].tolist()[1:3] == ["ArithmeticError: second", "ArithmeticError: third"]
+        assert table.loc["choosy", "value"].dropna().tolist() == pytest.approx([means[0], *means[3:]])
+        assert table.loc["mean_of_map", "value"].dropna().tolist() == pytest.approx([*means[:2], *means[3:]])
+
+    def test_promises_are_no_flood(self, model, part):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", PromiseWarning)
+            warner = partial(xnb.attribute, method="integrated_gradients", steps=1, baseline=3.0)
+            assert xnb.compare(model, part, {"ig": warner}, [mean_of_map])["error"].isna().all()
+
+
+class TestRows:
+    """What belongs to an input follows it, in blocks of two of four images that were picked out of five."""
+
+    def test_a_baseline_for_each_input(self, model, part):
+        baseline = part.x.roll(1, 0)
+        picked = [4, 0, 3, 1]
+        knobs = {"integrated_gradients": {"baseline": baseline, "steps": 4}}
+        table = xnb.compare(
+            model, part, ["integrated_gradients"], [mean_of_map], images=picked, batch=3, knobs=knobs, target=part.y
+        )
+        x, start = part.x[picked], baseline[picked]
+        expected = integrated_gradients(model, x, part.y[picked], baseline=start, steps=4).flatten(1).mean(1)
+        found = table.loc[table["method"] == "integrated_gradients", "value"]
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+    def test_a_second_input_of_the_model(self, model, part):
+        """f = g(x) + s, s the number of the input: the score that a metric asks for is that of the right input."""
+        shift = torch.arange(5.0).double()[:, None]
+
+        def shifted(x):
+            return model(x) + follow_rows(shift, len(x), "shift")
+
+        def score_there(model, x, target, attribution):
+            return score(model, x, target)
+
+        picked = [4, 0, 3, 1]
+        table = xnb.compare(shifted, part, [], [score_there], images=picked, batch=3, target=part.y)
+        expected = model(part.x).gather(1, part.y[:, None])[:, 0] + shift[:, 0]
+        found = table.loc[table["method"] == "constant", "value"]
+        np.testing.assert_allclose(found, expected[picked].detach(), rtol=1e-9)
+
+
+def test_one_name_and_one_number(model, part):
+    one = xnb.compare(model, part, "gradient", "sparseness", target=1)
+    many = xnb.compare(model, part, ["gradient"], ["sparseness"], target=torch.ones(5, dtype=torch.long))
+    pd.testing.assert_series_equal(one["value"], many["value"])
 
 
 class TestSharing:

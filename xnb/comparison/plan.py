@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
 from typing import NamedTuple, TypeAlias
@@ -10,20 +10,23 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from xnb.check import require
+from xnb.access.inputs import read_input
+from xnb.access.targets import read_target
+from xnb.check import refuse, require
 from xnb.data import Part
 from xnb.methods import METHODS
 from xnb.metrics import METRICS
-from xnb.types import Batch, Knobs, Model, Target
+from xnb.registry import check_knobs
+from xnb.types import Batch, Knobs, Model, Target, TargetLike
 
 # Names in a catalog or functions of one's own, with or without labels.
-Selection: TypeAlias = Iterable[str | Callable] | Mapping[str, str | Callable]
+Selection: TypeAlias = str | Iterable[str | Callable] | Mapping[str, str | Callable]
 _CONTROLS = ("random", "constant", "input")
 _PICTURE_CONTROLS = ("edges", "centre")
 
 
 class ImageBlock(NamedTuple):
-    """What is worked on, written and resumed as one."""
+    """Images that are worked on together and share passes."""
 
     model: int  # its number among the models
     rows: slice  # of the images
@@ -36,6 +39,7 @@ class Plan:
     Attributes:
         part: the selected inputs of the data.
         images: their positions in the data.
+        size: how many inputs the data have.
         target: a class for each of them; None stands for the class that the model predicts.
         methods: functions by label, their knobs set; metrics likewise.
         batch: images of one block.
@@ -44,6 +48,7 @@ class Plan:
     models: Sequence[Model]
     part: Part
     images: Sequence[int]
+    size: int
     target: Target | None
     methods: Mapping[str, Callable]
     metrics: Mapping[str, Callable]
@@ -78,17 +83,16 @@ def make_plan(
     metrics: Selection,
     *,
     images: int | Sequence[int] | None,
-    target: Target | None,
+    target: TargetLike | None,
     seed: int,
     knobs: Knobs,
     batch: int,
 ) -> Plan:
     """Look up and check everything before anything is run; arguments are those of `xnb.compare`."""
-    require(len(models) > 0 and len(data) > 0, "compare: needs a model and an input", (len(models), len(data)))
+    data = _read_data(models, data)
     require(batch >= 1, "compare: batch must be at least 1 input", batch, "batch=16")
     positions = choose_images(len(data), images, seed)
-    short = target is not None and len(target) != len(data)
-    require(not short, f"compare: target must have one class per input of the data ({len(data)},)", target)
+    classes = None if target is None else read_target(target, data.x)
     method_functions = _add_controls(_label_functions(methods), data.x)
     metric_functions = _label_functions(metrics)
     labels = [*method_functions, *metric_functions]
@@ -100,12 +104,22 @@ def make_plan(
         models=models,
         part=data[rows],
         images=positions,
-        target=None if target is None else target[rows],
+        size=len(data),
+        target=None if classes is None else classes[rows],
         methods=_bind_all(method_functions, METHODS.find, knobs, seed),
         metrics=_bind_all(metric_functions, METRICS.find, knobs, seed),
         batch=batch,
         seed=seed,
     )
+
+
+def _read_data(models: Sequence[Model], data: object) -> Part:
+    """Return the data with plain tensors, or refuse what is no part of a data set."""
+    hint = "data = data.test" if hasattr(data, "test") else "data = xnb.data.Part(x, y)"
+    if not isinstance(data, Part):
+        refuse("compare: data must be a part of a data set, inputs and their classes", data, hint)
+    require(len(models) > 0 and len(data) > 0, "compare: needs a model and an input", (len(models), len(data)))
+    return replace(data, x=read_input(models[0], data.x, "compare"))
 
 
 def choose_images(count: int, images: int | Sequence[int] | None, seed: int) -> list[int]:
@@ -134,6 +148,8 @@ def choose_images(count: int, images: int | Sequence[int] | None, seed: int) -> 
 
 def _label_functions(selection: Selection) -> dict[str, str | Callable]:
     """Return names and functions by label; a function without a label goes by its own name."""
+    if isinstance(selection, str):
+        return {selection: selection}
     if isinstance(selection, Mapping):
         return dict(selection)
     labels: dict[str, str | Callable] = {}
@@ -160,7 +176,8 @@ def _bind_all(
     """Return functions by label with their knobs set; `find` looks up those that are names."""
     bound = {}
     for label, name_or_function in functions.items():
-        function = find(name_or_function) if isinstance(name_or_function, str) else name_or_function
+        function = name_or_function if callable(name_or_function) else find(name_or_function)
+        check_knobs(function, knobs.get(label, {}), f"compare: {label}")
         bound[label] = _bind_knobs(function, knobs.get(label, {}), seed)
     return bound
 

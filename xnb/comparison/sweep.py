@@ -1,24 +1,25 @@
 """One call: every method measured by every metric on every image, beside controls that know nothing."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import perf_counter
+from typing import NamedTuple
+from warnings import catch_warnings, simplefilter
 
 import pandas as pd
-from torch import Tensor
+import torch
 
-from xnb.access.ledger import count_passes
 from xnb.access.memo import remember_answers
+from xnb.access.rows import select_rows
 from xnb.access.score import logits
 from xnb.access.targets import predict_class
-from xnb.check import is_finite, require
-from xnb.comparison.plan import ImageBlock, Plan, Selection, make_plan, takes_knob
+from xnb.check import PromiseWarning, is_finite, require
+from xnb.comparison.cells import Piece, explain_pieces, measure_pieces
+from xnb.comparison.plan import ImageBlock, Plan, Selection, make_plan
 from xnb.comparison.store import Store
 from xnb.data import Part
 from xnb.progress import show_progress
-from xnb.types import Attribution, Batch, Knobs, Model, Target
+from xnb.types import Attribution, Batch, Knobs, Model, Target, TargetLike
 
 _USUAL_METHODS = ("gradient", "gradient_times_input", "integrated_gradients", "smoothgrad", "lrp", "occlusion")
 _FAITHFULNESS = ("srg", "insertion", "deletion", "road")
@@ -31,7 +32,7 @@ def compare(
     metrics: Selection = _FAITHFULNESS,
     *,
     images: int | Sequence[int] | None = None,
-    target: Target | None = None,
+    target: TargetLike | None = None,
     seed: int = 0,
     knobs: Knobs | None = None,
     path: str | Path | None = None,
@@ -41,8 +42,11 @@ def compare(
 
     Columns: `method`, `metric`, `image` (its position in the data), `value`, `seconds` (of the metric, per image; what
     several share is paid by the first), and of the method, per image and alone, `method_seconds` and the inputs it
-    runs `forward` and `backward`; `error` is the first line of what went wrong, then `value` is NaN; with several
-    models `model`, their number. The class that the model predicts is explained, unless `target` names another.
+    runs `forward` and `backward`; `error` is what went wrong, then `value` is NaN; with several models `model`, their
+    number. The class that the model predicts is explained, unless `target` names another.
+
+    Read the table by `xnb.comparison.intervals`, which gives means with their uncertainty, paired between methods, and
+    `ranks`; a plain mean hides that inputs differ by more than methods. `agreement` and `pareto` say more.
 
     Random, constant and input, and of pictures edges and centre, are always among the methods.
 
@@ -52,11 +56,12 @@ def compare(
         methods: names in `xnb.catalog()` or functions `(model, x, target) -> attribution`; `{label: ...}` for both.
         metrics: names in `xnb.metrics.catalog()` or functions, likewise.
         images: how many, drawn by `seed`, or their positions in the data; all if omitted.
-        target: one class for each input of the data, e.g. `data.y`; the predicted class if omitted.
+        target: a class for each input of the data, e.g. `data.y`, or one for all; the predicted class if omitted.
         seed: of the draw, and of every method and metric that takes one.
         knobs: by label, for methods and metrics that want other than their defaults, `{"occlusion": {"window": 8}}`.
-        path: Parquet file, written after every `batch` images; the same call goes on where it was stopped, and ends
-            with the same bytes. Seconds lie beside it, in `.seconds.parquet`.
+        path: Parquet file. Until it is finished, every cell (a method by a metric on a block of images) is a line of
+            JSON in the folder `.parts` beside it: the same call goes on where it was stopped, and ends with the same
+            bytes. Seconds lie beside it, in `.seconds.parquet`.
         batch: images that are worked on together and share passes.
 
     Raises:
@@ -75,83 +80,63 @@ def compare(
         batch=batch,
     )
     store = Store(None if path is None else Path(path), plan.settings())
-    # A block is written as a whole: its first image tells whether it is done.
-    todo = [block for block in plan.blocks() if not store.has(block.model, plan.images[block.rows.start])]
-    cells = len(todo) * len(plan.methods) * (1 + len(plan.metrics))
-    for _ in show_progress(_measure_blocks(plan, todo, store), cells, "cell"):
-        pass
-    table = store.table
+    todo = [work for block in plan.blocks() if (work := _list_work(plan, store, block)).metrics]
+    cells = sum(len(names) for work in todo for names in work.metrics.values())
+    with catch_warnings():
+        simplefilter("ignore", PromiseWarning)  # `explain` tells of one method; here it would be once a block
+        for _ in show_progress(_measure_all(plan, todo, store), cells, "cell", str):
+            pass
+    table = store.finish()
     return table if len(models) > 1 else table.drop(columns="model")
 
 
-def _measure_blocks(plan: Plan, todo: Sequence[ImageBlock], store: Store) -> Iterator[None]:
-    """Measure and store the blocks; yield after every attribution and every metric, for the progress bar."""
-    for block in todo:
-        tables = []
-        for table in _measure_block(plan, block):
-            if table is not None:
-                tables.append(table)
-            yield
-        store.add(pd.concat(tables, ignore_index=True))
+class _Work(NamedTuple):
+    """What is to be measured of a block: by method the metrics that have no value yet."""
+
+    block: ImageBlock
+    metrics: dict[str, list[str]]
 
 
-def _measure_block(plan: Plan, block: ImageBlock) -> Iterator[pd.DataFrame | None]:
-    """Yield the rows of each method and metric, and None whenever an attribution is computed.
+def _list_work(plan: Plan, store: Store, block: ImageBlock) -> _Work:
+    images = plan.images[block.rows]
+    missing = {}
+    for method in plan.methods:
+        names = [metric for metric in plan.metrics if not store.has(block.model, method, metric, images)]
+        if names:
+            missing[method] = names
+    return _Work(block, missing)
+
+
+def _measure_all(plan: Plan, todo: Sequence[_Work], store: Store) -> Iterator[str]:
+    """Measure and store cell by cell; yield what is measured next, for the progress bar."""
+    for work in todo:
+        images = plan.images[work.block.rows]
+        # what belongs to an input of the data, a mask or a baseline, follows the images of the block
+        with select_rows(torch.tensor(images), plan.size), remember_answers():
+            yield from _measure_block(plan, work, store)
+
+
+def _measure_block(plan: Plan, work: _Work, store: Store) -> Iterator[str]:
+    """Measure the images of a block by one method after the other.
 
     What metrics ask of the model is computed once for all methods. Each method runs as if it were alone, so that its
     cost is its own.
     """
+    block = work.block
     model = plan.models[block.model]
     part = plan.part[block.rows]
-    images = plan.images[block.rows]
     target = predict_class(logits(model, part.x)) if plan.target is None else plan.target[block.rows]
-    with remember_answers():
-        for label, method in plan.methods.items():
-            explain = partial(_explain_alone, method)
-            explained = try_call(partial(explain, model, part.x, target))
-            yield None
-            for name, metric in plan.metrics.items():
-                # metrics too explain only through `explain`: neighbours, say, and at their own cost
-                measured = measure(metric, model, part, target, explain, explained)
-                key = {"model": block.model, "method": label, "metric": name, "image": images}
-                yield pd.DataFrame(key | measured.metric_columns(len(part)) | explained.method_columns(len(part)))
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What a call returned, or the first line of its error, and what it cost."""
-
-    value: Tensor | None
-    error: str | None
-    seconds: float = 0.0
-    forward: int = 0
-    backward: int = 0
-
-    def metric_columns(self, inputs: int) -> dict[str, object]:
-        """Return what the table says of a metric."""
-        value = float("nan") if self.value is None else self.value.double().cpu().numpy()
-        return {"value": value, "error": self.error, "seconds": self.seconds / inputs}
-
-    def method_columns(self, inputs: int) -> dict[str, float]:
-        """Return what the table says of a method."""
-        return {
-            "method_seconds": self.seconds / inputs,
-            "forward": self.forward / inputs,
-            "backward": self.backward / inputs,
-        }
-
-
-def try_call(call: Callable[[], Tensor]) -> _Outcome:
-    """Return the call's outcome, whatever happens: one bad cell must not end a long run."""
-    value = error = None
-    with count_passes() as passes:
-        start = perf_counter()
-        try:
-            value = call()
-        except Exception as problem:
-            error = f"{type(problem).__name__}: {problem}".splitlines()[0]
-        seconds = perf_counter() - start
-    return _Outcome(value, error, seconds, passes.forward, passes.backward)
+    for label, names in work.metrics.items():
+        method = partial(_explain_alone, plan.methods[label])
+        pieces: list[Piece] | None = None
+        for name in names:
+            yield f"{label}, {name}"
+            if pieces is None:
+                pieces = explain_pieces(method, model, part, target)
+            key = {"model": block.model, "method": label, "metric": name}
+            rows = measure_pieces(plan.metrics[name], model, pieces, method)
+            images = plan.images[block.rows]
+            store.add([{**key, "image": image, **row} for image, row in zip(images, rows, strict=True)])
 
 
 def _explain_alone(method: Callable, model: Model, x: Batch, target: Target) -> Attribution:
@@ -160,31 +145,3 @@ def _explain_alone(method: Callable, model: Model, x: Batch, target: Target) -> 
         a = method(model, x, target).detach()
     require(is_finite(a), "compare: attribution must be finite", "NaN or infinity")
     return a
-
-
-def measure(
-    metric: Callable,
-    model: Model,
-    part: Part,
-    target: Target,
-    method: Callable,
-    explained: _Outcome,
-) -> _Outcome:
-    """Return one number an image, or why there is none; `explained` is the outcome of `method` on these images."""
-    if explained.error is not None:
-        return _Outcome(None, explained.error)
-    offers = {"masks": part.masks, "method": method}
-    arguments = {name: value for name, value in offers.items() if takes_knob(metric, name)}
-
-    def call() -> Tensor:
-        # refused in here: what a metric lacks is an error of its cells, not of the whole run
-        lacks_masks = "masks" in arguments and part.masks is None
-        require(not lacks_masks, "compare: this metric asks for masks, the data have none", None)
-        hint = 'knobs={"data_randomisation": {"other": net}}'  # within the rule, as a table keeps the first line
-        require(not takes_knob(metric, "other"), f"compare: this metric asks for another model, {hint}", None)
-        values = metric(model, part.x, target, explained.value, **arguments)
-        fits = values.shape == (len(part),)
-        require(fits, f"compare: a metric returns one number per input ({len(part)},)", values)
-        return values
-
-    return try_call(call)
