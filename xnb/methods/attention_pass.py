@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import compress, pairwise
 
 import torch
 from jaxtyping import Float
@@ -66,6 +66,8 @@ def explain_tokens(
         seen = see_attention(model, x, who)
         with select_rows(rows, len(x)):
             attention = _run_attention(model, x[rows], target[rows], seen.over_tokens)
+        if keys_of == 0:
+            _require_chain(attention.layers, who)
         attributions = attribute_tokens(attention)
         layout = seen.find_layout(attention.layers[keys_of].weights.shape[3], who, knobs)
         maps.append(place_tokens_on_input(attributions, x[rows], layout))
@@ -88,6 +90,15 @@ def _run_attention(model: Model, x: Batch, target: Target, over_tokens: Sequence
     layers = list(compress(capture.attentions, over_tokens))
     gradients = list(compress(at_weights, over_tokens))
     return AttentionPass(layers, gradients, capture.functions_after)
+
+
+def _require_chain(layers: list[Attention], who: str) -> None:
+    """What a layer hands on must be what the next one reads."""
+    for layer, following in pairwise(layers):
+        queries, keys = layer.weights.shape[2], following.weights.shape[3]
+        rule = f"{who}: each attention must read the tokens that the one before it hands on"
+        hint = "xnb.attribute(model, x, target, 'raw_attention')"
+        require(queries == keys, rule, f"{queries} tokens, then {keys}", hint)
 
 
 def gradient_at(model: Model, x: Batch, target: Target, captured: Mapping[str, Tensor]) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import compress
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from xnb.access.attention_products import Factor, Product
 from xnb.access.memo import answer_once
 from xnb.access.rows import select_rows
 from xnb.check import require
+from xnb.methods.token_changes import change_numbers, find_owners_by_changes
 from xnb.methods.token_layout import Patch, Special, TokenLayout, find_token_layout
 from xnb.types import Batch, Model
 
@@ -83,15 +85,57 @@ def _look(model: Model, x: Batch, who: str) -> SeenAttention:
             model(leaf.clone())
         require_attention(capture.attentions, 1, who)
         by_key = [layer.values[0].transpose(0, 1).flatten(1) for layer in capture.attentions]
-        number, piece = _find_small_piece(by_key, leaf)
-        findings = check_attention(model, first, _change_piece(first, piece), number)
+        has_slopes = _reads_by_slopes(by_key, leaf)
+        if has_slopes:
+            number, piece = _find_small_piece(by_key, leaf)
+            changed = _change_piece(first, piece)
+            _require_whole_pictures(capture.attentions[0], leaf, who)
+        else:  # whole numbers in disguise, that stand for words
+            number = len(by_key[0])
+            changed = change_numbers(first, _mark_corner(first))
+        findings = check_attention(model, first, changed, number)
     rule = f"{who}: all that mixes tokens by weights must be seen as attention"
     require(not findings.unseen, rule, ", ".join(dict.fromkeys(findings.unseen)), HINT)
     require(any(findings.over_tokens), f"{who}: no attention over tokens was seen", "weights of channels", HINT)
     tokens: dict[int, Tensor] = {}
     for values in compress(by_key, findings.over_tokens):
         tokens.setdefault(len(values), values)
-    return SeenAttention(findings.over_tokens, tokens, leaf)
+    seen = SeenAttention(findings.over_tokens, tokens, leaf)
+    if not has_slopes and first.ndim == 2:
+        with torch.no_grad(), select_rows(slice(0, 1), len(x)):
+            owner = find_owners_by_changes(partial(_read_tokens, model, findings.over_tokens.index(True)), first)
+        if owner is not None:
+            keys = next(iter(tokens))
+            seen.layouts[keys, None, None] = TokenLayout(owner, keys)
+    return seen
+
+
+def _read_tokens(model: Model, number: int, x: Batch) -> Tensor:
+    """Values of one attention, the first being 0, as if no token had read another."""
+    with _TokensAlone(1) as capture:
+        model(x.clone())
+    return capture.attentions[number].values[0].transpose(0, 1).flatten(1)
+
+
+def _reads_by_slopes(by_key: list[Tensor], leaf: Batch) -> bool:
+    """Whether any of these tokens has a slope with respect to the input."""
+    with_graph = [tokens.sum() for tokens in by_key if tokens.requires_grad]
+    if not with_graph:
+        return False
+    slopes = torch.autograd.grad(with_graph, leaf, retain_graph=True, allow_unused=True)
+    return slopes[0] is not None
+
+
+def _require_whole_pictures(attention: Attention, leaf: Batch, who: str) -> None:
+    """Refuse windows of a picture that are folded into one axis with heads: all heads of a token read one place."""
+    if leaf.ndim != 4 or attention.values.shape[1] == 1 or not attention.values.requires_grad:
+        return
+    places = []
+    for values in (attention.values[0, :1, 0], attention.values[0, :, 0]):
+        (slope,) = torch.autograd.grad(values.sum(), leaf, retain_graph=True, allow_unused=True)
+        places.append(torch.zeros_like(leaf) if slope is None else (slope != 0).any(1))
+    whole = torch.equal(*places)
+    require(whole, f"{who}: attention must be over whole inputs", "windows", HINT)
 
 
 class _TokensAlone(AttentionCapture):
@@ -129,9 +173,13 @@ def _find_small_piece(by_key: list[Tensor], leaf: Batch) -> tuple[int, Tensor]:
                 break
             if reads.any():
                 return len(tokens), reads
-    corner = torch.zeros_like(leaf, dtype=torch.bool)
-    if leaf.ndim == 4:
-        corner[..., : -(-leaf.shape[2] // 16), : -(-leaf.shape[3] // 16)] = True
+    return len(by_key[0]), _mark_corner(leaf)
+
+
+def _mark_corner(x: Batch) -> Tensor:
+    corner = torch.zeros_like(x, dtype=torch.bool)
+    if x.ndim == 4:
+        corner[..., : -(-x.shape[2] // 16), : -(-x.shape[3] // 16)] = True
     else:
         corner[:, :1] = True
-    return len(by_key[0]), corner
+    return corner

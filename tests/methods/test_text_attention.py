@@ -1,0 +1,99 @@
+"""Attention of texts: BERT's weights are those that it says itself, on embeddings and on the numbers of words.
+
+Tests: xnb.methods.token_changes
+"""
+
+import pytest
+import reference
+import torch
+from torch import nn
+
+from xnb import attribute
+from xnb.adapters import with_inputs
+
+CLOSE = {"rtol": 1e-9, "atol": 1e-10}
+IDS = torch.tensor([[1, 7, 3, 9, 2, 5], [1, 4, 4, 8, 0, 0]])
+MASK = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])
+TARGET = torch.tensor([0, 2])
+
+
+@pytest.fixture(scope="module")
+def bert():
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    config = transformers.BertConfig(vocab_size=10, num_labels=3, **sizes)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = transformers.BertForSequenceClassification(config).double().eval()
+        for weights in network.parameters():
+            nn.init.normal_(weights, 0, 0.3)
+    return network
+
+
+class OnEmbeddings(nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+        self.eval()
+
+    def forward(self, x, mask=None):
+        return self.network(inputs_embeds=x, attention_mask=mask).logits
+
+
+class OnNumbers(OnEmbeddings):
+    def forward(self, x, mask=None):
+        return self.network(input_ids=x.long(), attention_mask=mask).logits
+
+
+def own_attentions(network, mask=None):
+    network.set_attn_implementation("eager")
+    with torch.no_grad():
+        attentions = network(IDS, attention_mask=mask, output_attentions=True).attentions
+    network.set_attn_implementation("sdpa")
+    return attentions
+
+
+def expected_maps(network, mask=None):
+    """The first token alone is read out; rollout is the product of half attention, half token."""
+    attentions = own_attentions(network, mask)
+    first = torch.eye(6, dtype=torch.double)[0]
+    rollouts = [reference.rollout([layer[row] for layer in attentions], first) for row in range(2)]
+    return {"raw_attention": attentions[-1].mean(1)[:, 0], "rollout": torch.stack(rollouts)}
+
+
+@pytest.mark.parametrize("name", ["raw_attention", "rollout"])
+def test_on_embeddings_each_word_has_a_value(bert, name):
+    """[CLS] is a piece of the input as any word: all six values are there."""
+    embeddings = bert.bert.embeddings.word_embeddings(IDS).detach()
+    found = attribute(OnEmbeddings(bert), embeddings, TARGET, name)
+    torch.testing.assert_close(found, expected_maps(bert)[name][..., None], **CLOSE)
+
+
+@pytest.mark.parametrize("chunk", [None, 1])
+@pytest.mark.parametrize("name", ["raw_attention", "rollout"])
+def test_a_mask_follows_its_text(bert, name, chunk):
+    embeddings = bert.bert.embeddings.word_embeddings(IDS).detach()
+    model = with_inputs(OnEmbeddings(bert), mask=MASK)
+    found = attribute(model, embeddings, TARGET, name, chunk=chunk)
+    torch.testing.assert_close(found, expected_maps(bert, MASK)[name][..., None], **CLOSE)
+    assert found[1, 4:, 0].max() < 1e-12 or name == "rollout"
+
+
+@pytest.mark.parametrize("name", ["raw_attention", "rollout"])
+def test_on_numbers_of_words_no_gradient_is_needed(bert, name):
+    found = attribute(OnNumbers(bert), IDS.double(), TARGET, name)
+    torch.testing.assert_close(found, expected_maps(bert)[name], **CLOSE)
+
+
+@pytest.mark.parametrize("name", ["chefer", "attention_flow", "gradient_weighted_attention", "legrad", "attcat"])
+def test_other_methods_have_a_value_for_each_word(bert, name):
+    embeddings = bert.bert.embeddings.word_embeddings(IDS).detach()
+    found = attribute(OnEmbeddings(bert), embeddings, TARGET, name)
+    assert found.shape == (2, 6, 1)
+    assert (found != 0).any(1).all()
+
+
+def test_no_texts_have_no_maps(bert):
+    embeddings = bert.bert.embeddings.word_embeddings(IDS).detach()[:0]
+    for name in ("rollout", "legrad", "attention_flow"):
+        assert len(attribute(OnEmbeddings(bert), embeddings, TARGET[:0], name)) == 0
