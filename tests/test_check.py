@@ -1,5 +1,6 @@
 """Refusals name the rule, what came and a way out, and say it shortly."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,6 +21,8 @@ def test_no_way_out_no_line():
 
 def test_describe():
     assert abbreviate_value(torch.zeros(2, 3)) == "float32[2,3]"
+    assert abbreviate_value(np.zeros((2, 3))) == "float64[2,3]"
+    assert abbreviate_value([["a"], np.zeros((2, 2))]) == "[['a'], array([[0., 0.], [0., 0.]])]"  # one line
     assert abbreviate_value("a" * 200) == "'" + "a" * 116 + "..."
 
 
@@ -33,7 +36,7 @@ def test_describe():
         (lambda m, x, t: xnb.attribute(m, x, t, baseline=torch.zeros(7, 7).double()), r"broadcast to x \(5, 2, 6, 6\)"),
         (lambda m, x, t: xnb.attribute(m, x, t, "occlusion", window=7), r"window must lie in \[1, 6\]"),
         (lambda m, x, t: xnb.attribute(m, x, t, "occlusion", window=2, stride=3), r"stride must lie in \[1, 2\]"),
-        (lambda m, x, t: xnb.attribute(m, x.flatten(1), t, "occlusion"), "pictures"),
+        (lambda m, x, t: xnb.attribute(m, x.flatten(1), t, "occlusion"), "places"),
     ],
 )
 @pytest.mark.usefixtures("as_users_run")

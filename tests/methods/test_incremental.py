@@ -1,6 +1,6 @@
 """Incremental occlusion is exact for every model, and saves work where the model is convolutional.
 
-Tests: xnb.methods.occlusion, xnb.methods.incremental.crops, xnb.methods.incremental.geometry,
+Tests: xnb.methods.incremental.crops, xnb.methods.incremental.geometry,
 xnb.methods.incremental.sliding, xnb.methods.incremental.tensor
 """
 
@@ -95,7 +95,7 @@ def setting(name, baseline=0.3):
     model = make().double().eval()
     model(x)  # what is lazy learns its size
     tops, lefts = ([*range(0, n - 5, 8), n - 5] for n in (H, W))
-    return draw_weights(model), x, torch.tensor([1, 3]), Windows(tops, lefts, 5), torch.full_like(x, baseline)
+    return draw_weights(model), x, torch.tensor([1, 3]), Windows((tops, lefts), (5, 5)), torch.full_like(x, baseline)
 
 
 @pytest.mark.usefixtures("as_users_run")
@@ -133,7 +133,7 @@ def shares(x):
 def test_writes_reach_who_shares_the_values_and_no_one_else():
     x = torch.randn(2, 3, 32, 32, dtype=torch.double, generator=torch.Generator().manual_seed(0))
     x, target = x.to(memory_format=torch.channels_last), torch.tensor([0, 2])
-    windows, paint = Windows([0, 10, 27], [0, 14, 27], 5), torch.zeros_like(x)
+    windows, paint = Windows(([0, 10, 27], [0, 14, 27]), (5, 5)), torch.zeros_like(x)
     full = score_by_full_passes(shares, x, target, windows, paint, None)
     torch.testing.assert_close(by_crops(shares, x, target, windows, paint, 4), full, rtol=1e-10, atol=1e-12)
 
@@ -171,7 +171,7 @@ def test_large_windows_and_what_wants_memory_run_in_full(model, x, target):
     through_numpy = lambda z: model(torch.from_numpy(z.numpy()))  # noqa: E731
     for function, size in ((model, 4), (through_numpy, 2)):
         ends = [0, 6 - size]
-        windows = Windows(ends, ends, size)
+        windows = Windows((ends, ends), (size, size))
         assert score_by_crops(function, x, target, windows, paint) is None
         drops = score(function, x, target) - score_by_full_passes(function, x, target, windows, paint)
         a = attribute(function, x, target, "occlusion", window=size, stride=2)
@@ -224,3 +224,29 @@ def test_an_interrupt_and_an_error_of_the_model_come_through(x, target):
         attribute(interrupted, x, target, "occlusion", window=2)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         attribute(wrong, x, target, "occlusion", window=2)
+
+
+def writes_out(x):
+    """Sums written to memory that was given: of the input itself, and of something made from it."""
+    y = F.avg_pool2d(x, 3, stride=1)
+    z = y.clone()
+    torch.add(y, 1.0, out=z)
+    torch.mul(z, 2.0, out=y)
+    return (y + z).square().mean((2, 3))
+
+
+def test_memory_that_is_given_is_written_to():
+    """Without a fall-back to full passes: an `out=` that is no crop is written as it is."""
+    _, x, _, windows, paint = setting("residual")
+    target = torch.tensor([2, 0])
+    full = score_by_full_passes(writes_out, x, target, windows, paint, None)
+    torch.testing.assert_close(by_crops(writes_out, x, target, windows, paint, None), full)
+
+
+@pytest.mark.usefixtures("as_users_run")
+@pytest.mark.parametrize("sizes", [(3, 9), (7, 2)])
+def test_windows_need_not_be_square(sizes):
+    model, x, target, _, paint = setting("residual")
+    windows = Windows(([0, 6, 20], [1, 11, 19, 23]), sizes)
+    full = score_by_full_passes(model, x, target, windows, paint, None)
+    torch.testing.assert_close(by_crops(model, x, target, windows, paint, None), full)

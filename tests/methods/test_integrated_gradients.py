@@ -112,3 +112,11 @@ def test_refinement_of_one_input_does_not_depend_on_the_others(x, target):
 def test_refusals(knobs, says, model, x, target):
     with pytest.raises(ValueError, match=says):
         attribute(model, x, target, NAME, **knobs)
+
+
+def test_adaptive_steps_are_made_where_the_input_is(model, x, target):
+    """With "meta" as the default device a tensor made there would have no values."""
+    expected = attribute(model, x, target, tolerance=0.01)
+    with torch.device("meta"):
+        found = attribute(model, x, target, tolerance=0.01)
+    torch.testing.assert_close(found, expected)

@@ -2,7 +2,7 @@
 
 Slow twins: gradient, gradient_times_input, integrated_gradients, occlusion
 Slow twins: edges, random, centre, input, constant
-Tests: xnb.methods.gradient, xnb.methods.controls
+Tests: xnb.methods.gradient
 """
 
 import ast

@@ -6,11 +6,13 @@ Tests: xnb.methods.smoothing, xnb.methods.monte_carlo
 
 import pytest
 import torch
+from largest_tensor import Largest
 from torch import nn
 
 from xnb import attribute
 from xnb.access.draws import make_generator
 from xnb.access.ledger import count_passes
+from xnb.access.rows import follow_rows
 from xnb.access.score import score
 from xnb.methods.monte_carlo import MOST_ROUNDS
 
@@ -37,7 +39,7 @@ def slopes_at(model, points, target):
 
 def noises(x, samples, seed):
     rng = make_generator("changes of inputs", seed)
-    return torch.randn(samples, 1, *x.shape[1:], generator=rng, dtype=x.dtype)
+    return torch.stack([torch.randn(1, *x.shape[1:], generator=rng, dtype=x.dtype) for _ in range(samples)])
 
 
 def test_smoothgrad_and_vargrad_sample_by_sample(bent, x, target):
@@ -113,3 +115,42 @@ def test_rounds_until_the_error_is_small_enough(name, bent, x, target):
 def test_refusals(name, knobs, says, bent, x, target):
     with pytest.raises(ValueError, match=says):
         attribute(bent, x, target, name, **knobs)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 7), (3, 3, 7)])
+def test_noise_does_not_depend_on_how_much_is_drawn_at_once(shape):
+    """21 values, where a generator fills by sixteens: a pass of one input and of a hundred meet the same noise."""
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).double()
+    model = lambda z: torch.stack([z.pow(3).flatten(1).sum(1), z.flatten(1).sum(1)], 1)  # noqa: E731
+    expected = attribute(model, x, 0, "smoothgrad", samples=9)
+    for chunk in (1, 2, 5, 100):
+        torch.testing.assert_close(attribute(model, x, 0, "smoothgrad", samples=9, chunk=chunk), expected, **CLOSE)
+
+
+@pytest.mark.parametrize("method", ["smoothgrad", "vargrad", "expected_gradients"])
+def test_changed_inputs_are_held_for_a_pass_alone(method):
+    """64 draws, two at a time: no tensor holds more than a few inputs."""
+    x = torch.randn(1, 1, 1000, generator=torch.Generator().manual_seed(0))
+    with Largest() as largest:
+        attribute(lambda z: z.flatten(1)[:, :2].square(), x, 0, method, samples=64, chunk=2)
+    assert largest.values <= 4 * 1000
+
+
+@pytest.mark.parametrize("method", SAMPLED)
+def test_further_rounds_of_some_inputs_take_along_what_is_theirs(method):
+    """f_i = g_i |x|^3: the map of each input is that of it alone, however many rounds its neighbours need."""
+    gates = torch.tensor([1.0, -2.0, 0.5]).double()
+    x = torch.randn(3, 4, generator=torch.Generator().manual_seed(1)).double() * torch.tensor([[0.1], [1.0], [3.0]])
+
+    def gated(rows):
+        def model(z):
+            total = (1 + z).pow(3).sum(1) * follow_rows(gates[rows], len(z), "gates")
+            return torch.stack([total, -total], 1)
+
+        return model
+
+    knobs = {"samples": 2, "standard_error": 0.05, "baseline": lambda x: 0.5 * x} if method != "smoothgrad" else {}
+    knobs = knobs or {"samples": 2, "standard_error": 0.05}
+    found = attribute(gated([0, 1, 2]), x, 0, method, **knobs)
+    for i in range(3):
+        torch.testing.assert_close(found[i : i + 1], attribute(gated([i]), x[i : i + 1], 0, method, **knobs), **CLOSE)

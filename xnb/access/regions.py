@@ -1,13 +1,37 @@
-"""Regions of an input that are removed together: squares of a picture, or what a user has numbered."""
+"""Regions of an input that are removed together: pieces of its places, superpixels, or what a user has numbered."""
 
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from xnb.access.rows import follow_rows
 from xnb.check import refuse, require
 from xnb.types import Batch
 
-SIDE = 7  # squares along each side of a picture: 49 players, as RISE and LIME users take them
+# A tensor or an array of whole numbers that broadcasts against one input or, with a row for each, against all.
+Regions: TypeAlias = Any
+
+
+class Division(NamedTuple):
+    """What is taken for the regions of an input where nobody has numbered them.
+
+    Attributes:
+        few: of signals and volumes with no more values, each value is a region.
+        cells: pieces along each axis of places, by how many of these are longer than 1.
+    """
+
+    few: int
+    cells: dict[int, int]
+
+
+# The 7 x 7 squares of a picture are as RISE and LIME users take them, the segments of a signal as many. With 512
+# samples, two are drawn for each of 256 regions.
+PIECES = Division(256, {1: 49, 2: 7, 3: 4})
+COARSE_PIECES = Division(16, {1: 16, 2: 4, 3: 2})  # at most 16, for exact Shapley values
+SIDE = PIECES.cells[2]
 
 
 def square_grid(height: int, width: int, cells: int = SIDE) -> Int[Tensor, "H W"]:
@@ -18,9 +42,16 @@ def square_grid(height: int, width: int, cells: int = SIDE) -> Int[Tensor, "H W"
     """
     hint = f"square_grid({height}, {width}, cells=7)"
     require(cells >= 1, "square_grid: cells must be at least 1", cells, hint)
-    row = _number_cells(height, cells)
-    column = _number_cells(width, cells)
-    return row[:, None] * (column[-1] + 1) + column
+    return piece_grid(torch.Size([height, width]), cells)
+
+
+def piece_grid(lengths: torch.Size, cells: int) -> Int[Tensor, "*lengths"]:
+    """Number of the piece that each place lies in: at most `cells` along each axis, the last ones may be smaller."""
+    numbers = torch.zeros((), dtype=torch.long)
+    for length in lengths:
+        along = _number_cells(length, cells)
+        numbers = numbers[..., None] * (along[-1] + 1) + along
+    return numbers
 
 
 def _number_cells(length: int, cells: int) -> Int[Tensor, " n"]:
@@ -28,61 +59,91 @@ def _number_cells(length: int, cells: int) -> Int[Tensor, " n"]:
     return torch.arange(length) // size
 
 
-def number_regions(regions: Int[Tensor, "..."] | None, x: Batch, side: int = SIDE) -> Int[Tensor, "*#shape"]:
-    """Number of the region that each value of an input lies in, with an axis for each of the input's.
+def number_regions(regions: Regions | None, x: Batch, division: Division = PIECES) -> Int[Tensor, "#B *#shape"]:
+    """Number of the region that each value lies in, 0, 1, 2, ... for each input, which keeps the axes of `x`.
 
     Args:
-        regions: numbers that broadcast against one input; None: `side` squares along each side of a picture, and
-            every value of other inputs by itself.
+        regions: whole numbers, as a tensor or an array: one map that broadcasts against an input (superpixels of
+            `skimage.segmentation.slic` are such a map, `torch.arange(N)[:, None]` makes a region of each of N tokens),
+            or a row for each input, `(B, 1, H, W)`, each with numbers of its own. Equal numbers are one region, which
+            numbers are taken does not matter. None: squares of a picture, 7 along each side; 49 segments of a signal
+            `(B, C, T)`, 4 x 4 x 4 blocks of a volume `(B, C, D, H, W)`, the same for all channels; every value by
+            itself of a table `(B, D)`, and of signals and volumes of 256 values at most.
+        division: what is taken for None.
 
     Raises:
-        ValueError: `regions` are not integers, do not fit an input, or leave a number out.
+        ValueError: `regions` are not whole numbers, or fit neither one input nor the batch, or both.
     """
     if regions is None:
-        return _default_regions(x, side).to(x.device)
-    integers = not regions.is_floating_point() and regions.dtype != torch.bool
-    require(integers, "regions: must be integers", regions, "regions = regions.long()")
-    shape = x.shape[1:]
-    numbers = _prepend_axes(regions, len(shape))
-    if numbers.ndim == x.ndim and len(numbers) == 1:  # one map, written as a batch of one
-        numbers = numbers.squeeze(0)
-    if not _broadcasts(numbers, shape):
-        refuse(f"regions: must broadcast to one input {tuple(shape)}, one map for the batch", regions, "regions[0]")
-    if not _is_without_gap(numbers):
-        rule = "regions: must be numbered 0, 1, 2, ... without a gap"
-        hint = "regions = torch.unique(regions, return_inverse=True)[1]"
-        refuse(rule, regions.unique().tolist(), hint)
-    return numbers.long().to(x.device)
+        return _default_regions(x, division)[None].to(x.device)
+    given = _read_numbers(regions)
+    _refuse_either_way(given, x)
+    numbers = follow_rows(given, len(x), "regions") if given.ndim == x.ndim else _prepend_axes(given, x.ndim)
+    if not _broadcasts(numbers.shape, x.shape):
+        rule = f"regions: must broadcast to one input {tuple(x.shape[1:])}, or have a row for each of {len(x)}"
+        refuse(rule, regions, _suggest_shape(given, x))
+    return _renumber(numbers).to(x.device)
 
 
-def _default_regions(x: Batch, side: int) -> Int[Tensor, "*#shape"]:
-    """Squares of a picture, the same for all channels; every value of another input by itself."""
+def suggest_fewer(x: Batch) -> str:
+    """The knob of a method that takes fewer regions of such inputs than their single values."""
+    if x.ndim > 2:
+        return "regions=None"
+    values = x.shape[1:].numel()
+    return f"regions=torch.arange({values}) // {-(-values // PIECES.few)}"
+
+
+def _default_regions(x: Batch, division: Division) -> Int[Tensor, "*#shape"]:
+    """Pieces of what has places, the same for all channels; every value of another input by itself."""
     shape = x.shape[1:]
-    if x.ndim != 4:
+    few = shape.numel() <= division.few and x.ndim != 4
+    if x.ndim < 3 or few:
         return torch.arange(shape.numel()).view(shape)
-    _, height, width = shape
-    return _prepend_axes(square_grid(height, width, side), len(shape))
+    places = shape[1:]
+    axes = sum(length > 1 for length in places)
+    cells = division.cells.get(max(1, axes), 2)
+    return piece_grid(places, cells)[None]
+
+
+def _read_numbers(regions: Regions) -> Int[Tensor, "..."]:
+    """The numbers as a tensor, whatever holds them."""
+    plain = np.ascontiguousarray(regions) if isinstance(regions, np.ndarray) else regions  # torch takes no other
+    numbers = torch.as_tensor(plain)
+    whole = not numbers.is_floating_point() and not numbers.is_complex() and numbers.dtype != torch.bool
+    hint = "regions = regions.long()" if isinstance(regions, Tensor) else "regions = torch.as_tensor(regions).long()"
+    require(whole, "regions: must be integers", regions, hint)
+    return numbers.long()
+
+
+def _refuse_either_way(numbers: Int[Tensor, "..."], x: Batch) -> None:
+    """Refuse maps (B, H, W) of as many inputs as there are channels: they may belong to either."""
+    stacked = numbers.ndim == x.ndim - 1 >= 2 and len(numbers) == len(x) == x.shape[1] > 1
+    either = stacked and _broadcasts(numbers.shape[1:], x.shape[2:])
+    rule = f"regions: {len(numbers)} maps for {len(x)} inputs of {len(x)} channels"
+    hint = "regions = regions[:, None]  # a map for each input; regions[None] is one for each channel"
+    require(not either, rule, numbers, hint)
+
+
+def _suggest_shape(numbers: Int[Tensor, "..."], x: Batch) -> str:
+    """The line that makes the regions fit, or those of the default."""
+    a_map_each = numbers.ndim > 1 and _broadcasts(numbers[:, None].shape, x.shape)
+    return "regions = regions[:, None]" if a_map_each else "regions=None"
 
 
 def _prepend_axes(numbers: Int[Tensor, "..."], axes: int) -> Int[Tensor, "..."]:
-    """The same with axes of one in front, until it has as many as an input."""
-    missing = axes - numbers.ndim
+    """The same with axes of one in front, until it has as many as the batch."""
+    missing = max(0, axes - numbers.ndim)
     return numbers.view(*[1] * missing, *numbers.shape)
 
 
-def _broadcasts(numbers: Int[Tensor, "..."], shape: torch.Size) -> bool:
-    """Whether every axis is as long as the input's, or 1."""
-    if numbers.ndim != len(shape):
+def _broadcasts(lengths: torch.Size, wanted: torch.Size) -> bool:
+    """Whether every axis is as long as is wanted, or 1."""
+    if len(lengths) != len(wanted):
         return False
-    pairs = zip(numbers.shape, shape, strict=True)
-    return all(length in {1, wanted} for length, wanted in pairs)
+    return all(length in {1, other} for length, other in zip(lengths, wanted, strict=True))
 
 
-def _is_without_gap(numbers: Int[Tensor, "..."]) -> bool:
-    """Whether every number from 0 to the largest occurs."""
-    if not numbers.numel():
-        return False
-    if int(numbers.min()) != 0:
-        return False
-    occurrences = torch.bincount(numbers.flatten().long())
-    return bool((occurrences > 0).all())
+def _renumber(numbers: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
+    """The same regions of each input under the numbers 0, 1, 2, ..., in the order of the old ones."""
+    rows = [torch.unique(row, return_inverse=True)[1] for row in numbers]
+    return torch.stack(rows) if rows else numbers

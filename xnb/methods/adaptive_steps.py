@@ -106,7 +106,7 @@ def _integrate_chunk(
         return _Nodes(rows, times, scores, gradients, along_path)
 
     inputs = torch.arange(len(x), device=x.device)
-    times = torch.linspace(0, 1, FIRST_STEPS + 1).to(x)
+    times = torch.linspace(0, 1, FIRST_STEPS + 1, dtype=x.dtype, device=x.device)
     nodes = visit(inputs.repeat_interleave(FIRST_STEPS + 1), times.repeat(len(x)))
     while (halved := _choose_steps(nodes, len(x), most, tolerance)).any():
         middles = (nodes.times[1:] + nodes.times[:-1]) / 2

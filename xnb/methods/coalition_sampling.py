@@ -16,6 +16,7 @@ from xnb.access.draws import make_generator
 from xnb.access.ledger import leave_note
 from xnb.methods.monte_carlo import repeat_rounds
 
+_BLOCK_VALUES = 2**20  # of random numbers that are held at a time
 MakeMasks = Callable[[slice], Tensor]  # which of the masks -> (n, *#shape), between 0 and 1
 
 
@@ -66,25 +67,45 @@ def _relative_error(values: Tensor, variance: Tensor) -> Float[Tensor, " B"]:
     return (squared_error / squared_size).sqrt().cpu()
 
 
-def sandwich_variance(
-    solve: Float[Tensor, "... M N"],
-    squares: Float[Tensor, "... N K"],
-    unknowns: int,
-) -> Float[Tensor, "... M K"]:
-    """Squared errors of a regression by the sandwich estimator; infinite without more draws than unknowns.
+class AllButOne:
+    """The coalition of all players, then for each player that of all others; made when they are asked for."""
 
-    With few more draws than unknowns it is too hopeful, by up to a half at twice as many.
+    def __init__(self, players: int) -> None:
+        self.players = players
 
-    Args:
-        solve: the matrix that turns scores into coefficients.
-        squares: squared residuals of the draws.
-        unknowns: how many coefficients the regression has, for the degrees of freedom.
+    def __len__(self) -> int:
+        return self.players + 1
+
+    def __getitem__(self, draws: slice) -> Bool[Tensor, "n M"]:
+        numbers = torch.arange(*draws.indices(len(self)))
+        return numbers[:, None] != torch.arange(1, self.players + 1)
+
+
+class OrderedJoining:
+    """None, all, the first 1, 2, ... M - 1 players of each order, and their complements; made when asked for.
+
+    Attributes:
+        position: of each player in each order.
     """
-    draws = solve.shape[-1]
-    errors = solve.square() @ squares
-    if draws <= unknowns:
-        return torch.full_like(errors, torch.inf)
-    return errors * draws / (draws - unknowns)
+
+    def __init__(self, position: Int[Tensor, "n M"]) -> None:
+        self.position = position
+
+    def __len__(self) -> int:
+        orders, players = self.position.shape
+        return 2 + 2 * orders * (players - 1)
+
+    def __getitem__(self, draws: slice) -> Bool[Tensor, "n M"]:
+        orders, players = self.position.shape
+        steps = max(1, players - 1)
+        numbers = torch.arange(*draws.indices(len(self)))
+        ends = numbers < 2
+        walked = (numbers - 2).clamp(min=0)
+        backward = walked >= orders * steps
+        order = torch.where(ends, 0, walked // steps % orders)
+        count = torch.where(ends, numbers * players, walked % steps + 1)
+        joined = self.position[order] < count[:, None]
+        return joined ^ backward[:, None]
 
 
 @dataclass(frozen=True)
@@ -194,21 +215,28 @@ def draw_distinct_coalitions(
     """
     members = np.zeros((len(sizes), players), bool)
     keys = torch.randint(2**62, (players,), generator=rng).numpy()
+    sums = np.zeros(len(sizes), np.int64)
     repeats = np.arange(len(sizes))
+    rows = max(1, _BLOCK_VALUES // players)  # that are drawn at a time
     while len(repeats):
-        count = len(repeats)
-        size = sizes[repeats]
-        tickets = torch.rand(count, players, generator=rng, dtype=torch.double).numpy()  # no ties
-        in_order = np.sort(tickets, 1)
-        last = in_order[np.arange(count), size - 1]  # the largest ticket that is in
-        drawn = tickets <= last[:, None]
-        half = 2 * size == players
-        flip = half & ~drawn[:, 0]
-        members[repeats] = drawn ^ flip[:, None]
-        sums = members @ keys
+        for start in range(0, len(repeats), rows):
+            block = repeats[start : start + rows]
+            members[block] = _draw_members(players, sizes[block], rng)
+            sums[block] = members[block] @ keys
         _, firsts = np.unique(sums, return_index=True)
         repeats = np.delete(np.arange(len(sizes)), firsts)
     return members
+
+
+def _draw_members(players: int, size: Int[np.ndarray, " n"], rng: torch.Generator) -> Bool[np.ndarray, "n M"]:
+    """A random coalition of each size; one of half the players has the first player in it."""
+    tickets = torch.rand(len(size), players, generator=rng, dtype=torch.double).numpy()  # no ties
+    in_order = np.sort(tickets, 1)
+    last = in_order[np.arange(len(size)), size - 1]  # the largest ticket that is in
+    drawn = tickets <= last[:, None]
+    half = 2 * size == players
+    flip = half & ~drawn[:, 0]
+    return drawn ^ flip[:, None]
 
 
 def draw_smooth_masks(height: int, width: int, cells: int, number: int, rng: torch.Generator) -> MakeMasks:

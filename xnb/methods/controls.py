@@ -1,6 +1,7 @@
 """Controls: maps that do not depend on the model. An explanation that does not beat them explains nothing."""
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from xnb.access.draws import make_generator
@@ -8,11 +9,10 @@ from xnb.check import require
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
 
-_SOBEL = [
-    [-1.0, 0.0, 1.0],
-    [-2.0, 0.0, 2.0],
-    [-1.0, 0.0, 1.0],
-]
+# Sobel's filter: the slope along one axis, smoothed along all others. A ramp of 1 per place gives 1.
+_SLOPE = [-0.5, 0.0, 0.5]
+_SMOOTH = [0.25, 0.5, 0.25]
+_CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
 @method(family="control", needs="nothing", cost="none", paper="control")
@@ -31,17 +31,35 @@ def random(model: Model, x: Batch, target: Target, *, seed: int = 0) -> Attribut
 def edges(model: Model, x: Batch, target: Target) -> Attribution:
     r"""Strength of the edges in the picture, :math:`\sqrt{g_x^2 + g_y^2}` of Sobel's filter: `(B, 1, H, W)`.
 
-    Unit: input units. It does not depend on the model, and yet looks like an explanation.
+    Unit: input units. It does not depend on the model, and yet looks like an explanation. Of signals `(B, C, T)` it
+    is the size of the slope, of volumes `(B, C, D, H, W)` there are three slopes.
 
     Raises:
-        ValueError: `x` is not `(B, C, H, W)`.
+        ValueError: `x` has no places, or more than three axes of them.
     """
-    require(x.ndim == 4, "edges: x must be pictures (B, C, H, W)", x, "x = x.view(B, C, H, W)")
-    horizontal = x.new_tensor(_SOBEL) / 8  # so that a ramp of 1 per pixel gives 1
-    kernels = torch.stack([horizontal, horizontal.T])[:, None]
+    places = _require_places(x, "edges")
+    rule = "edges: x must be signals, pictures or volumes, with one to three axes of places"
+    require(places in _CONVOLUTIONS, rule, x, "xnb.attribute(model, x, target, 'centre')")
+    kernels = torch.stack([_slope_kernel(axis, places, x) for axis in range(places)])[:, None]
     grey = x.mean(1, keepdim=True)
-    padded = F.pad(grey, (1, 1, 1, 1), mode="replicate")
-    return F.conv2d(padded, kernels).square().sum(1, keepdim=True).sqrt()
+    padded = F.pad(grey, (1, 1) * places, mode="replicate")
+    return _CONVOLUTIONS[places](padded, kernels).square().sum(1, keepdim=True).sqrt()
+
+
+def _slope_kernel(axis: int, places: int, x: Batch) -> Tensor:
+    """The slope along one axis, smoothed along the others."""
+    kernel = x.new_ones(())
+    for other in range(places):
+        weights = x.new_tensor(_SLOPE if other == axis else _SMOOTH)
+        kernel = kernel[..., None] * weights
+    return kernel
+
+
+def _require_places(x: Batch, name: str) -> int:
+    """How many axes of places there are behind the channels; a table has none."""
+    hint = "xnb.attribute(model, x, target, 'random')"
+    require(x.ndim > 2, f"{name}: x must have places, (B, C, ...)", x, hint)
+    return x.ndim - 2
 
 
 @method(
@@ -50,19 +68,19 @@ def edges(model: Model, x: Batch, target: Target) -> Attribution:
 def centre(model: Model, x: Batch, target: Target) -> Attribution:
     """A bump in the middle of the picture, `(B, 1, H, W)`: photographers put objects there. Unit: none.
 
-    It is a Gaussian whose deviation is a quarter of each side. Where it does well, the objects are in the middle, and
-    a good value of a method means little.
+    It is a Gaussian whose deviation is a quarter of each side, also of signals and volumes. Where it does well, the
+    objects are in the middle, and a good value of a method means little.
 
     Raises:
-        ValueError: `x` is not `(B, C, H, W)`.
+        ValueError: `x` has no places.
     """
-    require(x.ndim == 4, "centre: x must be pictures (B, C, H, W)", x, "x = x.view(B, C, H, W)")
-    H, W = x.shape[2:]
-    rows = torch.linspace(-2, 2, H, dtype=x.dtype, device=x.device)
-    columns = torch.linspace(-2, 2, W, dtype=x.dtype, device=x.device)
-    squared_distance = rows[:, None].square() + columns.square()
+    _require_places(x, "centre")
+    squared_distance = x.new_zeros(())
+    for length in x.shape[2:]:
+        steps = torch.linspace(-2, 2, length, dtype=x.dtype, device=x.device) if length > 1 else x.new_zeros(1)
+        squared_distance = squared_distance[..., None] + steps.square()
     bump = torch.exp(-squared_distance / 2)
-    return bump.expand(len(x), 1, -1, -1).clone()
+    return bump.expand(len(x), 1, *bump.shape).clone()
 
 
 @method(family="control", needs="nothing", cost="none", paper="control")

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xnb.access.baselines import expand_baseline
+from xnb.access.baselines import Baseline, expand_baseline
 from xnb.access.score import changed_gradients
 from xnb.check import require
 from xnb.methods.adaptive_steps import integrate_adaptively
@@ -37,7 +37,7 @@ def integrated_gradients(
     x: Batch,
     target: Target,
     *,
-    baseline: Tensor | float = 0.0,
+    baseline: Baseline = 0.0,
     steps: int | None = None,
     quadrature: Literal["gauss_legendre", "midpoint"] = "gauss_legendre",
     tolerance: float | None = None,
@@ -52,7 +52,8 @@ def integrated_gradients(
     black pixels are never evidence, and black is a colour.
 
     Args:
-        baseline: where the path starts, one number or a tensor that broadcasts against `x`.
+        baseline: where the path starts: a number, a tensor, "mean", "blur", "noise" or a function, as in
+            `xnb.access.baselines.expand_baseline`.
         steps: nodes on the path, at least 1, 32 if omitted; with `tolerance`, about the most that one input may
             take, 1,024 if omitted.
         quadrature: the Gauss-Legendre rule, or the midpoints of equal steps.

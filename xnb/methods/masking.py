@@ -3,19 +3,23 @@
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from xnb.access.baselines import expand_baseline
-from xnb.access.regions import number_regions
+from xnb.access.baselines import Baseline, expand_baseline
+from xnb.access.regions import Regions, suggest_fewer
+from xnb.access.rows import select_rows
 from xnb.access.score import align_to_inputs, changed_scores
 from xnb.check import require
-from xnb.methods.coalition_sampling import Estimate, MakeMasks, average_rounds, draw_smooth_masks, sandwich_variance
-from xnb.methods.game import Game, make_game
+from xnb.methods.coalition_sampling import AllButOne, Estimate, MakeMasks, PlayRound, average_rounds, draw_smooth_masks
+from xnb.methods.game import Game, make_game, solve_game
 from xnb.methods.registry import method
+from xnb.methods.regression import fit_ridge
+from xnb.progress import announce_passes
 from xnb.types import Attribution, Batch, Model, Target
 
 BLOCK = 64  # masks that are held in double at a time
+_BLOCK_VALUES = 2**22  # of coalitions that are held in double at a time
 
 
 @method(
@@ -30,8 +34,8 @@ def feature_ablation(
     x: Batch,
     target: Target,
     *,
-    regions: Int[Tensor, "..."] | None = None,
-    baseline: Tensor | float = 0.0,
+    regions: Regions | None = None,
+    baseline: Baseline = 0.0,
     chunk: int | None = None,
 ) -> Attribution:
     r"""Drop in score when one region is removed, :math:`a_r = f(x) - f(x_{r \to b})`. Unit: score per region.
@@ -39,19 +43,23 @@ def feature_ablation(
     Exact for a linear model. Two copies of the evidence hide each other: removing either changes nothing.
 
     Args:
-        regions: number of the region of each value, broadcast against one input; None: 7 x 7 squares of a picture,
-            every value of anything else.
-        baseline: what stands where a region is removed, one number or a tensor that broadcasts against `x`.
+        regions: number of the region of each value, superpixels for instance; None: 7 x 7 squares of a picture,
+            pieces of a signal or volume, every value of a table; `xnb.access.regions.number_regions` says more.
+        baseline: what stands where a region is removed: a number, a tensor, "mean", "blur", "noise" or a function, as
+            in `xnb.access.baselines.expand_baseline`.
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
         ValueError: `regions` or `baseline` do not fit.
     """
     game = make_game(model, x, target, regions, baseline, chunk)
-    all_but_one = ~torch.eye(game.players, dtype=torch.bool)
-    everyone = torch.ones_like(all_but_one[:1])
-    values = game.values(torch.cat([everyone, all_but_one]))
-    return game.place_on_input((values[0] - values[1:]).mT)
+    announce_passes(game.players + 1, len(x), suggest_fewer(x))
+
+    def drop_each(game: Game) -> Float[Tensor, "b M"]:
+        values = game.values(AllButOne(game.players))
+        return (values[0] - values[1:]).mT
+
+    return solve_game(game, drop_each)
 
 
 @method(
@@ -67,8 +75,8 @@ def rise(
     *,
     estimator: Literal["centred", "coverage", "raw"] = "centred",
     cells: int = 7,
-    regions: Int[Tensor, "..."] | None = None,
-    baseline: Tensor | float = 0.0,
+    regions: Regions | None = None,
+    baseline: Baseline = 0.0,
     samples: int = 512,
     standard_error: float | None = None,
     seed: int = 0,
@@ -80,16 +88,18 @@ def rise(
         \qquad x_i = M_i \odot x + (1 - M_i) \odot b
 
     Masks of pictures are coarse random bits, enlarged smoothly and shifted, `(B, 1, H, W)`: the map blurs what is
-    smaller than a cell. Values of anything else are shown or hidden one by one with even odds, which estimates
-    their Banzhaf values. Noise falls as one over the root of `samples`; that of the paper's own estimator is many
-    times larger, since it carries the score that all masks have in common.
+    smaller than a cell. Regions, and the pieces of anything else, are shown or hidden one by one with even odds, which
+    estimates their Banzhaf values. Noise falls as one over the root of `samples`; that of the paper's own estimator is
+    many times larger, since it carries the score that all masks have in common.
 
     Args:
         estimator: `centred` as above; `coverage` the mean score of the masks, weighted by how much they show of the
             value; `raw` as in the paper, where the weights add up to one in expectation only.
         cells: random bits along each side of a picture.
-        regions: instead of smooth masks, whole regions are shown or hidden; broadcast against one input.
-        baseline: what is painted where the mask hides, one number or a tensor that broadcasts against `x`.
+        regions: instead of smooth masks, whole regions are shown or hidden, superpixels for instance; None for what is
+            no picture: pieces of a signal or volume, every value of a table, as `xnb.access.regions.number_regions`.
+        baseline: what is painted where the mask hides: a number, a tensor, "mean", "blur", "noise" or a function, as in
+            `xnb.access.baselines.expand_baseline`.
         samples: masks; the same for every input.
         standard_error: draw further rounds of `samples` until the error, relative to the map, is this; 64 at most.
         seed: seeds a generator of its own; the global one is left alone.
@@ -101,33 +111,46 @@ def rise(
     require(samples >= 2, "rise: samples must be at least 2", samples, "samples=512")
     known = estimator in {"centred", "coverage", "raw"}
     require(known, "rise: estimator must be centred, coverage or raw", estimator, "estimator='centred'")
-    start = expand_baseline(baseline, x)
+    if x.ndim == 4 and regions is None:
+        require(cells >= 1, "rise: cells must be at least 1", cells, "cells=7")
+        play_round = _smooth_rounds(model, x, target, estimator, cells, expand_baseline(baseline, x), samples, chunk)
+        return average_rounds(play_round, len(x), standard_error, seed).to(x)
+
+    def show_regions(game: Game) -> Float[Tensor, "b M"]:
+        def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
+            shown = torch.randint(2, (samples, game.players), generator=rng).bool()
+            return _weigh_scores(lambda draws: shown[draws].double(), game.values(shown, rows), estimator)
+
+        return average_rounds(play_round, len(game.x), standard_error, seed)
+
+    return solve_game(make_game(model, x, target, regions, baseline, chunk), show_regions)
+
+
+def _smooth_rounds(
+    model: Model,
+    x: Float[Tensor, "B C H W"],
+    target: Target,
+    estimator: str,
+    cells: int,
+    hidden: Batch,
+    samples: int,
+    chunk: int | None,
+) -> PlayRound:
+    """Rounds of masks of the published kind, the same for all pictures that take part."""
 
     def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
-        make_masks = _draw_masks(x, regions, cells, samples, rng)  # the same for all inputs that take part
-        shown = x[rows]
-        hidden = start[rows]
+        make_masks = draw_smooth_masks(x.shape[2], x.shape[3], cells, samples, rng)
 
         def mask_inputs(draws: slice, inputs: slice) -> Tensor:
             masks = make_masks(draws).to(x)[:, None]
-            return torch.lerp(hidden[inputs], shown[inputs], masks)
+            members = rows[inputs]
+            return torch.lerp(hidden[members], x[members], masks)
 
-        scores = changed_scores(model, shown, target[rows], mask_inputs, samples, chunk=chunk)
+        with select_rows(rows, len(x)):
+            scores = changed_scores(model, x[rows], target[rows], mask_inputs, samples, chunk=chunk)
         return _weigh_scores(make_masks, scores.cpu().double(), estimator)
 
-    return average_rounds(play_round, len(x), standard_error, seed).to(x)
-
-
-def _draw_masks(x: Batch, regions: Tensor | None, cells: int, samples: int, rng: torch.Generator) -> MakeMasks:
-    """Smooth masks for pictures, and for all else random bits, one for each region."""
-    if x.ndim == 4 and regions is None:
-        require(cells >= 1, "rise: cells must be at least 1", cells, "cells=7")
-        H, W = x.shape[2:]
-        return draw_smooth_masks(H, W, cells, samples, rng)
-    numbers = number_regions(regions, x).cpu()
-    count = int(numbers.max()) + 1
-    bits = torch.randint(2, (samples, count), generator=rng).double()
-    return lambda draws: bits[draws][:, numbers]
+    return play_round
 
 
 def _weigh_scores(make_masks: MakeMasks, scores: Float[Tensor, "N B"], estimator: str) -> Estimate:
@@ -188,8 +211,8 @@ def lime(
     x: Batch,
     target: Target,
     *,
-    regions: Int[Tensor, "..."] | None = None,
-    baseline: Tensor | float = 0.0,
+    regions: Regions | None = None,
+    baseline: Baseline = 0.0,
     samples: int = 512,
     distance: Literal["cosine", "euclidean"] = "cosine",
     width: float = 1.0,
@@ -208,9 +231,10 @@ def lime(
     one part in `samples` / 4. It does not add up to anything.
 
     Args:
-        regions: number of the region of each value, broadcast against one input; None: 7 x 7 squares of a picture,
-            every value of anything else.
-        baseline: what stands where a region is removed, one number or a tensor that broadcasts against `x`.
+        regions: number of the region of each value, superpixels for instance; None: 7 x 7 squares of a picture,
+            pieces of a signal or volume, every value of a table; `xnb.access.regions.number_regions` says more.
+        baseline: what stands where a region is removed: a number, a tensor, "mean", "blur", "noise" or a function, as
+            in `xnb.access.baselines.expand_baseline`.
         samples: coalitions, the same for every input.
         distance: of the changed input from the input, one minus their cosine or Euclidean.
         width: of the kernel, in units of `distance`; at 1 the cosine weighs nearly all alike.
@@ -227,21 +251,24 @@ def lime(
     known = distance in {"cosine", "euclidean"}
     require(known, "lime: distance must be cosine or euclidean", distance, "distance='cosine'")
     require(width > 0, "lime: width must be positive", width, "width=1.0")
-    require(ridge > 0, "lime: ridge must be positive, or regions that always go together have no answer", ridge)
-    game = make_game(model, x, target, regions, baseline, chunk)
+    rule = "lime: ridge must be positive, or regions that always go together have no answer"
+    require(ridge > 0, rule, ridge, "ridge=1.0")
 
-    def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
-        members = torch.randint(2, (samples, game.players), generator=rng).bool()
-        # Of all inputs, though only some take part in later rounds: next to a pass of the model it costs nothing.
-        distances = _distances_from_input(game, members, distance)[:, rows]
-        exponents = -distances.square() / (2 * width**2)
-        kernel = torch.exp(exponents)
-        return _fit_ridge(members.double(), kernel.mT, game.values(members, rows).mT, ridge)
+    def fit_samples(game: Game) -> Float[Tensor, "b M"]:
+        def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
+            members = torch.randint(2, (samples, game.players), generator=rng).bool()
+            # Of all inputs, though only some take part in later rounds: next to a pass of the model it costs nothing.
+            distances = _distances_from_input(game, members, distance)[:, rows]
+            exponents = -distances.square() / (2 * width**2)
+            kernel = torch.exp(exponents)
+            return fit_ridge(members, kernel.mT, game.values(members, rows).mT, ridge)
 
-    return game.place_on_input(average_rounds(play_round, len(x), standard_error, seed))
+        return average_rounds(play_round, len(game.x), standard_error, seed)
+
+    return solve_game(make_game(model, x, target, regions, baseline, chunk), fit_samples)
 
 
-def _distances_from_input(game: Game, members: Tensor, kind: str) -> Float[Tensor, "N B"]:
+def _distances_from_input(game: Game, members: Bool[Tensor, "N M"], kind: str) -> Float[Tensor, "N B"]:
     """How far what each coalition leaves of an input is from the input.
 
     Squares and products of values are sums over regions, so they are summed over each region once; no changed input
@@ -249,39 +276,25 @@ def _distances_from_input(game: Game, members: Tensor, kind: str) -> Float[Tenso
     """
     x = game.x.cpu().double().flatten(1)
     baseline = game.baseline.cpu().double().flatten(1)
-    numbers = game.regions.expand(game.x.shape[1:]).flatten().cpu()
+    numbers = game.regions.expand(game.x.shape).flatten(1).cpu()
 
     def sum_regions(values: Tensor) -> Tensor:
-        return values.new_zeros(len(values), game.players).index_add(1, numbers, values).mT
+        return values.new_zeros(len(values), game.players).scatter_add(1, numbers, values).mT
 
-    present = members.double()
-    absent = (~members).double()
-    if kind == "euclidean":
-        return (absent @ sum_regions((x - baseline).square())).sqrt()
-    # A changed input has the input's values in the regions that are present and the baseline's in the others.
+    differences = sum_regions((x - baseline).square())
     x_squares = sum_regions(x.square())
     products = sum_regions(x * baseline)
     baseline_squares = sum_regions(baseline.square())
-    product = present @ x_squares + absent @ products
-    length = (present @ x_squares + absent @ baseline_squares).sqrt()
-    lengths = x_squares.sum(0).sqrt() * length
-    return 1 - product / lengths.clamp(min=1e-12)
-
-
-def _fit_ridge(
-    members: Float[Tensor, "N M"], kernel: Float[Tensor, "B N"], scores: Float[Tensor, "B N"], ridge: float
-) -> Estimate:
-    """Weighted ridge regression in closed form, one for each input; errors are those of the residuals (sandwich)."""
-    M = members.shape[1]
-    # Subtracting weighted means takes the constant out of the regression, and so out of the penalty.
-    share = (kernel / kernel.sum(1, keepdim=True))[:, None]
-    centred = members - share @ members
-    weighted = (centred * kernel[..., None]).mT
-    penalty = ridge * torch.eye(M).to(members)
-    solve = torch.linalg.solve(weighted @ centred + penalty, weighted)
-    columns = scores[..., None]
-    centred_scores = columns - share @ columns
-    coefficients = solve @ centred_scores
-    residuals = centred_scores - centred @ coefficients
-    variance = sandwich_variance(solve, residuals.square(), M + 1)
-    return Estimate(coefficients[..., 0], variance[..., 0])
+    lengths = x_squares.sum(0).sqrt()
+    blocks = []
+    for coalitions in members.split(max(1, _BLOCK_VALUES // game.players)):
+        present = coalitions.double()
+        absent = (~coalitions).double()
+        if kind == "euclidean":
+            blocks.append((absent @ differences).sqrt())
+            continue
+        # A changed input has the input's values in the regions that are present and the baseline's in the others.
+        product = present @ x_squares + absent @ products
+        length = (present @ x_squares + absent @ baseline_squares).sqrt()
+        blocks.append(1 - product / (lengths * length).clamp(min=1e-12))
+    return torch.cat(blocks)

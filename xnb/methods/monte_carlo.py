@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from xnb.access.draws import make_generator
+from xnb.access.rows import select_rows
 from xnb.access.score import align_to_inputs
 from xnb.check import require
 from xnb.types import Batch
@@ -56,15 +57,17 @@ def estimate_moments(draw: Draw, x: Batch, samples: int, standard_error: float |
 
     The draws of a round are the same for every input that takes part, so no input's result depends on its batch.
     """
-    require(samples >= 2, "samples: must be at least 2, or there is no spread to tell the error from", samples)
+    rule = "samples: must be at least 2, or there is no spread to tell the error from"
+    require(samples >= 2, rule, samples, "samples=32")
     exact = torch.promote_types(x.dtype, torch.float32)  # bfloat16 is too coarse for the sum of many draws
     zeros = partial(torch.zeros, dtype=exact, device=x.device)
     moments = Moments(zeros(len(x)), zeros(x.shape), zeros(x.shape))
     rng = make_generator("changes of inputs", seed, x.device)
 
     def play_round(indices: Tensor) -> None:
-        for _, rows, values in draw(indices, samples, rng):
-            moments.add_block(indices[rows], values)
+        with select_rows(indices, len(x)):
+            for _, rows, values in draw(indices, samples, rng):
+                moments.add_block(indices[rows], values)
 
     everyone = torch.arange(len(x), device=x.device)
     repeat_rounds(play_round, moments.relative_error, everyone, standard_error)

@@ -1,16 +1,22 @@
-"""Occlusion: what the score loses when a part of the picture is painted over."""
+"""Occlusion: what the score loses when a part of the input is painted over."""
+
+from math import prod
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xnb.access.baselines import expand_baseline
+from xnb.access.baselines import Baseline, expand_baseline
 from xnb.access.score import changed_scores, score
 from xnb.check import require
 from xnb.methods.incremental import score_by_crops
 from xnb.methods.incremental.geometry import Windows
 from xnb.methods.registry import method
+from xnb.progress import announce_passes
 from xnb.types import Attribution, Batch, Model, Target
+
+_WINDOWS = 64  # by default: 8 along each side of a picture, 64 along a signal, 4 along each side of a volume
+_SMALLEST = 4  # places along an axis that a window has by default, if there are as many
 
 
 @method(
@@ -26,9 +32,9 @@ def occlusion(
     x: Batch,
     target: Target,
     *,
-    window: int = 4,
-    stride: int | None = None,
-    baseline: Tensor | float = 0.0,
+    window: int | tuple[int, ...] | None = None,
+    stride: int | tuple[int, ...] | None = None,
+    baseline: Baseline = 0.0,
     chunk: int | None = None,
 ) -> Attribution:
     r"""Drop in score when a window is painted over: `(B, 1, H, W)`. Unit: score per window.
@@ -38,78 +44,119 @@ def occlusion(
     Each pixel is the mean over the windows that cover it. A painted window is not natural: the drop mixes
     missing evidence with surprise at the paint, and two copies of the evidence hide each other. In a convolutional
     network only what a window can reach is computed again, which is exact: `score_by_full_passes` is the whole
-    method, `xnb.methods.incremental` gives the same numbers faster.
+    method, `xnb.methods.incremental` gives the same numbers faster, for pictures.
+
+    Signals `(B, C, T)`, volumes `(B, C, D, H, W)` and all that has channels first and then places go the same way: a
+    window covers all channels. Of tokens `(B, N, D)` it would cover all tokens: `feature_ablation` takes regions.
 
     Args:
-        window: side of the square that is painted over, in pixels.
-        stride: step between windows, `window` if omitted (tiles that do not overlap).
-        baseline: what is painted, one number or a tensor that broadcasts against `x`.
+        window: how many places it covers, one number for every axis of places or one for each, as `(12, 20)`. None:
+            an eighth of each side of a picture, a quarter of a volume's, a 64th of a signal; 4 places at least.
+        stride: step between windows, likewise; `window` if omitted (tiles that do not overlap).
+        baseline: what is painted: a number, a tensor, "mean", "blur", "noise" or a function, as in
+            `xnb.access.baselines.expand_baseline`.
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: `x` is not `(B, C, H, W)`, or `window` or `stride` does not fit the picture.
+        ValueError: `x` has no places, or `window` or `stride` does not fit them.
     """
-    require(x.ndim == 4, "occlusion: x must be pictures (B, C, H, W)", x, "x = x.view(B, C, H, W)")
-    H, W = x.shape[2:]
-    step = window if stride is None else stride
-    largest = min(H, W)
-    require(1 <= window <= largest, f"occlusion: window must lie in [1, {largest}]", window, "window=4")
-    require(1 <= step <= window, f"occlusion: stride must lie in [1, {window}], or pixels are skipped", step)
-    windows = Windows(_first_pixels(H, window, step), _first_pixels(W, window, step), window)
+    hint = "xnb.attribute(model, x, target, 'feature_ablation')"
+    require(x.ndim > 2, "occlusion: x must have places, (B, C, ...)", x, hint)
+    windows = _place_windows(x, window, stride)
+    sizes = default_window(x)
+    announce_passes(1 + prod(windows.counts), len(x), f"window={_write_sizes(sizes)}, stride={_write_sizes(sizes)}")
     original = score(model, x, target, chunk=chunk)
     paint = expand_baseline(baseline, x)
-    painted = score_by_crops(model, x, target, windows, paint, chunk)
-    if painted is None:  # crops would save no work
+    painted = score_by_crops(model, x, target, windows, paint, chunk) if x.ndim == 4 else None
+    if painted is None:  # crops would save no work, or there are none: they are cut from pictures
         painted = score_by_full_passes(model, x, target, windows, paint, chunk)
     return _average_over_windows(original - painted, windows, x)
 
 
+def default_window(x: Batch) -> tuple[int, ...]:
+    """How many places a window covers along each axis where no one says it: some 64 windows cover an input."""
+    places = x.shape[2:]
+    axes = sum(length > 1 for length in places)
+    count = round(_WINDOWS ** (1 / max(1, axes)))
+    return tuple(min(length, max(_SMALLEST, length // count)) for length in places)
+
+
+def _place_windows(x: Batch, window: int | tuple[int, ...] | None, stride: int | tuple[int, ...] | None) -> Windows:
+    """The windows that the knobs ask for; along each axis the last one is moved in to end at the border."""
+    places = tuple(x.shape[2:])
+    usual = default_window(x)
+    sizes = usual if window is None else _per_axis(window, len(places))
+    fits = len(sizes) == len(places) and all(1 <= size <= most for size, most in zip(sizes, places, strict=True))
+    rule = f"occlusion: window must lie in [1, {_write_sizes(places)}]"
+    require(fits, rule, window, f"window={_write_sizes(usual)}")
+    steps = sizes if stride is None else _per_axis(stride, len(places))
+    fits = len(steps) == len(places) and all(1 <= step <= most for step, most in zip(steps, sizes, strict=True))
+    rule = f"occlusion: stride must lie in [1, {_write_sizes(sizes)}], or places are skipped"
+    require(fits, rule, stride, f"stride={_write_sizes(sizes)}")
+    starts = tuple(map(_first_places, places, sizes, steps))
+    return Windows(starts, sizes)
+
+
+def _per_axis(numbers: int | tuple[int, ...], axes: int) -> tuple[int, ...]:
+    """A number for each axis of places."""
+    return (numbers,) * axes if isinstance(numbers, int) else tuple(numbers)
+
+
+def _write_sizes(sizes: tuple[int, ...]) -> str:
+    """The sizes as they are written in a call, by one number if they are equal."""
+    return str(sizes[0] if len(set(sizes)) == 1 else sizes)
+
+
+def _first_places(length: int, window: int, stride: int) -> list[int]:
+    """First places of the windows that cover an axis; the last window is moved in to end at the border."""
+    return [*range(0, length - window, stride), length - window]
+
+
 def score_by_full_passes(
     model: Model,
-    x: Float[Tensor, "B C H W"],
+    x: Batch,
     target: Target,
     windows: Windows,
-    paint: Float[Tensor, "B C H W"],
+    paint: Batch,
     chunk: int | None = None,
-) -> Float[Tensor, "R L B"]:
+) -> Float[Tensor, "*windows B"]:
     """Score of every input with each window painted over, by passes through the whole model, without a graph.
 
     Args:
         paint: what stands inside of a window.
         chunk: occluded inputs run together; the result does not depend on it.
     """
-    tops, lefts, size = windows
-    in_rows = _covered_pixels(tops, size, x.shape[2]).to(x.device)
-    in_columns = _covered_pixels(lefts, size, x.shape[3]).to(x.device)
+    covered = _covered_places(windows, x)
 
     def paint_over(draws: slice, rows: slice) -> Tensor:
-        number = torch.arange(draws.start, draws.stop, device=x.device)  # windows are numbered row by row
-        row = in_rows[number // len(lefts)]
-        column = in_columns[number % len(lefts)]
-        inside = row[:, :, None] & column[:, None, :]
+        number = torch.arange(draws.start, draws.stop, device=x.device)  # the last axis is counted first
+        positions = torch.unravel_index(number, windows.counts)
+        inside = torch.ones_like(number, dtype=torch.bool)
+        for along, position in zip(covered, positions, strict=True):
+            between = [1] * (inside.ndim - 1)
+            inside = inside[..., None] & along[position].view(len(number), *between, -1)
         return torch.where(inside[:, None, None], paint[rows], x[rows])
 
-    count = len(tops) * len(lefts)
-    scores = changed_scores(model, x, target, paint_over, count, chunk=chunk)
-    return scores.view(len(tops), len(lefts), len(x))
+    scores = changed_scores(model, x, target, paint_over, prod(windows.counts), chunk=chunk)
+    return scores.view(*windows.counts, len(x))
 
 
-def _covered_pixels(starts: list[int], size: int, length: int) -> Tensor:
-    """For each window the pixels that it covers along one axis, as truth values (windows, length)."""
-    behind = torch.arange(length) - torch.tensor(starts)[:, None]
-    return (behind >= 0) & (behind < size)
+def _covered_places(windows: Windows, x: Batch) -> list[Tensor]:
+    """For each axis, which of its places each window covers, as truth values (windows, length)."""
+    covered = []
+    for starts, size, length in zip(*windows, x.shape[2:], strict=True):
+        behind = torch.arange(length) - torch.tensor(starts)[:, None]
+        inside = (behind >= 0) & (behind < size)
+        covered.append(inside.to(x.device))
+    return covered
 
 
-def _average_over_windows(drops: Float[Tensor, "R L B"], windows: Windows, x: Batch) -> Attribution:
-    """For each pixel the mean drop of the windows that cover it, `(B, 1, H, W)`."""
-    tops, lefts, size = windows
-    rows = _covered_pixels(tops, size, x.shape[2]).to(drops)
-    columns = _covered_pixels(lefts, size, x.shape[3]).to(drops)
-    total = torch.einsum("rcb,rh,cw->bhw", drops, rows, columns)
-    count = rows.sum(0)[:, None] * columns.sum(0)
+def _average_over_windows(drops: Float[Tensor, "*windows B"], windows: Windows, x: Batch) -> Attribution:
+    """For each place the mean drop of the windows that cover it, (B, 1, *places)."""
+    total = drops
+    count = torch.ones((), dtype=drops.dtype, device=drops.device)
+    for inside in _covered_places(windows, x):
+        covered = inside.to(drops)
+        total = torch.tensordot(total, covered, ([0], [0]))  # an axis of windows goes, one of places comes last
+        count = count[..., None] * covered.sum(0)
     return (total / count).unsqueeze(1)
-
-
-def _first_pixels(length: int, window: int, stride: int) -> list[int]:
-    """First pixels of the windows that cover `length` pixels; the last window is moved in to end at the border."""
-    return [*range(0, length - window, stride), length - window]

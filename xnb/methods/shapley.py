@@ -7,10 +7,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from xnb.access.baselines import Baseline
+from xnb.access.regions import COARSE_PIECES, Regions
 from xnb.check import require
-from xnb.methods.coalition_sampling import CoalitionPairs, Estimate, average_rounds, draw_pairs, sandwich_variance
-from xnb.methods.game import make_game
+from xnb.methods.coalition_sampling import Estimate, OrderedJoining, average_rounds, draw_pairs
+from xnb.methods.game import Game, make_game, solve_game
 from xnb.methods.registry import method
+from xnb.methods.regression import fit_shapley_values
+from xnb.progress import announce_passes
 from xnb.types import Attribution, Batch, Model, Target
 
 EXACT = 16  # players: 65,536 coalitions
@@ -27,8 +31,8 @@ def kernel_shap(
     x: Batch,
     target: Target,
     *,
-    regions: Int[Tensor, "..."] | None = None,
-    baseline: Tensor | float = 0.0,
+    regions: Regions | None = None,
+    baseline: Baseline = 0.0,
     samples: int = 512,
     sampling: Literal["paired", "leverage"] = "paired",
     standard_error: float | None = None,
@@ -47,9 +51,10 @@ def kernel_shap(
     model says there is shared out all the same.
 
     Args:
-        regions: number of the region of each value, broadcast against one input; None: 7 x 7 squares of a picture,
-            every value of anything else.
-        baseline: what stands where a region is removed, one number or a tensor that broadcasts against `x`.
+        regions: number of the region of each value, superpixels for instance; None: 7 x 7 squares of a picture,
+            pieces of a signal or volume, every value of a table; `xnb.access.regions.number_regions` says more.
+        baseline: what stands where a region is removed: a number, a tensor, "mean", "blur", "noise" or a function, as
+            in `xnb.access.baselines.expand_baseline`.
         samples: coalitions besides none and all, half of them complements of the others; the same for every input.
             Fewer than two a region leave the regression undetermined.
         sampling: how the samples are shared out among coalition sizes: `leverage` evenly; `paired` with more for
@@ -64,47 +69,21 @@ def kernel_shap(
     require(samples >= 2, "kernel_shap: samples must be at least 2, one pair", samples, "samples=512")
     known = sampling in {"paired", "leverage"}
     require(known, "kernel_shap: sampling must be paired or leverage", sampling, "sampling='paired'")
-    game = make_game(model, x, target, regions, baseline, chunk)
-    ends = torch.tensor([[False], [True]]).expand(2, game.players)  # the empty coalition, and that of all
 
-    def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
-        pairs = draw_pairs(game.players, samples // 2, sampling, rng)
-        coalitions = torch.cat([ends, pairs.members, ~pairs.members])
-        values = game.values(coalitions, rows)
-        change = values[1] - values[0]
-        halves = (values[2:] / 2).unflatten(0, (2, len(pairs.members)))
-        return _fit_shapley_values(pairs, change, halves)
+    def regress(game: Game) -> Float[Tensor, "b M"]:
+        ends = torch.tensor([[False], [True]]).expand(2, game.players)  # the empty coalition, and that of all
 
-    return game.place_on_input(average_rounds(play_round, len(x), standard_error, seed))
+        def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
+            pairs = draw_pairs(game.players, samples // 2, sampling, rng)
+            coalitions = torch.cat([ends, pairs.members, ~pairs.members])
+            values = game.values(coalitions, rows)
+            change = values[1] - values[0]
+            halves = (values[2:] / 2).unflatten(0, (2, len(pairs.members)))
+            return fit_shapley_values(pairs, change, halves)
 
+        return average_rounds(play_round, len(game.x), standard_error, seed)
 
-def _fit_shapley_values(pairs: CoalitionPairs, change: Float[Tensor, " B"], halves: Float[Tensor, "2 N B"]) -> Estimate:
-    """Shapley values by weighted least squares, for all inputs at once.
-
-    Half of what a coalition's value exceeds its complement's is linear in who is in. The errors are those of the
-    residuals (sandwich), except where all coalitions of a size were played.
-
-    Args:
-        pairs: coalitions and their complements.
-        change: value of all players together, less that of none.
-        halves: half the value of each coalition, and of its complement.
-    """
-    M = pairs.members.shape[1]
-    # The values of the players must add up to `change`. Each gets an equal part of it and the regression finds the
-    # rest, which adds up to nothing: subtracting from each row its mean takes that direction out of the equations.
-    inside = pairs.members.double()
-    centred = inside - inside.mean(1, keepdim=True)
-    weighted = centred.mT * pairs.weights
-    solve = torch.linalg.pinv(weighted @ centred, hermitian=True, rtol=1e-10) @ weighted
-    equal_parts = (inside.mean(1) - 0.5)[:, None] * change
-    residuals = halves[0] - halves[1] - equal_parts
-    rest = solve @ residuals
-    residuals -= centred @ rest
-    errors = torch.zeros_like(rest)  # nothing was left to chance
-    if pairs.missing.any():
-        squares = pairs.missing[:, None] * residuals.square()
-        errors = sandwich_variance(solve, squares, M - 1)
-    return Estimate((rest + change / M).mT, errors.mT)
+    return solve_game(make_game(model, x, target, regions, baseline, chunk), regress)
 
 
 @method(
@@ -119,8 +98,8 @@ def permutation_shapley(
     x: Batch,
     target: Target,
     *,
-    regions: Int[Tensor, "..."] | None = None,
-    baseline: Tensor | float = 0.0,
+    regions: Regions | None = None,
+    baseline: Baseline = 0.0,
     samples: int = 10,
     standard_error: float | None = None,
     seed: int = 0,
@@ -134,9 +113,10 @@ def permutation_shapley(
     regions add up to :math:`f(x) - f(b)` exactly; kernel_shap needs fewer passes for the same error.
 
     Args:
-        regions: number of the region of each value, broadcast against one input; None: 7 x 7 squares of a picture,
-            every value of anything else.
-        baseline: what stands where a region is removed, one number or a tensor that broadcasts against `x`.
+        regions: number of the region of each value, superpixels for instance; None: 7 x 7 squares of a picture,
+            pieces of a signal or volume, every value of a table; `xnb.access.regions.number_regions` says more.
+        baseline: what stands where a region is removed: a number, a tensor, "mean", "blur", "noise" or a function, as
+            in `xnb.access.baselines.expand_baseline`.
         samples: pairs of an order and its reverse, each 2 (M - 1) passes; the same for every input.
         standard_error: draw further rounds of `samples` until the error, relative to the map, is this; 64 at most.
         seed: seeds a generator of its own; the global one is left alone.
@@ -145,29 +125,42 @@ def permutation_shapley(
     Raises:
         ValueError: `regions` or `baseline` do not fit, or `samples < 2`.
     """
-    require(samples >= 2, "permutation_shapley: samples must be at least 2, or there is no spread", samples)
+    rule = "permutation_shapley: samples must be at least 2, or there is no spread"
+    require(samples >= 2, rule, samples, "samples=10")
     game = make_game(model, x, target, regions, baseline, chunk)
-    M = game.players
-    ends = torch.tensor([[False], [True]]).expand(2, M)  # the empty coalition, and that of all
+    passes = 2 * samples * (game.players - 1) + 2
+    announce_passes(passes, len(x), "xnb.attribute(model, x, target, 'kernel_shap')")
 
-    def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
-        position = torch.rand(samples, M, generator=rng).argsort(1)  # of each player in each order
-        coalitions = position[:, None] < torch.arange(1, M)[:, None]  # the first 1, 2, ... M - 1 of each order
-        first = coalitions.flatten(0, 1)
-        values = game.values(torch.cat([ends, first, ~first]), rows)
-        empty = values[0].expand(samples, 1, -1)
-        everyone = values[1].expand(samples, 1, -1)
-        forward, backward = values[2:].view(2, samples, M - 1, len(rows))
-        # The complement of the first k is the first M - k of the reverse order. Along k the difference of both grows
-        # by what a player adds on joining in the order, and by what it adds in the reverse: twice the mean of them.
-        differences = torch.cat([empty - everyone, forward - backward, everyone - empty], 1)
-        gains = differences.diff(dim=1) / 2
-        by_player = gains.gather(1, position[..., None].expand_as(gains))
-        mean = by_player.mean(0)
-        variance = (by_player - mean).square().sum(0) / (samples * (samples - 1))
-        return Estimate(mean.mT, variance.mT)
+    def walk_orders(game: Game) -> Float[Tensor, "b M"]:
+        def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
+            position = torch.rand(samples, game.players, generator=rng).argsort(1)  # of each player in each order
+            return _average_gains(game.values(OrderedJoining(position), rows), position)
 
-    return game.place_on_input(average_rounds(play_round, len(x), standard_error, seed))
+        return average_rounds(play_round, len(game.x), standard_error, seed)
+
+    return solve_game(game, walk_orders)
+
+
+def _average_gains(values: Float[Tensor, "N B"], position: Int[Tensor, "n M"]) -> Estimate:
+    """Mean of what each player adds on joining, in the orders and in their reverses, and its squared error.
+
+    Args:
+        values: of the coalitions of `OrderedJoining(position)`.
+        position: of each player in each order.
+    """
+    samples, M = position.shape
+    B = values.shape[1]
+    empty = values[0].expand(samples, 1, B)
+    everyone = values[1].expand(samples, 1, B)
+    forward, backward = values[2:].view(2, samples, M - 1, B)
+    # The complement of the first k is the first M - k of the reverse order. Along k the difference of both grows
+    # by what a player adds on joining in the order, and by what it adds in the reverse: twice the mean of them.
+    differences = torch.cat([empty - everyone, forward - backward, everyone - empty], 1)
+    gains = differences.diff(dim=1) / 2
+    by_player = gains.gather(1, position[..., None].expand_as(gains))
+    mean = by_player.mean(0)
+    variance = (by_player - mean).square().sum(0) / (samples * (samples - 1))
+    return Estimate(mean.mT, variance.mT)
 
 
 @method(
@@ -182,8 +175,8 @@ def exact_shapley(
     x: Batch,
     target: Target,
     *,
-    regions: Int[Tensor, "..."] | None = None,
-    baseline: Tensor | float = 0.0,
+    regions: Regions | None = None,
+    baseline: Baseline = 0.0,
     chunk: int | None = None,
 ) -> Attribution:
     r"""Shapley value of each region, from all coalitions: its mean gain on joining. Unit: score per region.
@@ -194,22 +187,30 @@ def exact_shapley(
     question depends on the regions and on the baseline.
 
     Args:
-        regions: number of the region of each value, broadcast against one input, 16 at most; None: 4 x 4 squares
-            of a picture, every value of anything else.
-        baseline: what stands where a region is removed, one number or a tensor that broadcasts against `x`.
+        regions: number of the region of each value, 16 different at most, as in
+            `xnb.access.regions.number_regions`; None: 4 x 4 squares of a picture, 16 segments of a signal, 2 x 2 x 2
+            blocks of a volume, every value of a table.
+        baseline: what stands where a region is removed: a number, a tensor, "mean", "blur", "noise" or a function, as
+            in `xnb.access.baselines.expand_baseline`.
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
         ValueError: more than 16 regions, or `regions` or `baseline` do not fit.
     """
-    game = make_game(model, x, target, regions, baseline, chunk, side=4)
-    M = game.players
+    game = make_game(model, x, target, regions, baseline, chunk, COARSE_PIECES)
     hint = "xnb.attribute(model, x, target, 'kernel_shap')"
-    require(M <= EXACT, f"exact_shapley: at most {EXACT} regions, or there are too many coalitions", M, hint)
-    number = torch.arange(2**M)[:, None]
-    members = (number >> torch.arange(M)) % 2 == 1  # the bits of a coalition's number say who is in
-    weights = _coalition_weights(members)
-    return game.place_on_input((weights.mT @ game.values(members)).mT)
+    rule = f"exact_shapley: at most {EXACT} regions, or there are too many coalitions"
+    require(game.players <= EXACT, rule, game.players, hint)
+    announce_passes(2**game.players, len(x), hint)
+
+    def play_all(game: Game) -> Float[Tensor, "b M"]:
+        M = game.players
+        number = torch.arange(2**M)[:, None]
+        members = (number >> torch.arange(M)) % 2 == 1  # the bits of a coalition's number say who is in
+        weights = _coalition_weights(members)
+        return (weights.mT @ game.values(members)).mT
+
+    return solve_game(game, play_all)
 
 
 def _coalition_weights(members: Bool[Tensor, "N M"]) -> Float[Tensor, "N M"]:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from xnb.access.baselines import Baseline, expand_baseline
 from xnb.access.ledger import leave_note
 from xnb.access.memo import answer_once
 from xnb.access.score import align_to_inputs, changed_gradients
@@ -95,16 +96,40 @@ def _noisy_gradient_moments(
     deviation = sigma * align_to_inputs(value_range, x)
 
     def draw(indices: Tensor, samples: int, rng: torch.Generator) -> Blocks:
-        noise = torch.randn(samples, 1, *x.shape[1:], generator=rng, dtype=x.dtype, device=x.device)  # for all inputs
+        noise = _Noise(x, rng)
 
         def add_noise(draws: slice, rows: slice) -> Tensor:
             members = indices[rows]
-            return x[members] + deviation[members] * noise[draws]
+            return x[members] + deviation[members] * noise.take(draws)
 
         return changed_gradients(model, x[indices], target[indices], add_noise, samples, chunk=chunk)
 
     question = ("noise", model, x, target, sigma, samples, standard_error or 0.0, seed)
     return answer_once(question, lambda: estimate_moments(draw, x, samples, standard_error, seed))
+
+
+class _Noise:
+    """Standard normal noise for all inputs, drawn when a pass needs it and given up when passes go on.
+
+    Each draw is made by itself: in larger pieces the numbers would depend on how many go together.
+    """
+
+    def __init__(self, x: Batch, rng: torch.Generator) -> None:
+        self.x = x
+        self.rng = rng
+        self.drawn = slice(0, 0)
+        self.values = x.new_empty(0, 1, *x.shape[1:])
+
+    def take(self, draws: slice) -> Tensor:
+        """The noise of these draws, (n, 1, *shape): those of the pass before, or the next ones."""
+        if draws != self.drawn:
+            singles = [self._draw() for _ in range(draws.start, draws.stop)]
+            self.values = torch.stack(singles)
+            self.drawn = draws
+        return self.values
+
+    def _draw(self) -> Tensor:
+        return torch.randn(1, *self.x.shape[1:], generator=self.rng, dtype=self.x.dtype, device=self.x.device)
 
 
 @method(
@@ -119,7 +144,7 @@ def expected_gradients(
     x: Batch,
     target: Target,
     *,
-    baseline: Tensor | float = 0.0,
+    baseline: Baseline = 0.0,
     samples: int = 64,
     standard_error: float | None = None,
     seed: int = 0,
@@ -133,30 +158,35 @@ def expected_gradients(
     these baselines: other baselines are another question and get another answer.
 
     Args:
-        baseline: inputs to start from, `(N, *shape)`, drawn with equal chance; one number makes one baseline.
+        baseline: inputs to start from, `(N, *shape)`, drawn with equal chance. A number makes one baseline; a name or
+            a function, as in `xnb.access.baselines.expand_baseline`, one for each input.
         samples: draws of baseline and position on the path; the same ones serve every input.
         standard_error: draw further rounds of `samples` until the error of the mean, relative to the map, is this.
         seed: seeds a generator of its own; the global one is left alone.
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: `baseline` is neither a number nor a stack of inputs.
+        ValueError: `baseline` is none of these.
     """
-    baselines = _expand_baselines(baseline, x)
+    own = isinstance(baseline, str) or callable(baseline)  # made from each input
+    baselines = expand_baseline(baseline, x) if own else _expand_baselines(baseline, x)
 
     def draw(indices: Tensor, samples: int, rng: torch.Generator) -> Blocks:
-        numbers = torch.randint(len(baselines), (samples, 1), generator=rng, device=x.device)
+        count = 1 if own else len(baselines)
+        numbers = torch.randint(count, (samples, 1), generator=rng, device=x.device)
         times = torch.rand(samples, *[1] * x.ndim, generator=rng, dtype=x.dtype, device=x.device)
-        start = baselines[numbers]  # one for all inputs: a result must not depend on the batch that it comes in
+
+        def find_start(draws: slice, rows: slice) -> Tensor:
+            # drawn for all inputs together: a result must not depend on the batch that it comes in
+            return baselines[indices[rows]] if own else baselines[numbers[draws]]
 
         def move_along_path(draws: slice, rows: slice) -> Tensor:
-            difference = x[indices[rows]] - start[draws]
-            return start[draws] + times[draws] * difference
+            start = find_start(draws, rows)
+            return start + times[draws] * (x[indices[rows]] - start)
 
         blocks = changed_gradients(model, x[indices], target[indices], move_along_path, samples, chunk=chunk)
         for draws, rows, gradients in blocks:
-            difference = x[indices[rows]] - start[draws]
-            yield draws, rows, difference * gradients
+            yield draws, rows, (x[indices[rows]] - find_start(draws, rows)) * gradients
 
     moments = estimate_moments(draw, x, samples, standard_error, seed)
     leave_note(standard_error=moments.relative_error())
@@ -166,7 +196,7 @@ def expected_gradients(
 def _expand_baselines(baseline: Tensor | float, x: Batch) -> Points:
     """Baselines to draw from, `(N, *shape)`."""
     if not isinstance(baseline, Tensor):
-        return torch.full_like(x[:1], baseline)
+        return expand_baseline(baseline, x.new_empty(1, *x.shape[1:]))
     same_shape = baseline.shape[1:] == x.shape[1:] and len(baseline) > 0
     fits = same_shape and baseline.dtype == x.dtype
     shape = ", ".join(map(str, x.shape[1:]))

@@ -20,6 +20,7 @@ from torch import Tensor
 from xnb.access.ledger import count_passes
 from xnb.access.chunking import CHUNK_LEAST
 from xnb.access.model_call import chunk_logits, check_explainable
+from xnb.access.rows import select_rows
 from xnb.access.targets import target_logit
 from xnb.access.trials import is_trial
 from xnb.methods.incremental.crops import Crops, Tape
@@ -59,10 +60,14 @@ def score_by_crops(
     x = x.detach()
     if is_trial():  # full passes stand for each other, crops do not
         return None
-    if 2 * windows.size >= min(x.shape[2:]):  # such a window soon reaches the whole picture
+    sides = zip(windows.sizes, x.shape[2:], strict=True)
+    if any(2 * size >= side for size, side in sides):  # such a window soon reaches the whole picture
         return None
-    with torch.no_grad(), suppress(RuntimeError):  # the model may want memory that is not there: `.numpy()`
-        tape = measure_crops(model, x[:1], windows, paint[:1])
+    # The model may want memory that is not there, as `.numpy()` does, or more inputs than the one on trial. Whatever
+    # else is wrong with it shows in full passes.
+    with torch.no_grad(), suppress(Exception):
+        with select_rows(slice(1), len(x)):
+            tape = measure_crops(model, x[:1], windows, paint[:1])
         if tape.held <= _WORTHWHILE_SHARE * (tape.held + tape.spared):
             return run_crops(model, x, target, windows, paint, chunk, tape)
     return None
@@ -71,9 +76,8 @@ def score_by_crops(
 def measure_crops(model: Model, x: Tensor, windows: Windows, paint: Tensor) -> Tape:
     """Run one picture with the window in the middle: the tape says how large the crops become."""
     tape = Tape()
-    row = len(windows.tops) // 2
-    column = len(windows.lefts) // 2
-    middle = windows.select([row], [column])
+    rows, columns = windows.counts
+    middle = windows.select([rows // 2], [columns // 2])
     with count_passes():  # a count that no one reads: this trial is not to appear in the cost of the method
         chunk_logits(model, _occlude(tape, x, middle, paint))
     return tape
@@ -89,17 +93,18 @@ def run_crops(
     tape: Tape,
 ) -> Float[Tensor, "R L B"]:
     """Score of every input with each window painted over, by way of crops, in passes that fit the budget."""
-    scores = x.new_empty(len(windows.tops), len(windows.lefts), len(x))
+    scores = x.new_empty(*windows.counts, len(x))
     plan = _plan_grids(x, windows, chunk, tape)
     for inputs, rows, columns in show_progress(plan, len(plan), "pass"):
-        occluded = _occlude(tape, x[inputs], windows.select(rows, columns), paint[inputs])
-        logits = chunk_logits(model, occluded)
-        targets = target[inputs].repeat_interleave(len(rows) * len(columns))
-        pass_scores = target_logit(logits, targets).view(-1, len(rows), len(columns))
+        count = len(rows) * len(columns)
+        with select_rows(inputs, len(x), count):
+            occluded = _occlude(tape, x[inputs], windows.select(rows, columns), paint[inputs])
+            logits = chunk_logits(model, occluded)
+        pass_scores = target_logit(logits, target[inputs].repeat(count)).view(len(rows), len(columns), -1)
         # a group holds windows from both borders: its scores are not a block of the result
         row = torch.tensor(rows)[:, None]
         column = torch.tensor(columns)
-        scores[row, column, inputs] = pass_scores.permute(1, 2, 0)
+        scores[row, column, inputs] = pass_scores
     return scores
 
 
@@ -109,16 +114,17 @@ def _plan_grids(
     chunk: int | None,
     tape: Tape,
 ) -> list[tuple[slice, list[int], list[int]]]:
-    """Plan the passes: for each a slice of the inputs, and positions in `windows.tops` and in `windows.lefts`."""
-    tops, lefts, side = windows
+    """Plan the passes: for each a slice of the inputs, and positions among the rows and the columns of windows."""
+    tops, lefts = windows.starts
+    height, width = windows.sizes
     limit = _WIDEST_BYTES if x.device.type == "cpu" else _WIDEST_BYTES_ACCELERATOR
     pictures = chunk or max(CHUNK_LEAST, limit // tape.widest)  # occluded ones in a pass
     # The windows of a pass are a grid, as square as it can be. Their crops share one size, that of the largest, so
     # windows that are equally far from the border go together.
     grid_columns = min(len(lefts), isqrt(pictures))
     grid_rows = pictures // grid_columns
-    row_groups = group_windows(tops, x.shape[2] - side, grid_rows)
-    column_groups = group_windows(lefts, x.shape[3] - side, grid_columns)
+    row_groups = group_windows(tops, x.shape[2] - height, grid_rows)
+    column_groups = group_windows(lefts, x.shape[3] - width, grid_columns)
     count = len(tops) * len(lefts)
     batch_size = max(1, pictures // count)  # several inputs only where all windows of each fit into one pass
     batches = [slice(start, start + batch_size) for start in range(0, len(x), batch_size)]
@@ -126,16 +132,17 @@ def _plan_grids(
 
 
 def _occlude(tape: Tape, x: Tensor, windows: Windows, paint: Tensor) -> Occluded:
-    """Paint every window over every picture: the input of a new pass, `B R L` pictures for R tops and L lefts."""
-    tops, lefts, size = windows
-    # A view (B, C, y, x, size, size): the square of paint that begins at each pixel (y, x).
-    squares = paint.unfold(2, size, 1).unfold(3, size, 1)
+    """Paint every window over every picture: the input of a new pass, `R L B` pictures for R tops and L lefts."""
+    tops, lefts = windows.starts
+    height, width = windows.sizes
+    # A view (B, C, y, x, height, width): the block of paint that begins at each pixel (y, x).
+    blocks = paint.unfold(2, height, 1).unfold(3, width, 1)
     top = torch.tensor(tops)[:, None]
     left = torch.tensor(lefts)
-    painted = squares[:, :, top, left]  # (B, C, R, L, size, size)
-    patch = painted.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
-    rows = Span(tuple(tops), size)
-    columns = Span(tuple(lefts), size)
+    painted = blocks[:, :, top, left]  # (B, C, R, L, height, width)
+    patch = painted.permute(2, 3, 0, 1, 4, 5).flatten(0, 2)
+    rows = Span(tuple(tops), height)
+    columns = Span(tuple(lefts), width)
     crops = Crops(tape, x, patch, rows, columns)
     # The new pass starts here, at the tape's first operation. Its sums start at zero only now, because `Crops` has
     # just added the size of the input, which is no activation.

@@ -99,7 +99,7 @@ def _argument_key(value: object) -> object:
 
 @dataclass
 class Crops:
-    """`base` (B, C, H, W) outside of the crops, `patch` (B R L, C, h, w) inside, for R rows of L windows.
+    """`base` (B, C, H, W) outside of the crops, `patch` (R L B, C, h, w) inside, for R rows of L windows.
 
     It is in one of three states:
 
@@ -142,7 +142,7 @@ class Crops:
         around: Around = (0, 0, 0, 0),
         padding: float = 0.0,
     ) -> Tensor:
-        """The values in crops at other positions, (B R L, C, h, w).
+        """The values in crops at other positions, (R L B, C, h, w).
 
         The crops may reach beyond the picture, by the pixels of `around` at most; the values there are `padding`.
         """
@@ -210,15 +210,15 @@ def _plan_gather(
     H, W = size
     R, L = (len(span.starts) for span in old)
     h, w = (span.size for span in old)
-    # Five axes: picture, row of windows, column of windows, row of the crop, column of the crop. Where a pixel's row
-    # lies depends on the second and the fourth, where its column lies on the third and the fifth.
+    # Five axes: row of windows, column of windows, picture, row of the crop, column of the crop. Where a pixel's row
+    # lies depends on the first and the fourth, where its column lies on the second and the fifth.
     rows = _locate_pixels(old[0], new[0])
     columns = _locate_pixels(old[1], new[1])
-    y, crop_y, y_inside = (values[:, None, :, None] for values in rows)
-    x, crop_x, x_inside = (values[None, :, None, :] for values in columns)
-    picture = torch.arange(pictures, dtype=torch.int32).view(-1, 1, 1, 1, 1)
-    window = torch.arange(R * L, dtype=torch.int32).view(R, L, 1, 1)
-    crop = picture * R * L + window
+    y, crop_y, y_inside = (values[:, None, None, :, None] for values in rows)
+    x, crop_x, x_inside = (values[None, :, None, None, :] for values in columns)
+    picture = torch.arange(pictures, dtype=torch.int32).view(-1, 1, 1)
+    window = torch.arange(R * L, dtype=torch.int32).view(R, L, 1, 1, 1)
+    crop = window * pictures + picture
     base_row = (picture * H + y) * W + x
     behind_base = pictures * H * W
     patch_row = behind_base + (crop * h + crop_y) * w + crop_x

@@ -1,21 +1,30 @@
-"""Where a change is felt: squares on a picture, intervals along one of its axes, and how a layer moves them on."""
+"""Where a change is felt: windows on a picture, intervals along one of its axes, and how a layer moves them on."""
 
 from itertools import pairwise
 from typing import NamedTuple
 
 
 class Windows(NamedTuple):
-    """Squares of `size` pixels, one for each pair of a first row and a first column."""
+    """Blocks of places, one for each choice of a first place along every axis.
 
-    tops: list[int]
-    lefts: list[int]
-    size: int
+    Attributes:
+        starts: along each axis, the first places of the windows.
+        sizes: along each axis, how many places a window covers.
+    """
 
-    def select(self, rows: list[int], columns: list[int]) -> "Windows":
-        """The windows at these positions in `tops` and `lefts`."""
-        tops = [self.tops[i] for i in rows]
-        lefts = [self.lefts[i] for i in columns]
-        return Windows(tops, lefts, self.size)
+    starts: tuple[list[int], ...]
+    sizes: tuple[int, ...]
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many windows there are along each axis."""
+        return tuple(map(len, self.starts))
+
+    def select(self, *positions: list[int]) -> "Windows":
+        """The windows at these positions along each axis."""
+        pairs = zip(self.starts, positions, strict=True)
+        starts = tuple([along[i] for i in chosen] for along, chosen in pairs)
+        return Windows(starts, self.sizes)
 
 
 class Layer(NamedTuple):

@@ -102,9 +102,9 @@ def _is_per_pixel(x: object) -> bool:
 
 def _apply_in_place(func: Any, x: object, *args: object, **options: object) -> object:
     """An operation that writes to `x`, by way of its twin that writes nothing: others may hold the base."""
-    name = func._schema.name.removeprefix("aten::").removesuffix("_")
-    twin = getattr(getattr(aten, name, None), func._overloadname, None)
-    if twin is None or not isinstance(x, Occluded):
+    name = func._schema.name.removeprefix("aten::")
+    twin = getattr(getattr(aten, name.removesuffix("_"), None), func._overloadname, None)
+    if not name.endswith("_") or twin is None or not isinstance(x, Occluded):  # `out=` has no twin that writes nothing
         return NotImplemented
     result = _apply_pointwise(twin, x, *args, **options)
     if result is NotImplemented or result.shape != x.shape or result.dtype != x.dtype:
