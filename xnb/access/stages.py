@@ -127,7 +127,7 @@ def find_stages(model: Model, x: Batch, who: str) -> Stages | OwnStages:
 
 def search_stages(model: nn.Module, x: Batch) -> Stages | None:
     """The stages of a model, found by running it on one input; None where no row of blocks is seen."""
-    calls, attentions = _watch(model, x)
+    calls, attentions = _watch_pass(model, x)
     rows = [row for parent in model.modules() for row in _rows_of_blocks(model, parent, calls, attentions)]
     if not rows:
         return None
@@ -137,7 +137,7 @@ def search_stages(model: nn.Module, x: Batch) -> Stages | None:
     return Stages(model, [Block(modules[name], calls[name][0].returned) for name in first], x.shape[1:])
 
 
-def _watch(model: nn.Module, x: Batch) -> tuple[dict[str, list[_Call]], list[str]]:
+def _watch_pass(model: nn.Module, x: Batch) -> tuple[dict[str, list[_Call]], list[str]]:
     """Calls of each module by name, and the names of those in which attention ran."""
     calls: dict[str, list[_Call]] = {}
     running = [""]

@@ -32,7 +32,7 @@ def find_cells(
         numbers.append(number)
         places.append((place, len(distinct)))
     sizes = [size for _, size in places]
-    tokens = _number_cells(numbers, sizes)
+    tokens = _fill_cells(numbers, sizes)
     if tokens is None:
         return None
     grid = torch.meshgrid(*[place for place, _ in places], indexing="ij")
@@ -41,7 +41,7 @@ def find_cells(
     return tokens[tuple(inside)].masked_fill(outside, -1)
 
 
-def _number_cells(numbers: list[Int[Tensor, " n"]], sizes: list[int]) -> Int[Tensor, "*cells"] | None:
+def _fill_cells(numbers: list[Int[Tensor, " n"]], sizes: list[int]) -> Int[Tensor, "*cells"] | None:
     """The token of each cell; None unless each cell has one."""
     count = len(numbers[0])
     tokens = numbers[0].new_full(sizes, -1)

@@ -148,11 +148,11 @@ def _separate(reads: _Dependence, x: Batch, who: str) -> Int[Tensor, "*shape"]:
 
 
 def _refuse_mixed(who: str, tokens: int, x: Batch, got: str) -> NoReturn:
-    hint = _suggest_layout(tokens, x, who) or _OTHERWISE
+    hint = _write_statement(tokens, x, who) or _OTHERWISE
     refuse(f"{who}: each token must read its own piece of the input", got, hint)
 
 
-def _suggest_layout(tokens: int, x: Batch, who: str) -> str:
+def _write_statement(tokens: int, x: Batch, who: str) -> str:
     """A line that states a layout by which these tokens would fit; empty if there is none."""
     sides = range(1, min(x.shape[2:]) + 1) if x.ndim == 4 else ()
     fits = [(tokens - _count_patches(x, (side, side)), side) for side in sides if _divides(x, (side, side))]

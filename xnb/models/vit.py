@@ -97,7 +97,7 @@ class Transformer(nn.Module):
     """A network in three stages, `readout(blocks(tokens(x)))`, so that an explanation can start between them.
 
     This is the protocol that `xnb.methods.tokens` asks of a model. A module of another class follows it by having the
-    same members; subclasses define
+    same members, or its stages are found by watching it run (`xnb.access.stages`); subclasses define
 
     - `tokens(x)`: tokens `(B, N, D)` that enter the first block;
     - `blocks`: the blocks in their order, each a module from tokens to tokens of the same shape;
@@ -105,7 +105,7 @@ class Transformer(nn.Module):
     - `prefix`: the number of tokens in front that are no pieces of the input, such as a class token and registers.
 
     The other tokens are the pieces of the input in its order: the patches of a picture row by row, the features of a
-    record. The methods on tokens do not read `prefix`: they work it out from the number of tokens.
+    record. The methods on tokens do not read `prefix`: they see which token reads which piece.
     """
 
     prefix: int
