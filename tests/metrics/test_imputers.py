@@ -129,7 +129,13 @@ def test_blur_is_torchvisions():
     from torchvision.transforms.functional import gaussian_blur
 
     x = torch.randn(2, 3, 24, 36, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(PAINTS["blur"](x, (2, 3)), gaussian_blur(x, [13, 13], [2.0, 2.0]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(PAINTS["blur"](x, (2, 3)), gaussian_blur(x, [19, 13], [3.0, 2.0]), atol=1e-6, rtol=0)
+
+
+def test_two_places_have_no_detail_to_blur():
+    with pytest.raises(ValueError, match=r"more than two places[^\n]*\n.*\n  try: impute='mean'"):
+        make_fill("blur", torch.zeros(2, 3, 2, 2), (2, 3))
+    assert make_fill("blur", torch.zeros(2, 3, 2, 3), (2, 3))
 
 
 @pytest.mark.parametrize(("shape", "axes"), [((2, 3, 60), (2,)), ((2, 3, 24, 24, 24), (2, 3, 4))])

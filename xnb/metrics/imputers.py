@@ -39,14 +39,16 @@ def mean_colour(x: Batch, axes: Axes) -> Batch:
 
 
 def _blur_places(x: Batch, axes: Axes) -> Batch:
-    """Return the inputs without their detail: under a Gaussian of a twelfth of their shortest side."""
-    long_axes = [axis for axis in axes if x.shape[axis] > 1]
-    side = min(x.shape[axis] for axis in long_axes)
-    sigma = side / 12
-    reach = min(round(3 * sigma), side - 1)
+    """Return the inputs without their detail: under a Gaussian of a twelfth of each side."""
+    lengths = [x.shape[axis] for axis in axes]
+    fits = max(lengths) > 2
+    require(fits, "metrics: impute='blur' needs more than two places along an axis", x, "impute='mean'")
     values = x.detach().double().cpu().numpy()
-    for axis in long_axes:
-        values = gaussian_filter1d(values, sigma, axis=axis, mode="mirror", radius=reach)
+    for axis, length in zip(axes, lengths, strict=True):
+        sigma = length / 12
+        reach = min(round(3 * sigma), length - 1)
+        if reach:
+            values = gaussian_filter1d(values, sigma, axis=axis, mode="mirror", radius=reach)
     return torch.from_numpy(values).to(x)
 
 
