@@ -69,7 +69,7 @@ def test_which_of_several_tables_is_meant_must_be_said(model, x, key, form):
     first = "a" if key == "b" else 0
     with pytest.raises(ValueError, match="must say which of its tensors") as refusal:
         run(logits(output), x)
-    assert f"logits(model, key={first!r})" in str(refusal.value)
+    assert f"logits(model.model, key={first!r})" in str(refusal.value)
     torch.testing.assert_close(logits(output, key=key)(x), model(x))
 
 

@@ -20,7 +20,7 @@ def check_explainable(model: Model, x: Batch, target: Target | None = None) -> N
         not torch.is_inference_mode_enabled(),
         "score: inference mode switches gradients off for good",
         "torch.inference_mode()",
-        "with torch.no_grad(): ...  # around your own code instead",
+        "torch.no_grad()  # in its place",
     )
     require(isinstance(x, Tensor), "score: x must be a tensor (B, ...)", x, "x = torch.as_tensor(x)")
     if not x.is_floating_point():

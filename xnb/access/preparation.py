@@ -37,7 +37,8 @@ def prepare(model: nn.Module, x: Batch | None = None) -> nn.Module:
         ValueError: `model` is not a module, or in training mode, where batch norms do not fold; or it cannot be
             copied; or the copy computes something else for `x`.
     """
-    require(isinstance(model, nn.Module), "prepare: model must be a torch.nn.Module", model, "xnb.prepare(model)")
+    hint = "xnb.attribute(model, x, target, 'gradient')  # a function runs as it is"
+    require(isinstance(model, nn.Module), "prepare: model must be a torch.nn.Module", model, hint)
     training = any(module.training for module in model.modules())
     require(not training, "prepare: model must be in evaluation mode", "a module with training == True", "model.eval()")
     fast = _copy_model(model).requires_grad_(False)

@@ -23,7 +23,7 @@ from xnb.check import require
 from xnb.progress import add_planned_passes, show_progress
 from xnb.types import Batch, Logits, Model, Scores, Target
 
-_FORWARD_ONLY = "use a method with needs == 'forward', e.g. xnb.attribute(model, x, target, 'occlusion')"
+_FORWARD_ONLY = "xnb.attribute(model, x, target, 'feature_ablation')  # or another with needs == 'forward'"
 
 Change = Callable[[slice, slice], Tensor]  # (draws, rows) -> those inputs changed (n, b, *shape)
 

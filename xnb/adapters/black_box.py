@@ -40,7 +40,7 @@ class _BlackBox(nn.Module):
     def forward(self, x: Tensor) -> Logits:
         out = np.asarray(self.function(self._make_table(x)))
         numeric = out.dtype.kind == "f" and out.ndim in (1, 2) and len(out) == len(x)
-        hint = "model = xnb.adapters.from_numpy(classifier.predict_proba)"
+        hint = "model = xnb.adapters.from_numpy(model.function.__self__.predict_proba)"
         rule = "from_numpy: the function must return floats, (n, K) or (n,) for n inputs"
         require(numeric, rule, (out.dtype, out.shape), hint)
         answer = torch.as_tensor(out, device=x.device).to(x.dtype)
@@ -55,7 +55,7 @@ class _BlackBox(nn.Module):
         import pandas as pd  # here: slow to load, and few functions want it
 
         fits = array.ndim == 2 and array.shape[1] == len(self.columns)
-        hint = f"columns = [str(i) for i in range({array[0].size})]"
+        hint = f"model = xnb.adapters.from_numpy(model.function, columns=[str(i) for i in range({array[0].size})])"
         require(fits, "from_numpy: a name for each feature of (n, D)", (array.shape, self.columns), hint)
         return pd.DataFrame(array, columns=list(self.columns))
 
@@ -63,7 +63,9 @@ class _BlackBox(nn.Module):
         stated = bool(((p >= 0) & (p <= 1)).all())
         if not stated:
             refuse(
-                "from_numpy: log=True is for probabilities, in [0, 1]", p, "model = xnb.adapters.from_numpy(function)"
+                "from_numpy: log=True is for probabilities, in [0, 1]",
+                p,
+                "model = xnb.adapters.from_numpy(model.function)",
             )
         if p.shape[1] == 1:
             return torch.logit(p, eps=_LEAST_PROBABILITY)

@@ -56,7 +56,12 @@ def _find_embedding(model: ModelWithInputs, ids: Int[Tensor, "B T"]) -> tuple[st
     # Looked up twice, each place would have a share of its own, and the sum of both has no vector.
     rule = "embed_tokens: the ids must be looked up once, by one nn.Embedding of the model"
     names = [name for name, _ in found]
-    require(len(found) == 1, rule, names or list(tables), "with_inputs(model.forward_of_embeddings, mask=mask)")
+    require(
+        len(found) == 1,
+        rule,
+        names or list(tables),
+        "xnb.adapters.with_inputs(net, mask=mask)  # net: what stands behind the table",
+    )
     return found[0]
 
 

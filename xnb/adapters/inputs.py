@@ -115,7 +115,7 @@ def _read_statistics(source: Any) -> tuple[Any, Any]:
         std = facts.get("std", facts.get("image_std"))
         if mean is not None and std is not None:
             return mean, std
-    hint = "model = xnb.adapters.normalise(model, 0.5, 0.25)"
+    hint = "xnb.adapters.normalise(model, 0.5, 0.25)"
     return refuse("normalise: mean and deviation, or what knows both", source, hint)
 
 

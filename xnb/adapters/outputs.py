@@ -83,10 +83,10 @@ def _find_key(out: Any, tensors: dict[str | int, Tensor]) -> str | int | None:
 
 def _refuse_ambiguity(out: Any, tensors: dict[str | int, Tensor]) -> NoReturn:
     if isinstance(out, np.ndarray):
-        refuse("logits: a model of numpy arrays", out.shape, "model = xnb.adapters.from_numpy(model)")
+        refuse("logits: a model of numpy arrays", out.shape, "model = xnb.adapters.from_numpy(model.model)")
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}
     first = next(iter(tensors), None)
-    hint = "" if first is None else f"model = xnb.adapters.logits(model, key={first!r})"
+    hint = "" if first is None else f"model = xnb.adapters.logits(model.model, key={first!r})"
     refuse("logits: the output must say which of its tensors are the logits", shapes or type(out).__name__, hint)
 
 
@@ -112,7 +112,7 @@ def _read_number(out: Any, who: str) -> Logits:
     z = find_logits(out)
     one = z.ndim == 1 or (z.ndim == 2 and z.shape[1] == 1)
     rule = f"{who}: the model must return one number an input, (B,) or (B, 1)"
-    require(one, rule, z, "model = xnb.adapters.label(model, 0)  # one of several")
+    require(one, rule, z, "model = xnb.adapters.label(model.model, 0)  # one of several")
     return z.unsqueeze(1) if z.ndim == 1 else z
 
 
@@ -143,10 +143,13 @@ class _Label(nn.Module):
     def forward(self, out: Any) -> Logits:
         every = find_logits(out)
         require(
-            every.ndim == 2, "label: the model must return (B, K)", every, "model = xnb.adapters.pixel(model, 0, 0)"
+            every.ndim == 2,
+            "label: the model must return (B, K)",
+            every,
+            "model.model = xnb.adapters.pixel(model.model, 0, 0)",
         )
         K = every.shape[1]
-        hint = f"model = xnb.adapters.label(model, {K - 1})"
+        hint = f"model = xnb.adapters.label(model.model, {K - 1})"
         require(0 <= self.k < K, f"label: a label in [0, {K})", self.k, hint)
         return every[:, self.k : self.k + 1]
 
@@ -174,7 +177,7 @@ def contrast(model: Model, preferred: int, rival: int, *, of: int | None = None)
 
 def _check_pair(preferred: int, rival: int, classes: int) -> None:
     different = preferred != rival and 0 <= preferred < classes and 0 <= rival < classes
-    hint = "model = xnb.adapters.contrast(model, 0, 1)"
+    hint = "xnb.adapters.contrast(model, 0, 1)"
     require(different, f"contrast: two different classes in [0, {classes})", (preferred, rival), hint)
 
 
@@ -190,7 +193,7 @@ class _Difference(nn.Module):
             every.ndim == 2,
             "contrast: the model must return logits (B, K)",
             every,
-            "model = xnb.adapters.pixel(model, 0, 0)",
+            "model.model = xnb.adapters.pixel(model.model, 0, 0)",
         )
         _check_pair(self.preferred, self.rival, every.shape[1])
         weights = [0.0] * every.shape[1]

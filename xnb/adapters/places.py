@@ -39,7 +39,7 @@ class _Pixel(nn.Module):
         # below zero an index counts from the end, as in a list
         fits = len(sizes) == len(self.place) and all(-n <= i < n for i, n in zip(self.place, sizes, strict=True))
         middle = ", ".join(str(n // 2) for n in sizes)
-        hint = f"model = xnb.adapters.pixel(model, {middle})" if sizes else "model = xnb.adapters.logits(model)"
+        hint = f"model = xnb.adapters.pixel(model.model, {middle})" if sizes else "model = model.model"
         require(fits, f"pixel: an index for each axis behind (B, K), of sizes {sizes}", self.place, hint)
         everywhere = slice(None)
         index: Any = (everywhere, everywhere, *self.place)
@@ -79,7 +79,7 @@ class _Region(nn.Module):
         # one axis more than places have: a mask for each input
         per_input = self.mask.ndim == maps.ndim - 1
         fits = self.mask.shape[per_input:] == sizes
-        hint = f"mask = torch.ones({tuple(sizes)}, dtype=torch.bool)"
+        hint = f"model = xnb.adapters.region(model.model, torch.ones({tuple(sizes)}, dtype=torch.bool))"
         require(fits, f"region: the mask must have the output's pixels {tuple(sizes)}", self.mask, hint)
         mask = follow_rows(self.mask, len(maps), "mask") if per_input else self.mask[None]
         weights = mask.to(maps) / mask.flatten(1).sum(1).view(-1, *[1] * len(sizes))
@@ -98,9 +98,9 @@ class _Step(nn.Module):
 
     def forward(self, out: Any) -> Logits:
         steps = find_logits(out)
-        require(steps.ndim == 3, "step: the model must return (B, T, K)", steps, "model = xnb.adapters.logits(model)")
+        require(steps.ndim == 3, "step: the model must return (B, T, K)", steps, "model = model.model")
         T = steps.shape[1]
-        require(-T <= self.t < T, f"step: one of {T} steps", self.t, f"model = xnb.adapters.step(model, {T - 1})")
+        require(-T <= self.t < T, f"step: one of {T} steps", self.t, f"model = xnb.adapters.step(model.model, {T - 1})")
         return steps[:, self.t]
 
     def extra_repr(self) -> str:
@@ -119,7 +119,7 @@ def box(model: Model, place: Any, kind: int) -> ModelWithHead:
         kind: the label of the box.
     """
     corners = torch.as_tensor(place, dtype=torch.float)
-    hint = "model = xnb.adapters.box(model, (0, 0, 32, 32), 1)"
+    hint = "xnb.adapters.box(model, (0, 0, 32, 32), 1)"
     require(corners.shape[-1:] == (4,), "box: a place has four corners: left, top, right, bottom", corners, hint)
     return ModelWithHead(model, _Box(corners.view(-1, 4), kind))
 
@@ -137,7 +137,7 @@ class _Box(nn.Module):
         readable = readable and all(found.keys() >= {"boxes", "labels", "scores"} for found in out)
         if not readable:
             rule = "box: the model must return a dict of boxes, labels and scores for each picture"
-            refuse(rule, out, "model = xnb.adapters.logits(model)")
+            refuse(rule, out, "model = xnb.adapters.logits(model.model)")
         # no batch of boxes: detectors find another number of them in each picture
         places = follow_rows(self.place, len(out), "place").expand(len(out), -1)
         scores = [self._read_score(found, place) for found, place in zip(out, places, strict=True)]

@@ -72,7 +72,12 @@ def parameter_layers(model: nn.Module) -> list[str]:
 
 
 def _require_module(model: nn.Module) -> None:
-    require(isinstance(model, nn.Module), "randomised: only an nn.Module has parameters", model, "a torch.nn.Module")
+    require(
+        isinstance(model, nn.Module),
+        "randomised: only an nn.Module has parameters",
+        model,
+        "xnb.metrics.random_logit(model, x, target, attribution, method=method)",
+    )
 
 
 def _innermost_layer(key: str, layers: list[str]) -> str | None:
@@ -105,7 +110,12 @@ def randomised_copy(model: nn.Module, *, seed: int = 0) -> nn.Module:
             _renew_spectral_norm(module)
     moved = any(not torch.equal(parameter, before[name]) for name, parameter in copy.named_parameters())
     rule = "randomised: at least one parameter must have values that differ"
-    require(moved, rule, f"{len(before)} parameters, none of which can be drawn again", "a network with weights")
+    require(
+        moved,
+        rule,
+        f"{len(before)} parameters, none of which can be drawn again",
+        "xnb.metrics.random_logit(model, x, target, attribution, method=method)",
+    )
     return copy
 
 

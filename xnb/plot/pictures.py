@@ -12,7 +12,7 @@ from xnb.check import require
 from xnb.plot.scale import drop_batch_axis, read_numbers
 
 OVERSHOOT = 0.1  # bicubic resizing pushes edges so far out of [0, 1]; a normalised picture lies further out
-_PER_CHANNEL = "mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)  # those of your preprocessing"
+_PER_CHANNEL = "mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)"
 
 
 def picture(
@@ -54,7 +54,11 @@ def read_picture(
 
 def advise_range(low: float, high: float) -> str:
     """Line to paste for a picture outside [0, 1]: bytes are divided, normalisation is taken back."""
-    return "x / 255" if low >= 0 and high <= 255 and high > 10 else f"plot.picture(x, ax, {_PER_CHANNEL})"
+    return (
+        "x / 255"
+        if low >= 0 and high <= 255 and high > 10
+        else f"xnb.plot.picture(x, ax, {_PER_CHANNEL})  # or those of your preprocessing"
+    )
 
 
 def _advise_shape(image: NDArray) -> str:
