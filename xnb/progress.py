@@ -113,6 +113,11 @@ def add_planned_passes(passes: int, inputs: int) -> None:
         announce_passes(call.passes, inputs)
 
 
+def is_quick(seconds: float) -> bool:
+    """Whether what takes so long needs no word beforehand; always, where nothing is to be shown."""
+    return _HIDDEN.get() or seconds <= PATIENCE_SECONDS
+
+
 @contextmanager
 def hide_progress() -> Iterator[None]:
     """Show no bar and no announcement within the block: for a widget that says in another way that it is working."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from xnb.access.ledger import count_passes
+from xnb.access.ledger import add_passes, count_passes
 from xnb.access.rows import select_rows
 from xnb.check import require
 from xnb.comparison.plan import takes_knob
@@ -67,6 +67,7 @@ def try_call(call: Callable[[], Tensor]) -> Outcome:
         except Exception as problem:
             error = f"{type(problem).__name__}: {problem}"
         seconds = perf_counter() - start
+    add_passes(forward=passes.forward, backward=passes.backward)  # whoever counts outside gets them too
     return Outcome(value, error, seconds, float(passes.forward), float(passes.backward))
 
 

@@ -15,6 +15,7 @@ from xnb.access.score import logits
 from xnb.access.targets import predict_class
 from xnb.check import PromiseWarning, is_finite, require
 from xnb.comparison.cells import Piece, explain_pieces, measure_pieces
+from xnb.comparison.cost import announce_cost
 from xnb.comparison.plan import ImageBlock, Plan, Selection, make_plan
 from xnb.comparison.store import Store
 from xnb.data import Part
@@ -84,6 +85,8 @@ def compare(
     cells = sum(len(names) for work in todo for names in work.metrics.values())
     with catch_warnings():
         simplefilter("ignore", PromiseWarning)  # `explain` tells of one method; here it would be once a block
+        if todo:
+            announce_cost(plan, *todo[0])
         for _ in show_progress(_measure_all(plan, todo, store), cells, "cell", str):
             pass
     table = store.finish()
