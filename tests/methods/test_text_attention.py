@@ -15,6 +15,8 @@ CLOSE = {"rtol": 1e-9, "atol": 1e-10}
 IDS = torch.tensor([[1, 7, 3, 9, 2, 5], [1, 4, 4, 8, 0, 0]])
 MASK = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])
 TARGET = torch.tensor([0, 2])
+# BERT's norms stand behind attention, where the first token alone is read
+LAYER = {"token_cam": {"layer": "model.network.bert.encoder.layer.0"}}
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +93,34 @@ def test_other_methods_have_a_value_for_each_word(bert, name):
     found = attribute(OnEmbeddings(bert), embeddings, TARGET, name)
     assert found.shape == (2, 6, 1)
     assert (found != 0).any(1).all()
+
+
+@pytest.mark.parametrize("name", ["legrad", "attcat", "token_cam", "chefer", "attention_flow"])
+def test_a_batch_with_masks_is_each_text_with_its_own(bert, name):
+    embeddings = bert.bert.embeddings.word_embeddings(IDS).detach()
+    together = attribute(with_inputs(OnEmbeddings(bert), mask=MASK), embeddings, TARGET, name, **LAYER.get(name, {}))
+    for row in range(2):
+        alone = with_inputs(OnEmbeddings(bert), mask=MASK[row : row + 1])
+        one = embeddings[row : row + 1]
+        found = attribute(alone, one, TARGET[row : row + 1], name, **LAYER.get(name, {}))
+        torch.testing.assert_close(together[row : row + 1], found, **CLOSE)
+
+
+def test_words_are_left_out_of_the_sequence(bert):
+    """The drop is that of the tokens behind the embeddings, without one of them, through the encoder's layers."""
+    model, embeddings = OnEmbeddings(bert), bert.bert.embeddings.word_embeddings(IDS).detach()
+    with torch.no_grad():
+        tokens = bert.bert.embeddings(inputs_embeds=embeddings)
+        whole = model(embeddings)
+        for word in range(1, 6):
+            state = tokens[:, [other for other in range(6) if other != word]]
+            for layer in bert.bert.encoder.layer:
+                state = layer(state)
+                state = state[0] if isinstance(state, tuple) else state
+            drop = whole - bert.classifier(bert.bert.pooler(state))
+            expected = drop.gather(1, TARGET[:, None])[:, 0]
+            found = attribute(model, embeddings, TARGET, "token_occlusion")[:, word, 0]
+            torch.testing.assert_close(found, expected, **CLOSE)
 
 
 def test_no_texts_have_no_maps(bert):

@@ -186,6 +186,7 @@ class _Comparer(AttentionCapture):
         changes = []
         for factor, before in zip((product.first, product.second), earlier, strict=True):
             changes.append(_differ(factor.tensor, [before], 0))
+        # a factor that does not change is a weight of the model, which mixes tokens alike for every input
         if not all(change.any() for change in changes):
             return
         for factor, change in zip((product.first, product.second), changes, strict=True):

@@ -80,6 +80,7 @@ def read_product(function: Callable, args: tuple, kwargs: Any) -> Product | None
     first, second = args
     if first.ndim < 2 or second.ndim < 2:
         return None
+    # torch aligns axes from the last: small letters are those that both have, capitals those of the longer alone
     shared = min(first.ndim, second.ndim) - 2
     outer = "abcdefgh"[:shared]
     extra = "ABCDEFGH"[: abs(first.ndim - second.ndim)]
@@ -93,6 +94,7 @@ def _read_einsum(function: Callable, args: tuple) -> Product | None:
     equation, *tensors = args
     if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
         tensors = list(tensors[0])
+    # written with lists of axes, or without what comes out, it is so rare that it may be refused
     if not isinstance(equation, str) or len(tensors) != 2 or "->" not in equation:
         return None
     terms, out = equation.replace(" ", "").split("->")

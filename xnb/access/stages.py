@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from xnb.access import hooks
 from xnb.access.attention_capture import AttentionCapture
 from xnb.access.memo import answer_once
+from xnb.access.rows import select_rows
 from xnb.check import refuse
 from xnb.types import Batch, Logits, Model
 
@@ -121,7 +122,8 @@ def find_stages(model: Model, x: Batch, who: str) -> Stages | OwnStages:
         refuse(rule, model, hint)
     if all(hasattr(model, stage) for stage in STAGES):
         return OwnStages(model)
-    stages = answer_once(("stages", model, x), lambda: search_stages(model, x[:1]))
+    with select_rows(slice(0, 1), len(x)):
+        stages = answer_once(("stages", model, x), lambda: search_stages(model, x[:1]))
     return stages or refuse(rule, type(model).__name__, hint)
 
 
@@ -151,6 +153,7 @@ def _watch_pass(model: nn.Module, x: Batch) -> tuple[dict[str, list[_Call]], lis
         first = out[0] if returned else out
         calls.setdefault(name, []).append(_Call(args[0] if args else None, first, returned))
 
+    # attention runs written out meanwhile, so that fused functions are seen inside the modules that call them
     capture = AttentionCapture(1, lambda: running[-1])
     with torch.no_grad(), hooks.watch_calls(model, enter, leave), capture:
         model(x)
@@ -170,6 +173,7 @@ def _rows_of_blocks(
         once = calls.get(name, [])
         contains = any(layer == name or layer.startswith(f"{name}.") for layer in attentions)
         is_block = len(once) == 1 and contains and _keeps_tokens(once[0])
+        # the very tensor, not one of its shape: so nothing runs between two blocks that would be lost
         follows = is_block and bool(row) and calls[row[-1]][0].out is once[0].tokens
         if row and not follows:
             yield row

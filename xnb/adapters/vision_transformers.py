@@ -37,6 +37,7 @@ def vision_transformer(model: Model, x: Batch | None = None) -> "StagedTransform
         refuse(
             "vision_transformer: the model must have blocks that hand tokens (B, N, D) on", type(model).__name__, hint
         )
+    # what runs beside the blocks, as a shortcut around all of them, would be missing from the stages
     staged = StagedTransformer(model, stages)
     with torch.no_grad():
         expected = whole(example)
@@ -88,6 +89,7 @@ def _make_picture(model: nn.Module) -> Batch:
     channels = 3 if convolution is None else convolution.in_channels
     config = getattr(model, "config", None)
     embedding = getattr(model, "patch_embed", None)
+    # of Hugging Face, torchvision and timm
     sizes: list[Any] = [getattr(config, "image_size", None), getattr(model, "image_size", None)]
     sizes.append(getattr(embedding, "img_size", None))
     size = next((size for size in sizes if size is not None), 224)

@@ -58,6 +58,7 @@ def _attribute_flows(attention: AttentionPass) -> Float[Tensor, "B M"]:
     require(nodes <= MOST_NODES, rule, nodes, "xnb.attribute(model, x, target, 'rollout')")
     B, M = len(attention.shares), steps[0].shape[2]
     flows = attention.shares.new_zeros(B, M)
+    # one after another: a network of a large picture has half a million pipes
     inputs = enumerate(zip(attention.shares, *steps, strict=True))
     networks = ((row, _build_network(shares, matrices)) for row, (shares, *matrices) in inputs)
     run = count_run_changes(M)

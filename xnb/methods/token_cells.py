@@ -66,6 +66,7 @@ def _divide_axis(lows: list[int], highs: list[int], places: Int[Tensor, " n"]) -
     distances = {b - a for a, b in pairwise(lows)} if uncut else set()
     if len(distances) != 1 or len(steps) > 1:
         return None
+    # half way between where a stretch ends and the next begins, the odd place to the first
     edges = [(high + low + 1) // 2 for high, low in zip(highs, lows[1:], strict=False)]
     cells = torch.bucketize(places, places.new_tensor(edges), right=True)
     outside = (places < lows[0]) | (places >= highs[-1])

@@ -36,6 +36,7 @@ def find_owners_by_changes(read_tokens: Callable[[Batch], Float[Tensor, "N D"]],
             return None
         place += with_digit.long() << digit
         reads = with_digit | without
+    # two tokens that read one place cannot both have it
     pieces = reads.nonzero()[:, 0]
     owner = places.new_full((length,), -1)
     owner[place[pieces]] = pieces

@@ -115,6 +115,7 @@ class _Dependence:
             has = (numbers >> digit) % 2 == 1
             with_digit = self.of(has & among)
             without = self.of(~has & among)
+            # two tokens differ in one digit at least, so a value that both read shows here
             if (with_digit & without).any():
                 return None
             owner += with_digit.long() << digit
@@ -125,6 +126,7 @@ class _Dependence:
 def _separate(reads: _Dependence, x: Batch, who: str) -> Int[Tensor, "*shape"]:
     """Owners where some tokens read the same values: those that read all are none, the others must lie on a grid."""
     numbers = torch.arange(len(reads.tokens), device=x.device)
+    # token by token, which takes longer: only where pieces overlap or a token reads them all
     union = reads.of(numbers >= 0)
     total = int(union.sum())
     low = numbers.new_zeros(len(numbers), x.ndim - 1)
@@ -180,11 +182,12 @@ def state_token_layout(tokens: Float[Tensor, "N D"], x: Batch, who: str, special
     N = len(tokens)
     if special is None:
         special = _find_special(tokens, x)
+    # numbers may count from the end, as those of a list
     numbers = [number % N for number in special if -N <= number < N]
     rule = f"{who}: special must be different numbers of the {N} tokens"
     require(len(set(numbers)) == len(special), rule, special, "special=(0,)")
-    kept = [number for number in range(N) if number not in numbers]
-    pieces = torch.tensor(kept, dtype=torch.long, device=x.device)
+    others = [number for number in range(N) if number not in numbers]
+    pieces = torch.tensor(others, dtype=torch.long, device=x.device)
     if x.ndim != 4:
         require(patch is None, f"{who}: patches are of pictures (B, C, H, W)", x, "patch=None")
         fits = len(pieces) == x.shape[1]
@@ -213,6 +216,7 @@ def _find_patch(pieces: int, x: Batch, who: str, patch: Patch) -> tuple[int, int
         fits = divides and _count_patches(x, (height, width)) == pieces
         require(fits, f"{who}: patches must be {pieces} and cover the picture {H} x {W}", patch, "patch=None")
         return height, width
+    # a number of squares that cover a picture has one size; none may fit
     squares = [(side, side) for side in range(1, min(H, W) + 1) if _divides(x, (side, side))]
     found = [square for square in squares if _count_patches(x, square) == pieces]
     rule = f"{who}: {pieces} pieces must be square patches of the picture {H} x {W}"

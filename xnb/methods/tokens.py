@@ -89,11 +89,11 @@ def _read_out_each_block(stages: Any, capture: AttentionCapture) -> Model:
 
 def _only_over_tokens(layers: list, seen: SeenAttention, who: str) -> list[Tensor]:
     """Of what belongs to the attentions of all blocks, that of those which weigh tokens, each as many."""
-    kept = list(compress(layers, seen.over_tokens))
+    remaining = list(compress(layers, seen.over_tokens))
     rule = f"{who}: the blocks must have attention over the same tokens"
-    sizes = {tuple(layer.shape[1:]) for layer in kept}
+    sizes = {tuple(layer.shape[1:]) for layer in remaining}
     require(len(sizes) == 1, rule, sorted(sizes), _ROLLOUT)
-    return kept
+    return remaining
 
 
 @method(family="attention", needs="modules", cost="F + B", paper="Qiang et al. 2022, NeurIPS, AttCAT")
@@ -220,4 +220,4 @@ def _find_last_norm(model: nn.Module, x: Batch) -> str:
     require(bool(norms), "token_cam: the last block must have a layer norm", type(last).__name__, "layer='blocks.3'")
     with torch.no_grad(), hooks.capture_outputs(model, *norms) as outputs, select_rows(slice(0, 1), len(x)):
         model(x[:1])
-    return next(iter(outputs))
+    return next(iter(outputs))  # filled in as layers run
