@@ -20,7 +20,7 @@ from xnb.access.score import logits as run
 from xnb.adapters import normalise, with_inputs
 
 # These read three stages (tokens, blocks, readout) of a model, or a linear head right behind the attention.
-OF_ONE_INPUT = {"legrad", "attcat", "token_cam", "token_occlusion", "leave_one_out", "deep_lift"}
+OF_ONE_INPUT = {"legrad", "attcat", "token_cam", "token_occlusion", "leave_one_out"}
 POWERS = {"random": 0, "vargrad": 2}  # of s in the map of s times the logits; elsewhere 1
 
 

@@ -111,7 +111,7 @@ def test_several_numbers_an_input_are_not_one(model, x, adapter):
         run(adapter(model), x)
 
 
-@pytest.mark.parametrize("method", ["gradient", "deep_lift", "occlusion"])
+@pytest.mark.parametrize("method", ["gradient", "lrp", "deep_lift", "occlusion"])
 def test_a_label_is_its_own_logit(model, x, method):
     """Target 1 is logit k and target 0 its negative, whatever the other labels say."""
     found = label(model, 2)
