@@ -5,13 +5,20 @@ import pytest
 import torch
 
 import xnb
-from xnb.check import PromiseWarning, abbreviate_value, is_finite, require, warn
+from xnb.check import PromiseWarning, abbreviate_value, is_finite, is_refusal, require, warn
 
 
 def test_three_lines():
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared below
         require(False, "f: n must be even", 3, "n=4")
     assert str(caught.value) == "f: n must be even\n  got: 3\n  try: n=4"
+
+
+def test_a_refusal_is_known_by_its_lines():
+    with pytest.raises(ValueError, match="f: no") as caught:
+        require(False, "f: no", 0)
+    assert is_refusal(caught.value)
+    assert not is_refusal(ValueError("f: no"))
 
 
 def test_no_way_out_no_line():

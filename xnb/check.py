@@ -46,6 +46,11 @@ def _write_lines(rule: str, got: object, hint: str) -> str:
     return f"{rule}\n  got: {abbreviate_value(got)}{way_out}"
 
 
+def is_refusal(error: object) -> bool:
+    """Whether an error was raised by `refuse`, in its lines."""
+    return isinstance(error, Exception) and "\n  got: " in str(error)
+
+
 class PromiseWarning(UserWarning):
     """A method's promise is not kept here: its numbers do not add up, or say nothing."""
 

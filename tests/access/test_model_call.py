@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import xnb
+from xnb.access.rows import select_rows
 
 
 def test_a_missing_batch_axis_is_named():
@@ -21,3 +22,29 @@ def test_training_mode_shows_through_partial_calls_and_methods():
     for model in (partial(net), net.forward, partial(net.forward)):
         with pytest.raises(ValueError, match="evaluation mode"):
             xnb.attribute(model, torch.ones(1, 3), 0, "gradient")
+
+
+class Casting(nn.Module):
+    """Takes any dtype, and fails where a gradient is asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+
+    def forward(self, x):
+        if x.requires_grad:
+            raise RuntimeError("no gradient today")
+        return self.linear(x.float())
+
+
+def test_an_error_that_is_not_the_inputs_stays_what_it_is():
+    """Neither dtype, nor batch axis, nor number of inputs is blamed: the model runs on these very inputs."""
+    x = torch.ones(5, 3, dtype=torch.double)
+    with select_rows(slice(1), 5), pytest.raises(RuntimeError, match="no gradient today"):
+        xnb.attribute(Casting().eval(), x[:1], 0, "gradient")
+
+
+def test_a_refusal_is_not_explained_again():
+    net = nn.Sequential(nn.Linear(3, 2)).eval()
+    with select_rows(slice(1), 5), pytest.raises(ValueError, match=r"^grad_cam|^class activation map|^layer"):
+        xnb.attribute(net, torch.ones(1, 3), 0, "grad_cam")

@@ -9,7 +9,7 @@ from xnb.access.ledger import add_passes
 from xnb.access.modes import find_training
 from xnb.access.output_forms import is_logits, refuse_output, runs_on_arrays
 from xnb.access.rows import count_caller_rows
-from xnb.check import refuse, require
+from xnb.check import is_refusal, refuse, require
 from xnb.types import Batch, Logits, Model, Target
 
 
@@ -101,6 +101,9 @@ class ExplainedFailure:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         if kind is None or not issubclass(kind, Exception):
             return
+        # A refusal says itself what is wrong, and where the model runs by itself, it is not the input.
+        if is_refusal(error) or _runs(self.model, self.x):
+            return
         if issubclass(kind, RuntimeError):
             _refuse_mismatch(self.model, self.x)
         if runs_with_batch_axis(self.model, self.x):
@@ -109,6 +112,15 @@ class ExplainedFailure:
         if issubclass(kind, AttributeError | TypeError) and runs_on_arrays(self.model, self.x):
             rule = "score: the model takes arrays and no tensors"
             refuse(rule, str(error), "model = xnb.adapters.from_numpy(model)")
+
+
+def _runs(model: Model, x: Batch) -> bool:
+    try:
+        with torch.no_grad():
+            model(x.detach())
+    except Exception:  # whatever it is, the first error is the one to explain
+        return False
+    return True
 
 
 def _refuse_other_rows(model: Model, x: Batch) -> None:
