@@ -9,8 +9,8 @@ from time import perf_counter
 import pandas as pd
 from torch import nn
 
-from xnb.access.at_layer import last_spatial_layer
 from xnb.access.inputs import read_input
+from xnb.access.layer_maps import find_layer
 from xnb.access.ledger import collect_notes, count_passes
 from xnb.access.memo import remember_answers
 from xnb.access.memory import measure_peak_memory
@@ -111,7 +111,7 @@ def _run_shared_passes(model: Model, x: Batch, target: Target, names: list[str],
     if isinstance(model, nn.Module):  # methods at a layer refuse a function themselves
         for name in names:
             if shares[name] == "layer_gradient":
-                layers.append(knobs.get(name, {}).get("layer") or last_spatial_layer(model, x))
+                layers.append(find_layer(model, x, knobs.get(name, {}).get("layer")))
     return share_gradients(model, x, target, list(dict.fromkeys(layers)))
 
 

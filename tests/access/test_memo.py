@@ -1,9 +1,8 @@
 """Equal questions are answered once within a block, and only there."""
 
-import pytest
 import torch
 
-from xnb.access.at_layer import activation_and_gradient, leave_activation_and_gradient
+from xnb.access.at_layer import activation_and_gradient, leave_at_layer
 from xnb.access.ledger import count_passes
 from xnb.access.memo import answer_once, leave_answer, remember_answers
 from xnb.access.score import input_gradient, leave_gradient, logits, score
@@ -35,20 +34,11 @@ def test_an_inner_block_has_answers_of_its_own():
 
 def test_what_was_left_is_not_run(model, x, target):
     gradient, out = input_gradient(model, x, target), logits(model, x)
-    activation, at_layer = activation_and_gradient(model, x, target, "2")
+    at_layer = activation_and_gradient(model, x, target, "2")
     with remember_answers(), count_passes() as passes:
         leave_gradient(model, x, target, gradient, out)
-        leave_activation_and_gradient(model, x, target, "2", activation, at_layer)
+        leave_at_layer(model, x, target, "2", at_layer)
         assert input_gradient(model, x, target) is gradient
         assert torch.equal(score(model, x, target), out.gather(1, target[:, None]).squeeze(1))
-        assert activation_and_gradient(model, x, target, "2") == (activation, at_layer)
+        assert activation_and_gradient(model, x, target, "2") is at_layer
     assert (passes.forward, passes.backward) == (0, 0)
-
-
-@pytest.mark.usefixtures("as_users_run")
-def test_what_is_no_map_is_refused_as_if_nothing_had_been_left(model, x, target):
-    vectors = torch.zeros(5, 144)
-    with remember_answers():
-        leave_activation_and_gradient(model, x, target, "4", vectors, vectors)
-        with pytest.raises(ValueError, match="must return maps"):
-            activation_and_gradient(model, x, target, "4")

@@ -1,5 +1,6 @@
 """Class activation maps: closed forms, and slow twins written as the papers write them.
 
+Tests: xnb.methods.cam_by_channel.
 Slow twins: grad_cam, grad_cam_plus_plus, hires_cam, layer_cam, score_cam, ablation_cam
 """
 
@@ -8,13 +9,14 @@ import torch
 from networks import with_seed
 from torch import nn
 from torch.nn import functional as F
-from torchvision.models import VisionTransformer, resnet18
+from torchvision.models import resnet18
 
-from xnb.access.at_layer import last_spatial_layer
+from xnb.access.layer_maps import find_layer
 from xnb.access.ledger import count_passes
 from xnb.access.memo import remember_answers
 from xnb.access.score import score
-from xnb.methods.cam import ablation_cam, grad_cam, grad_cam_plus_plus, hires_cam, layer_cam, score_cam
+from xnb.methods.cam import grad_cam, grad_cam_plus_plus, hires_cam, layer_cam
+from xnb.methods.cam_by_channel import ablation_cam, score_cam
 from xnb.models.cnn import SmallCNN
 from xnb.models.fastnet import FastNet
 
@@ -202,7 +204,7 @@ def test_passes(residual, pictures):
 
 class TestDefaultLayer:
     def test_of_a_chain(self, model, x):
-        assert last_spatial_layer(model, x) == "3"
+        assert find_layer(model, x) == "3"
 
     @pytest.mark.parametrize(
         ("make", "side", "layer"),
@@ -212,7 +214,7 @@ class TestDefaultLayer:
     def test_is_the_last_stage(self, make, side, layer):
         model, target = with_seed(make), torch.tensor([1, 2])
         x = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
-        assert last_spatial_layer(model, x) == layer
+        assert find_layer(model, x) == layer
         assert torch.equal(grad_cam(model, x, target), grad_cam(model, x, target, layer=layer))
 
     def test_passes_over_a_module_that_is_used_twice(self, pictures):
@@ -224,27 +226,22 @@ class TestDefaultLayer:
             def forward(self, x):
                 return self.relu(self.two(self.relu(self.one(x)))).mean((2, 3))
 
-        assert last_spatial_layer(with_seed(Reuse).double(), pictures) == "two"
+        assert find_layer(with_seed(Reuse).double(), pictures) == "two"
 
     @pytest.mark.parametrize("method", EVERY, ids=lambda method: method.__name__)
     def test_a_perceptron_has_none(self, method, pictures):
         mlp = with_seed(lambda: nn.Sequential(nn.Flatten(), nn.Linear(768, 4), nn.ReLU(), nn.Linear(4, 3))).double()
-        message = r"no module returns rows and columns \(B, D, h, w\)\n  got: 'Sequential'\n  try: xnb\.attribute\("
+        message = r"no module of the model is known to return maps\n  got: 'Sequential'\n  try: xnb\.attribute\("
         with pytest.raises(ValueError, match=message):
             method(mlp, pictures, torch.tensor([0, 1, 2]))
-
-    def test_a_vision_transformer_has_none(self, pictures):
-        vit = with_seed(lambda: VisionTransformer(16, 4, 1, 1, 8, 8, num_classes=3)).double()
-        target = torch.tensor([0, 1, 2])
-        with pytest.raises(ValueError, match=r"layer: after 'conv_proj', rows and columns become tokens \(B, N, D\)"):
-            grad_cam(vit, pictures, target)
-        assert grad_cam(vit, pictures, target, layer="conv_proj").shape == (3, 1, 16, 16)
 
 
 class TestRefusals:
     @pytest.mark.parametrize("method", EVERY, ids=lambda method: method.__name__)
     def test_layer_that_is_no_map(self, method, model, x, target):
-        with pytest.raises(ValueError, match=r"layer: '5' must return maps \(B, D, h, w\)\n  got: float64\[\d,3\]"):
+        with pytest.raises(
+            ValueError, match=r"layer: '5' must return maps, .*\n  got: float64\[\d,3\]\n  try: layer='3'"
+        ):
             method(model, x, target, layer="5")
 
     @pytest.mark.parametrize("method", EVERY, ids=lambda method: method.__name__)
@@ -260,7 +257,7 @@ class TestRefusals:
             method(lambda z: model(z), x, target, layer=layer)
 
     def test_rows_of_a_table(self, model, x, target):
-        with pytest.raises(ValueError, match=r"x must be pictures \(B, C, H, W\)\n  got: float64\[5,72\]"):
+        with pytest.raises(ValueError, match=r"x must be signals \(B, C, T\), pictures .*\n  got: float64\[5,72\]"):
             grad_cam(model, x.flatten(1), target)
 
     @pytest.mark.parametrize("method", BY_GRADIENT, ids=lambda method: method.__name__)

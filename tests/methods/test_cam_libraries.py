@@ -6,7 +6,8 @@ from networks import with_seed
 from torch import nn
 from torch.nn import functional as F
 
-from xnb.methods.cam import ablation_cam, grad_cam, grad_cam_plus_plus, hires_cam, layer_cam, score_cam
+from xnb.methods.cam import grad_cam, grad_cam_plus_plus, hires_cam, layer_cam
+from xnb.methods.cam_by_channel import ablation_cam, score_cam
 from xnb.models.cnn import SmallCNN
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from xnb.access.axis_watch import AxisWatch, SeenAxes
 from xnb.access.chunking import chunks
-from xnb.access.hooks import cut_graph, find_module, forward_hooks, replace_forward, watch_calls
+from xnb.access.hooks import cut_graph, find_module, first_output, forward_hooks, replace_forward
+from xnb.access.layer_maps import suggest_layer
 from xnb.access.ledger import add_passes
 from xnb.access.memo import answer_once, leave_answer
 from xnb.access.model_call import check_explainable, chunk_logits
@@ -23,143 +24,123 @@ from xnb.access.targets import target_logit
 from xnb.check import refuse, require
 from xnb.types import Batch, Logits, Model, Target
 
-Maps = Float[Tensor, "B D h w"]
-_NO_LAYER = "xnb.attribute(model, x, target, 'gradient')  # needs no layer"
 
+@dataclass(frozen=True, eq=False)
+class AtLayer:
+    """What a layer returns for a batch, one row an input where its first axis is that of the inputs.
 
-def last_spatial_layer(model: nn.Module, x: Batch) -> str:
-    """Name of the module that is the last to return rows and columns, `(B, D, h, w)` with `h w > 1`; runs `x[:1]`.
-
-    Where several return the same tensor, a block and its last module, it is the outermost. Modules that are
-    called more than once are passed over.
-
-    Raises:
-        ValueError: there is none, or the model goes on with tokens `(B, N, D)`, as a vision transformer does:
-            what it returned before is not the last that knows of places.
+    Attributes:
+        activation: what it returned, without a graph.
+        axes: what its axes stand for, and those of the input.
+        gradient: of the score, with respect to it; None where it was not asked for.
     """
-    question = ("output shapes", model, tuple(x.shape[1:]))
-    outputs = answer_once(question, lambda: _output_shapes(model, x))
-    calls = Counter(name for name, _ in outputs)
-    layer = None
-    tokens: list[tuple[int, ...]] = []
-    for name, shape in outputs:
-        spatial = len(shape) == 4 and shape[2] * shape[3] > 1
-        if spatial and calls[name] == 1:
-            layer = name
-            tokens = []  # only what comes after the last such module says what the model goes on with
-        elif len(shape) == 3:
-            tokens.append(shape)
-    if layer is None:
-        refuse("layer: no module returns rows and columns (B, D, h, w)", type(model).__name__, _NO_LAYER)
-    require(not tokens, f"layer: after {layer!r}, rows and columns become tokens (B, N, D)", tokens[:1], _NO_LAYER)
-    return layer
+
+    activation: Tensor
+    axes: SeenAxes
+    gradient: Tensor | None = None
 
 
-def _output_shapes(model: nn.Module, x: Batch) -> list[tuple[str, tuple[int, ...]]]:
-    """Name and shape of the output of every module, in the order in which they finish; `()` for what is no tensor.
-
-    Of the first input alone.
-    """
-    outputs = []
-
-    def before(name: str, module: nn.Module, args: tuple) -> None:
-        pass
-
-    def after(name: str, module: nn.Module, args: tuple, out: object) -> None:
-        shape = tuple(out.shape) if isinstance(out, Tensor) else ()
-        outputs.append((name, shape))
-
-    with torch.no_grad(), watch_calls(model, before, after), select_rows(slice(1), len(x)):
-        chunk_logits(model, x[:1].detach().clone())
-    return outputs
-
-
-def layer_activation(model: nn.Module, x: Batch, layer: str, *, chunk: int | None = None) -> Maps:
+def layer_activation(model: nn.Module, x: Batch, layer: str, *, chunk: int | None = None) -> AtLayer:
     """What `layer` returns, without a graph.
 
     Raises:
-        ValueError: `layer` is unknown, not called exactly once, or not `(B, D, h, w)`.
+        ValueError: `layer` is unknown, not called exactly once, or returns no tensor with a row an input.
     """
     check_explainable(model, x)
     outputs: list[object] = []
 
     def keep(module: nn.Module, args: tuple, out: object) -> None:
-        outputs.append(out.clone() if isinstance(out, Tensor) else out)  # what follows may write into it
+        output = first_output(out)
+        outputs.append(output.clone() if isinstance(output, Tensor) else output)  # what follows may write into it
 
-    results = []
-    for rows in chunks(x, chunk, large=True):
+    passes = []
+    watch = AxisWatch()
+    for rows in _at_least_one_chunk(x, chunk):
         outputs.clear()
-        with torch.no_grad(), forward_hooks([(find_module(model, layer), keep)]), select_rows(rows, len(x)):
-            chunk_logits(model, x[rows].detach().clone())
-        results.append(_only_maps(layer, outputs))
-    return torch.cat(results)
+        inputs = watch.start(x[rows].detach().clone())
+        hooks = forward_hooks([(find_module(model, layer), keep)])
+        with torch.no_grad(), hooks, select_rows(rows, len(x)), watch:
+            chunk_logits(model, inputs)
+        activation = _only_output(model, layer, outputs, inputs)
+        passes.append(AtLayer(activation, watch.see(activation)))
+    return join_passes(passes)
 
 
 def activation_and_gradient(
     model: nn.Module, x: Batch, target: Target, layer: str, *, chunk: int | None = None
-) -> tuple[Maps, Maps]:
+) -> AtLayer:
     r"""What `layer` returns and the gradient of the score there, :math:`A` and :math:`\partial f / \partial A`.
 
     Up to the layer the model runs without a graph, and backward stops there. Within `memo.remember_answers` a pass
-    that has both can leave them first, by `leave_activation_and_gradient`.
+    that has both can leave them first, by `leave_at_layer`.
 
     Raises:
         ValueError: as `layer_activation`, or the score does not depend on the layer through differentiable operations.
     """
     check_explainable(model, x, target)
 
-    def compute() -> tuple[Maps, Maps]:
-        activations = []
-        gradients = []
-        for rows in chunks(x, chunk, large=True):
+    def compute() -> AtLayer:
+        watch = AxisWatch()
+        passes = []
+        for rows in _at_least_one_chunk(x, chunk):
             with select_rows(rows, len(x)):
-                activation, gradient = _chunk_at_layer(model, x[rows], target[rows], layer)
-            activations.append(activation)
-            gradients.append(gradient)
-        return torch.cat(activations), torch.cat(gradients)
+                passes.append(_chunk_at_layer(model, x[rows], target[rows], layer, watch))
+        return join_passes(passes)
 
     return answer_once(_layer_question(model, x, target, layer), compute)
 
 
-def leave_activation_and_gradient(
-    model: Model, x: Batch, target: Target, layer: str, activation: Tensor, gradient: Tensor
-) -> None:
-    """Leave what `activation_and_gradient` would return, for later calls within `memo.remember_answers`.
+def join_passes(passes: list[AtLayer]) -> AtLayer:
+    """What came of each chunk, as one; the axes are those that the first pass showed."""
+    activation = torch.cat([each.activation for each in passes])
+    gradients = [each.gradient for each in passes if each.gradient is not None]
+    return AtLayer(activation, passes[0].axes, torch.cat(gradients) if gradients else None)
 
-    What is no `(B, D, h, w)` is not left, so that whoever asks for it is refused as without it.
-    """
-    if activation.ndim == 4:
-        leave_answer(_layer_question(model, x, target, layer), (activation, gradient))
+
+def leave_at_layer(model: Model, x: Batch, target: Target, layer: str, found: AtLayer) -> None:
+    """Leave what `activation_and_gradient` would return, for later calls within `memo.remember_answers`."""
+    leave_answer(_layer_question(model, x, target, layer), found)
 
 
 def _layer_question(model: Model, x: Batch, target: Target, layer: str) -> tuple:
     return "activation and gradient", model, x, target, layer
 
 
-def _chunk_at_layer(model: nn.Module, x: Batch, target: Target, layer: str) -> tuple[Maps, Maps]:
+def _at_least_one_chunk(x: Batch, chunk: int | None) -> list[slice]:
+    """Rows that run together; of no inputs, the empty batch still tells what a layer returns."""
+    return list(chunks(x, chunk, large=True)) or [slice(0)]
+
+
+def _chunk_at_layer(model: nn.Module, x: Batch, target: Target, layer: str, watch: AxisWatch) -> AtLayer:
+    inputs = watch.start(x.detach().clone())
     with cut_graph(model, layer) as leaves:
-        total = target_logit(chunk_logits(model, x.detach().clone()), target).sum()
-    activation = _only_maps(layer, leaves)
+        with watch:
+            logits = chunk_logits(model, inputs)
+        total = target_logit(logits, target).sum()
+    activation = _only_output(model, layer, leaves, x)
     gradient = None
     if total.requires_grad:
         gradient, *_ = torch.autograd.grad(total, activation, allow_unused=True)
     if gradient is None:
-        refuse("layer: no gradient of the score reaches it", layer, "method='ablation_cam'")
+        refuse("layer: no gradient of the score reaches it", layer, "xnb.attribute(model, x, target, 'ablation_cam')")
     add_passes(backward=len(x))
-    return activation.detach(), gradient
+    return AtLayer(activation.detach(), watch.see(activation), gradient)
 
 
-def _only_maps(layer: str, outputs: list[object]) -> Maps:
+def _only_output(model: nn.Module, layer: str, outputs: list[object], x: Batch) -> Tensor:
     """The one output of the layer in a pass."""
-    _check_called_once(layer, len(outputs))
-    maps = outputs[0]
-    if not isinstance(maps, Tensor) or maps.ndim != 4:
-        refuse(f"layer: {layer!r} must return maps (B, D, h, w)", maps, "layer=None  # the last that does")
-    return maps
+    _check_called_once(model, x, layer, len(outputs))
+    output = outputs[0]
+    if not isinstance(output, Tensor) or output.ndim < 2 or len(output) != len(x):
+        rule = f"layer: {layer!r} must return a tensor with one row an input ({len(x)})"
+        refuse(rule, output, suggest_layer(model, x))
+    return output
 
 
-def _check_called_once(layer: str, calls: int) -> None:
-    require(calls == 1, f"layer: {layer!r} must be called once in a pass", f"{calls} calls", "layer=None")
+def _check_called_once(model: nn.Module, x: Batch, layer: str, calls: int) -> None:
+    if calls != 1:
+        rule = f"layer: {layer!r} must be called once in a pass"
+        refuse(rule, f"{calls} calls", suggest_layer(model, x))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +154,7 @@ class Suffix:
         record: outputs of what came before by module name, one row each; also of the layer, and the input under "".
         written: names whose outputs what follows writes into: each call gets copies of them, not expanded rows.
         row: the number of the input in the caller's batch.
+        axes: what the axes of the layer stand for, and those of the input.
     """
 
     model: nn.Module
@@ -181,6 +163,7 @@ class Suffix:
     record: Mapping[str, Tensor]
     written: frozenset[str]
     row: Numbered
+    axes: SeenAxes
 
     @property
     def activation(self) -> Tensor:
@@ -221,8 +204,9 @@ def make_suffixes(model: nn.Module, x: Batch, layer: str) -> Iterator[Suffix]:
 def _suffixes_of_chunk(model: nn.Module, x: Batch, rows: Numbered, layer: str) -> Iterator[Suffix]:
     """Record one chunk, and show that the record is enough before any suffix is made of it."""
     # 1. Run the chunk once, and record what every module before the layer returns.
+    watch = AxisWatch()
     with run_as(rows):
-        record, logits = _record_outputs(model, x, layer)
+        record, logits = _record_outputs(model, x, layer, watch)
 
     # 2. Run the model again from the record of the first input alone, repeated to the length of the chunk. If a
     #    recorded tensor only looks like one row an input (a table with as many rows), its repeated first row is wrong.
@@ -244,9 +228,12 @@ def _suffixes_of_chunk(model: nn.Module, x: Batch, rows: Numbered, layer: str) -
         for i, single in enumerate(x.split(1)):
             yield from _suffixes_of_chunk(model, single, rows.only(i), layer)
         return
-    require(same, f"suffix: from {layer!r} on the model must say the same again", again - logits[:1], "layer=None")
+    require(
+        same, f"suffix: from {layer!r} on the model must say the same again", again - logits[:1], "method='grad_cam'"
+    )
     for i, row_logits in enumerate(logits.split(1)):
-        yield Suffix(model, layer, row_logits, _select_row(record, i), written, rows.only(i))
+        row = rows.only(i)
+        yield Suffix(model, layer, row_logits, _select_row(record, i), written, row, watch.see(record[layer]))
 
 
 def _select_row(record: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
@@ -259,7 +246,7 @@ def _expand_rows(record: Mapping[str, Tensor], n: int) -> dict[str, Tensor]:
     return {name: row.expand(n, *row.shape[1:]) for name, row in record.items()}
 
 
-def _record_outputs(model: nn.Module, x: Batch, layer: str) -> tuple[dict[str, Tensor], Logits]:
+def _record_outputs(model: nn.Module, x: Batch, layer: str, watch: AxisWatch) -> tuple[dict[str, Tensor], Logits]:
     """Outputs by name of the layer and of the outermost modules that finish before it, and the model's logits."""
     record = {"": x}  # "" is the name of the model itself: under it stands the input, from which it is started again
     calls: Counter[str] = Counter()
@@ -278,10 +265,13 @@ def _record_outputs(model: nn.Module, x: Batch, layer: str) -> tuple[dict[str, T
     for name, module in model.named_modules():
         if name:
             forwards.append((module, partial(run_and_record, name, module.forward)))
-    with torch.no_grad(), replace_forward(forwards):
-        logits = chunk_logits(model, x.clone()).clone()  # the model may return memory that its next call overwrites
-    _check_called_once(layer, calls[layer])
-    require(layer in record, f"layer: {layer!r} must return a tensor with one row an input", layer, "layer=None")
+    inputs = watch.start(x.clone())
+    with torch.no_grad(), replace_forward(forwards), watch:
+        logits = chunk_logits(model, inputs).clone()  # the model may return memory that its next call overwrites
+    _check_called_once(model, x, layer, calls[layer])
+    if layer not in record:
+        rule = f"layer: {layer!r} must return a tensor with one row an input ({len(x)})"
+        refuse(rule, layer, suggest_layer(model, x))
     # a module that is called again after the layer cannot answer from one recorded output
     once = {name: output for name, output in record.items() if calls[name] <= 1}
     return once, logits

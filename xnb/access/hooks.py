@@ -62,7 +62,7 @@ def first_output(out: object) -> object:
 def replace_first_output(out: object, output: Tensor) -> object:
     """What a module returned, with another tensor in place of its first."""
     if type(out) in (tuple, list):
-        return type(out)([output, *out[1:]])  # type: ignore[index, call-arg, call-overload]
+        return type(out)([output, *out[1:]])  # type: ignore[index, call-arg]
     return output
 
 

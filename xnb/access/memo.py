@@ -2,7 +2,7 @@
 
 A question is a tuple: its name, the model, the tensors and the settings on which the answer depends. Only the file
 that asks a question builds its tuple; another that comes by the answer leaves it through a function of that file
-(`score.leave_gradient`, `at_layer.leave_activation_and_gradient`).
+(`score.leave_gradient`, `at_layer.leave_at_layer`).
 """
 
 from collections.abc import Callable, Hashable, Iterator

@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from xnb.access.at_layer import leave_activation_and_gradient
+from xnb.access.at_layer import AtLayer, join_passes, leave_at_layer
+from xnb.access.axis_watch import AxisWatch
 from xnb.access.chunking import chunks
 from xnb.access.hooks import capture_outputs
 from xnb.access.rows import select_rows
@@ -29,23 +30,29 @@ def share_gradients(model: Model, x: Batch, target: Target, layers: Collection[s
     """
     logits: list[Tensor] = []
     gradients: list[Tensor] = []
-    activations: dict[str, list[Tensor]] = {layer: [] for layer in layers}
-    layer_gradients: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+    passes: dict[str, list[AtLayer]] = {layer: [] for layer in layers}
+    watch = AxisWatch()
     for rows in chunks(x, None):
-        with _capture_at_layers(model, layers) as captured, select_rows(rows, len(x)):
-            result = chunk_gradient(model, x[rows], target[rows], captured)
+        inputs = watch.start(x[rows])
+        with _capture_at_layers(model, layers) as captured, select_rows(rows, len(x)), watch:
+            result = chunk_gradient(model, inputs, target[rows], captured)
         logits.append(result.logits)
         gradients.append(result.gradient)
         # `captured` is in the order of execution, as are the gradients
-        for (layer, activation), gradient in zip(captured.items(), result.at_captured, strict=True):
-            activations[layer].append(activation.detach())
-            layer_gradients[layer].append(gradient)
+        for (layer, output), gradient in zip(captured.items(), result.at_captured, strict=True):
+            passes[layer].append(AtLayer(output.detach(), watch.see(output), gradient))
     all_logits = torch.cat(logits)
     leave_gradient(model, x, target, torch.cat(gradients), all_logits)
-    for layer in layers:
-        activation = torch.cat(activations[layer])
-        leave_activation_and_gradient(model, x, target, layer, activation, torch.cat(layer_gradients[layer]))
+    for layer, found in passes.items():
+        # What cannot be explained is not left: whoever asks for it is refused as without it.
+        if sum(_count_rows(each) for each in found) == len(x):
+            leave_at_layer(model, x, target, layer, join_passes(found))
     return all_logits
+
+
+def _count_rows(found: AtLayer) -> int:
+    """Inputs of which a pass shows activation and gradient."""
+    return 0 if found.gradient is None or found.activation.ndim < 2 else len(found.activation)
 
 
 def _capture_at_layers(model: Model, layers: Collection[str]) -> AbstractContextManager[dict[str, Tensor]]:

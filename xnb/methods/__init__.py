@@ -11,8 +11,10 @@ from xnb.registry import import_files
 # The order of the catalog; methods of files that are not named here come after these, by name of the file.
 _FIRST = (
     "tokens",
+    "token_occlusion",
     "attention",
     "cam",
+    "cam_by_channel",
     "masking",
     "controls",
     "deep_lift",

@@ -1,0 +1,100 @@
+"""Watch what the functions of a model do to the axes of its tensors: which are channels, which lie along the input's.
+
+What no rule follows is unknown, never guessed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from weakref import ReferenceType, ref
+
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from xnb.access.axes import BATCH, Axis, axis_size, make_axes, make_axis
+from xnb.access.axis_moves import Call, find_tensors
+from xnb.access.axis_rules import follow_axes
+
+
+@dataclass(frozen=True, eq=False)
+class SeenAxes:
+    """What the axes of a layer's output stand for, and those of the input."""
+
+    layer: list[Axis]
+    input: list[Axis]
+
+
+class AxisWatch(TorchFunctionMode):
+    """Follows the axes of an input through every function of torch that runs within the block.
+
+    Of several passes, a block each, the first is watched.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._input_axes: list[Axis] = []
+        self._axes: dict[int, tuple[ReferenceType[Tensor], list[Axis]]] = {}
+        self._done = False
+
+    def __exit__(self, *error: Any) -> None:
+        """Watch no more."""
+        self._done = True
+        super().__exit__(*error)
+
+    def start(self, x: Tensor) -> Tensor:
+        """Follow the axes of `x`, one row an input, which is returned."""
+        if not self._done:
+            self._input_axes = [make_axis(len(x), BATCH)]
+            for origin, size in enumerate(x.shape[1:], 1):
+                self._input_axes.append(make_axis(size, origin=origin))
+            self._keep(x, self._input_axes)
+        return x
+
+    def see(self, output: Tensor) -> SeenAxes:
+        """What is known, after the first pass, of the axes of a layer's output."""
+        axes = self.find_axes(output) or make_axes(output.shape)
+        return SeenAxes(axes, self._input_axes)
+
+    def find_axes(self, tensor: Tensor) -> list[Axis] | None:
+        """What the axes of a tensor stand for; None where it does not come from the input."""
+        known = self._axes.get(id(tensor))
+        return known[1] if known is not None and known[0]() is tensor else None
+
+    def _keep(self, tensor: Tensor, axes: list[Axis]) -> None:
+        self._axes[id(tensor)] = (ref(tensor), axes)  # another tensor may get the number of one that is gone
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: object, args: tuple = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run the function, and follow the axes of what went in."""
+        kwargs = kwargs or {}
+        out = function(*args, **kwargs)
+        if self._done:
+            return out
+        results = out if isinstance(out, list | tuple) else [out]
+        for result in results:
+            if isinstance(result, Tensor):
+                self._follow(function, args, kwargs, result)
+        return out
+
+    def _follow(self, function: Callable[..., Any], args: tuple, kwargs: Mapping[str, Any], out: Tensor) -> None:
+        if "input" in kwargs:
+            args = (kwargs["input"], *args)
+            kwargs = {name: value for name, value in kwargs.items() if name != "input"}
+        tensors = list(find_tensors([*args, *kwargs.values()]))
+        axes_in = [self.find_axes(tensor) for tensor in tensors]
+        if not any(axes_in):
+            return
+        call = Call(function, args, kwargs, out, tensors, axes_in)
+        try:
+            axes = follow_axes(_name_function(function), call)
+        except (ValueError, TypeError, IndexError, RuntimeError, AttributeError):
+            return  # called in a way that no rule knows: its axes stay unknown, and the model runs on
+        if any(axes is known for known in axes_in) or [axis_size(axis) for axis in axes] == list(out.shape):
+            self._keep(out, axes)
+
+
+def _name_function(function: Callable[..., Any]) -> str:
+    """`permute`, `add_`, and of an attribute its own name: `T`."""
+    name = getattr(function, "__name__", "")
+    return function.__self__.__name__ if name == "__get__" else name  # type: ignore[attr-defined]

@@ -1,0 +1,128 @@
+"""The layer whose maps are looked at: a name, a module of the model, or the last layer that has maps."""
+
+from collections import Counter
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from xnb.access.axis_watch import AxisWatch, SeenAxes
+from xnb.access.hooks import capture_outputs, find_module, modules_by_name, watch_calls
+from xnb.access.map_layout import MapLayout, Unreadable, find_places, read_layout
+from xnb.access.memo import answer_once
+from xnb.access.model_call import chunk_logits
+from xnb.access.rows import select_rows
+from xnb.access.score import chunk_gradient
+from xnb.check import require
+from xnb.types import Batch
+
+LayerLike = str | nn.Module | None
+_NO_LAYER = "xnb.attribute(model, x, target, 'gradient')  # needs no layer"
+
+
+def find_layer(model: nn.Module, x: Batch, layer: LayerLike = None) -> str:
+    """Name of a layer.
+
+    Args:
+        layer: its name; the module itself; or None for the last with maps, found by a pass of one input.
+
+    Raises:
+        ValueError: the model has no such module, or, with None, none whose output is known to be maps.
+    """
+    if layer is None:
+        return answer_once(("last layer with maps", model, tuple(x.shape[1:])), lambda: last_layer_with_maps(model, x))
+    if isinstance(layer, str):
+        find_module(model, layer)
+        return layer
+    names = [name for name, module in modules_by_name(model).items() if module is layer]
+    rule = "layer: must be a module of the model, or its name"
+    require(bool(names), rule, type(layer).__name__, "layer=None  # the last that has maps")
+    return names[0]
+
+
+def suggest_layer(model: nn.Module, x: Batch) -> str:
+    """The line of a refusal that leads on: the layer that has maps, or what needs none."""
+    try:
+        return f"layer={find_layer(model, x)!r}  # the last that has maps"
+    except ValueError:
+        return _NO_LAYER
+
+
+class _Output(NamedTuple):
+    """What a module returned for one input."""
+
+    name: str
+    leaf: bool  # without modules inside it, and no norm: often half a thought, as the queries of an attention
+    shape: torch.Size
+    axes: SeenAxes
+
+
+def last_layer_with_maps(model: nn.Module, x: Batch) -> str:
+    """Name of the module that is the last to return maps of more than one place; runs `x[:1]`.
+
+    Where several return the same tensor, a block and its last module, it is the outermost. Modules that are called
+    more than once are passed over. Of tokens beside which others stand, as a class token, it is the last from which
+    the score reads the tokens that are places: behind the last attention it reads the class token alone.
+
+    Raises:
+        ValueError: there is none.
+    """
+    outputs, logits = _watch_outputs(model, x)
+    calls = Counter(output.name for output in outputs)
+    layouts = {}
+    for output in outputs:
+        layout = _read_maps(output) if calls[output.name] == 1 and output.name else None
+        if layout is not None:
+            layouts[output.name] = layout
+    hint = "model = model._orig_mod  # compiled code shows no layers" if hasattr(model, "_orig_mod") else _NO_LAYER
+    require(bool(layouts), "layer: no module of the model is known to return maps", type(model).__name__, hint)
+    *_, last = layouts
+    if not layouts[last].part:
+        return last
+    return _last_read(model, x, logits.argmax(1), layouts)
+
+
+def _watch_outputs(model: nn.Module, x: Batch) -> tuple[list[_Output], Tensor]:
+    """What every module returns for the first input, in the order in which they finish, and the logits."""
+    outputs: list[_Output] = []
+    watch = AxisWatch()
+
+    def before(name: str, module: nn.Module, args: tuple) -> None:
+        pass
+
+    def after(name: str, module: nn.Module, args: tuple, out: object) -> None:
+        if isinstance(out, Tensor) and out.ndim > 2:
+            leaf = not any(True for _ in module.children()) and "norm" not in type(module).__name__.lower()
+            outputs.append(_Output(name, leaf, out.shape, watch.see(out)))
+
+    # of no inputs, one made up tells as much
+    inputs = watch.start(x[:1].detach().clone() if len(x) else x.new_zeros(1, *x.shape[1:]))
+    with torch.no_grad(), watch_calls(model, before, after), select_rows(slice(1), max(1, len(x))), watch:
+        logits = chunk_logits(model, inputs)
+    return outputs, logits
+
+
+def _read_maps(output: _Output) -> MapLayout | None:
+    """The layout of an output that is maps of more than one place."""
+    places = find_places(output.axes.input)
+    if not 1 <= len(places) <= 3:
+        return None
+    without_data = torch.empty(output.shape, device="meta")
+    layout = read_layout(output.name, without_data, output.axes, places)
+    if isinstance(layout, Unreadable) or layout.channel_axes > 1 or (layout.part and output.leaf):
+        return None
+    maps = layout.arrange(without_data)
+    return layout if maps.shape[2:].numel() > 1 else None
+
+
+def _last_read(model: nn.Module, x: Batch, target: Tensor, layouts: dict[str, MapLayout]) -> str:
+    """The last layer at whose places the score of one input has a gradient."""
+    with capture_outputs(model, *layouts) as captured, select_rows(slice(1), len(x)):
+        found = chunk_gradient(model, x[:1], target, captured)
+    gradients = dict(zip(captured, found.at_captured, strict=True))
+    read = [name for name in gradients if _is_read(layouts[name], gradients[name])]
+    return (read or list(layouts))[-1]  # a head of zeros, as before any training, reads nothing anywhere
+
+
+def _is_read(layout: MapLayout, gradient: Tensor | None) -> bool:
+    return gradient is not None and bool(layout.arrange(gradient).any())
