@@ -116,6 +116,7 @@ def follow_rows(values: Tensor, count: int, name: str) -> Tensor:
     if len(values) == 1:
         return values
     selection = _SELECTED.get()
+    # where nobody selected rows, the caller's own batch runs, in its order
     running = Numbered(torch.arange(count), count) if selection is None else _count(selection)
     rule = f"{name}: must have one row an input ({running.size}), or a single row"
     require(len(values) == running.size, rule, values, f"{name}={name}[:1]")

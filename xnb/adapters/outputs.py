@@ -47,7 +47,7 @@ def find_logits(out: Any, key: str | int | None = None) -> Tensor:
     """
     if isinstance(out, Tensor) and key is None:
         return out
-    tensors = _name_tensors(out)
+    tensors = _index_tensors(out)
     if key is None:
         key = _find_key(out, tensors)
     if key is None or key not in tensors:
@@ -55,7 +55,7 @@ def find_logits(out: Any, key: str | int | None = None) -> Tensor:
     return tensors[key]
 
 
-def _name_tensors(out: Any) -> dict[str | int, Tensor]:
+def _index_tensors(out: Any) -> dict[str | int, Tensor]:
     """The tensors of floats in an output, by name or by place."""
     entries: dict[Any, Any] = {}
     if isinstance(out, Mapping):
