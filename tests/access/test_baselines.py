@@ -93,7 +93,7 @@ WITH_BASELINE = ["integrated_gradients", "expected_gradients", "feature_ablation
 
 
 @pytest.mark.parametrize("name", BASELINES)
-@pytest.mark.parametrize("method", [*WITH_BASELINE, "lime", "permutation_shapley", "exact_shapley"])
+@pytest.mark.parametrize("method", [*WITH_BASELINE, "lime", "permutation_shapley", "exact_shapley", "deep_lift"])
 def test_a_name_is_the_tensor_that_it_stands_for(method, name, model, x, target):
     """Also for one input alone, and for every bit of the batch."""
     found = attribute(model, x, target, method, baseline=name)
