@@ -1,6 +1,7 @@
 """Class activation maps: closed forms, and slow twins written as the papers write them.
 
-Tests: xnb.methods.cam_by_channel.
+Tests: xnb.methods.cam_by_channel
+
 Slow twins: grad_cam, grad_cam_plus_plus, hires_cam, layer_cam, score_cam, ablation_cam
 """
 
