@@ -18,6 +18,8 @@ from xnb.methods.deep_lift_rules import NONLINEAR, ReferenceCall, build_table
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Logits, Model, Scores, Target
 
+_LARGEST_GAP = 0.01  # in parts of the score: far above rounding, and small beside what a map shows
+
 
 @method(
     family="rules",
@@ -147,9 +149,11 @@ def _stands_for(shape: torch.Size, now: torch.Size) -> bool:
 
 
 def _check_sum(shares: Attribution, change: Scores, logits: Logits) -> None:
-    """Refuse shares that do not add up: the model contains what changes with x and hands nothing back."""
+    """Refuse shares that do not add up: the model contains what changes with x and hands nothing back, or rounds."""
     gap = (shares.flatten(1).sum(1) - change).abs()
-    size = shares.flatten(1).abs().sum(1) + logits.abs().sum(1)
-    kept = bool((gap <= 4 * torch.finfo(shares.dtype).eps ** 0.5 * size).all())
-    rule = "deep_lift: the shares must add up to the change of the score, and a part of the model keeps some"
-    require(kept, rule, f"{float(gap.max()):.2g} missing of {float(change.abs().max()):.2g}", WITHOUT_RULES)
+    size = change.abs() + logits.abs().amax(1)
+    kept = bool((gap <= _LARGEST_GAP * size).all())
+    in_double = shares.dtype == torch.double
+    hint = WITHOUT_RULES if in_double else "xnb.attribute(model.double(), x.double(), target, 'deep_lift')"
+    rule = "deep_lift: the shares must add up to the change of the score; rounding, or a part of the model, keeps some"
+    require(kept, rule, f"{float(gap.max()):.2g} missing of {float(change.abs().max()):.2g}", hint)

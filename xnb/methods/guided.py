@@ -72,7 +72,7 @@ def _rectified_gradient(
     return join_chunks(parts, x)
 
 
-def _lower_bound(call: Call) -> float | None:
+def _lower_bound(call: Call) -> int | float | None:
     """The smallest value that a rectifier returns; None for a clamp that has only an upper bound."""
     if call.name in {"relu", "relu6"}:
         return 0.0

@@ -37,7 +37,10 @@ def lrp(
 
     The rule of a function says what counts as the contribution :math:`z_{ij}`. Batch norms are folded into the
     convolution before them, and the branches of a residual join share by what each added. So relevance is conserved
-    up to what the biases absorb, which is a third to three quarters of the score in a small trained network. With
+    up to what the biases absorb: a third to three quarters of the score in a small trained network, and all but a
+    hundredth of a percent with `epsilon_plus` in FastNet on four photographs, where `gamma` keeps 0.4 to 0.8 % and
+    `epsilon` -52 to 28 %. What part an input keeps stands in the ledger of `explain`. A gate, as the sigmoid of an
+    LSTM or of squeeze-and-excitation, and the deviation of a norm take nothing; two other factors get half each. With
     z-plus rules the upper layers hardly matter: the map shows what excites the network, and less well what speaks for
     one class rather than another (arXiv:1912.09818).
 
@@ -52,8 +55,8 @@ def lrp(
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: the model contains a function without a rule, a product of two signals, or code that
-            cannot be seen.
+        ValueError: the model contains a function without a rule (the error has the line that adds one) or code that
+            cannot be seen, or it ends in probabilities.
     """
     known = not isinstance(composite, str) or composite in COMPOSITES
     require(known, f"lrp: composite must be a table or one of {sorted(COMPOSITES)}", composite, "composite='epsilon'")
