@@ -8,6 +8,7 @@ import torch
 from rule_networks import BY_RULES, Functional, InPlace, Modules, randomise
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from xnb import attribute
 
@@ -81,6 +82,16 @@ def test_refusals(names, layer, says, x, target):
     for name in names:
         with pytest.raises(ValueError, match=says):
             attribute(net, x, target, name)
+
+
+@pytest.mark.parametrize("name", BY_RULES)
+@pytest.mark.filterwarnings("ignore:None of the inputs")  # DeepLIFT runs the reference without a graph
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_checkpoint_is_refused_in_own_words(name, reentrant, x, target):
+    """It runs its part again for the backward pass, where rules are not seen: DeepLIFT's sum would be off."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(72, 3), nn.ReLU()).double().eval()
+    with pytest.raises(ValueError, match=r"must be seen\n  got: 'a part under torch.utils.checkpoint'\n  try: xnb"):
+        attribute(lambda z: checkpoint(net, z, use_reentrant=reentrant), x, target, name)
 
 
 @pytest.mark.parametrize("name", BY_RULES)

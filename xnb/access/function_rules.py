@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import disable_saved_tensors_hooks
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
-from torch.utils.checkpoint import CheckpointError
 
 from xnb.access.attention_capture import WRITTEN_OUT, write_out
 from xnb.access.backward_steps import count_inputs_as
@@ -30,6 +30,7 @@ from xnb.access.written_out import HIDES_RELU, WRITTEN_OUT_FUNCTIONS
 from xnb.check import refuse, require
 from xnb.types import Batch, Logits, Model, Target
 
+_CHECKPOINT = "a part under torch.utils.checkpoint"
 WITHOUT_RULES = "xnb.attribute(model, x, target, 'integrated_gradients')"
 
 
@@ -83,11 +84,22 @@ def _move(call: Call) -> Any:
 
 def rule_gradient(surrogate: Model, x: Batch, target: Target, rows: slice, who: str) -> GradientPass:
     """`score.chunk_gradient` of some rows of x, by the rules of a model that `apply_rules` gave."""
-    try:
-        with select_rows(rows, len(x)):
-            return chunk_gradient(surrogate, x[rows], target[rows])
-    except CheckpointError:  # a part is run again for the backward pass, where no function is seen
-        refuse(f"{who}: every function of the model must be seen", "a part under torch.utils.checkpoint", WITHOUT_RULES)
+    with _NoCheckpoint(who), disable_saved_tensors_hooks(_CHECKPOINT), select_rows(rows, len(x)):
+        return chunk_gradient(surrogate, x[rows], target[rows])
+
+
+class _NoCheckpoint:
+    """Around a pass: a checkpoint, whose part runs again where no rule is seen, is refused in own words."""
+
+    def __init__(self, who: str) -> None:
+        self.who = who
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if _CHECKPOINT in str(error):
+            refuse(f"{self.who}: every function of the model must be seen", _CHECKPOINT, WITHOUT_RULES)
 
 
 class _RuleMode(TorchFunctionMode):
