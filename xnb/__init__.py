@@ -7,7 +7,7 @@ of them are right for a model, `xnb.explain` runs many at once with a bill, `xnb
 `xnb.compare` measures which of them can be trusted. The rooms, with more on each in ARCHITECTURE.md:
 
     access          The ways into a model: run it (`score`), hook it (`hooks`), cut it at a layer (`at_layer`).
-    adapters        What people have, in the one shape: other outputs or inputs, black boxes, methods of other libraries.
+    adapters        What people have, in the one shape: models with other outputs or inputs, black boxes.
     applicability   Which methods are right for a model, and why not the others: each is tried on one input.
     check           Refusals and warnings: one line that names the rule, one with what came, one that can be pasted.
     comparison      Methods x metrics x images in one table that survives a killed run, and what the table says.

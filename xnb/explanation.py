@@ -10,7 +10,7 @@ import pandas as pd
 from torch import nn
 
 from xnb.access.inputs import read_input
-from xnb.access.layer_maps import find_layer
+from xnb.access.layout.layer_maps import find_layer
 from xnb.access.ledger import collect_notes, count_passes
 from xnb.access.memo import remember_answers
 from xnb.access.memory import measure_peak_memory

@@ -12,7 +12,7 @@ from xnb.access.at_layer import (
     make_suffixes,
 )
 from xnb.access.hooks import cut_graph, replace_forward
-from xnb.access.layer_maps import find_layer
+from xnb.access.layout.layer_maps import find_layer
 from xnb.access.ledger import count_passes
 from xnb.access.score import score
 from xnb.models.cnn import SmallCNN

@@ -1,6 +1,6 @@
 """Vision Transformers of three libraries, in three stages and as they are: the same logits, and the same maps.
 
-Tests: xnb.access.stages
+Tests: xnb.access.attention.stages
 """
 
 import pytest

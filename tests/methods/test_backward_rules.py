@@ -1,6 +1,6 @@
 """Models that methods with rules see whatever the style in which they are written, and what they refuse.
 
-Tests: xnb.access.function_rules, xnb.access.backward_steps, xnb.access.call_places
+Tests: xnb.access.functions.function_rules, xnb.access.functions.backward_steps, xnb.access.functions.call_places
 """
 
 import pytest

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import resnet18
 
-from xnb.access.layer_maps import find_layer
+from xnb.access.layout.layer_maps import find_layer
 from xnb.access.ledger import count_passes
 from xnb.access.memo import remember_answers
 from xnb.access.score import score

@@ -1,6 +1,6 @@
 """Class activation maps of any layout: behind GAP and one linear layer relu(sum_d W[t, d] A_d) / places, to 1e-12.
 
-Tests: xnb.access.map_layout, xnb.access.layer_maps.
+Tests: xnb.access.layout.map_layout, xnb.access.layout.layer_maps.
 """
 
 import pytest
@@ -11,7 +11,7 @@ from torchvision.models import VisionTransformer
 from torchvision.models.swin_transformer import SwinTransformer
 
 from xnb import attribute, explain
-from xnb.access.layer_maps import find_layer
+from xnb.access.layout.layer_maps import find_layer
 from xnb.check import PromiseWarning
 from xnb.methods.cam import grad_cam, grad_cam_plus_plus, hires_cam, layer_cam
 from xnb.methods.cam_by_channel import ablation_cam, score_cam

@@ -1,6 +1,7 @@
 """Layer-wise relevance propagation and DeepLIFT through parts that networks in use have.
 
-Tests: xnb.methods.lrp_unweighted, xnb.methods.deep_lift_rules, xnb.access.function_kinds, xnb.access.traced_call
+Tests: xnb.methods.lrp_unweighted, xnb.methods.deep_lift_rules, xnb.access.functions.function_kinds,
+xnb.access.functions.traced_call
 """
 
 import pytest

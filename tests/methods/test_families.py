@@ -13,8 +13,8 @@ import torchvision
 from torch import nn
 
 from xnb import attribute
-from xnb.access.function_kinds import AFFINE
-from xnb.access.function_rules import apply_rules
+from xnb.access.functions.function_kinds import AFFINE
+from xnb.access.functions.function_rules import apply_rules
 from xnb.access.score import logits, score
 from xnb.methods.lrp_rules import COMPOSITES
 

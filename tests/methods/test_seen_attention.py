@@ -1,6 +1,6 @@
 """Attention that is seen in part never passes as all, and a softmax over anything else is not taken for attention.
 
-Tests: xnb.access.attention_check, xnb.access.attention_products
+Tests: xnb.access.attention.attention_check, xnb.access.attention.attention_products
 """
 
 import math

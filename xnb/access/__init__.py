@@ -2,17 +2,19 @@
 
 The model and the tensors of the caller leave every call as they came.
 
-- Run it: `score` asks any callable for the one number that is explained (`targets`), and for its gradient, in chunks
-  that stay in cache (`chunking`). `inputs` and `targets` read what a caller hands over, `model_call` checks what
-  goes in and comes out; `rows` says which inputs run. Most methods need no more, so they explain functions too.
+- Run it: `score` asks any callable for the one number that is explained, and for its gradient, in chunks that stay in
+  cache (`chunking`). `inputs` and `targets` read what a caller hands over, `model_call` checks what goes in and comes
+  out (`output_forms`, `modes`), `rows` says which inputs run. Most methods need no more, so they explain functions too.
 - Hook it: `hooks` reads what a module returns, or puts something else in its place, for methods on a named layer.
 - Cut it: `at_layer` starts a model at a layer from recorded outputs, for many activations of one input.
-- Watch its functions: what is written between modules shows to no hook. `attention_capture` keeps the weights of every
-  attention, and `function_rules` gives functions another backward step (`backward_steps`); `marks` is their memory.
+- Watch its functions: what is written between modules shows to no hook. `attention/` keeps the weights of every
+  attention, `functions/` gives functions another backward step, `layout/` follows the axes of the input; what they
+  remember of tensors stands in `marks`.
 
-Beside these, `ledger` counts passes, `memo` and `shared_gradients` spare equal ones, `memory` measures what a block of
-code takes, `trials` run a method for what it refuses and costs, `preparation` makes a faster copy of a model, and
-`regions` numbers the parts of an input.
+Beside these: `baselines` and `regions` say what is removed of an input and what stands there then, `draws` makes random
+numbers. `ledger` counts passes, `memo` and `shared_gradients` spare equal ones, `memory` measures what a block of code
+takes, `trials` run a method for what it refuses and costs. `preparation` makes a faster copy of a model (`foldable`,
+`copies`).
 """
 
 import lazy_loader
@@ -22,11 +24,12 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submodules=[
         "at_layer",
-        "attention_capture",
+        "attention",
         "baselines",
-        "function_rules",
+        "functions",
         "hooks",
         "inputs",
+        "layout",
         "ledger",
         "memo",
         "model_call",

@@ -12,10 +12,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from xnb.access.axis_watch import AxisWatch, SeenAxes
 from xnb.access.chunking import chunks
 from xnb.access.hooks import cut_graph, find_module, first_output, forward_hooks, replace_forward
-from xnb.access.layer_maps import suggest_layer
+from xnb.access.layout.axis_watch import AxisWatch, SeenAxes
+from xnb.access.layout.layer_maps import suggest_layer
 from xnb.access.ledger import add_passes
 from xnb.access.memo import answer_once, leave_answer
 from xnb.access.model_call import check_explainable, chunk_logits

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from xnb.access.attention_capture import Attention, AttentionCapture, AttentionComparison, relative_distance
+from xnb.access.attention.attention_capture import Attention, AttentionCapture, AttentionComparison, relative_distance
 from xnb.access.score import logits
 from xnb.check import find_entry, require
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from xnb.access.at_layer import AtLayer, join_passes, leave_at_layer
-from xnb.access.axis_watch import AxisWatch
 from xnb.access.chunking import chunks
 from xnb.access.hooks import capture_outputs
+from xnb.access.layout.axis_watch import AxisWatch
 from xnb.access.rows import select_rows
 from xnb.access.score import chunk_gradient, leave_gradient
 from xnb.types import Batch, Logits, Model, Target

@@ -1,4 +1,7 @@
-"""What people have, in the one shape: models with other outputs or inputs, black boxes, methods of other libraries."""
+"""What people have, in the one shape: models with other outputs or inputs, black boxes.
+
+Methods of other libraries come in, and methods of this one go out to them (`libraries`).
+"""
 
 import lazy_loader
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xnb.access.stages import Block, Stages, search_stages
+from xnb.access.attention.stages import Block, Stages, search_stages
 from xnb.adapters.outputs import find_logits
 from xnb.adapters.wrapping import WrappedModel
 from xnb.check import refuse, require

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xnb.access.attention_capture import CARRIED, Attention
+from xnb.access.attention.attention_capture import CARRIED, Attention
 from xnb.check import require
 from xnb.methods.attention_pass import AttentionPass, explain_tokens
 from xnb.methods.registry import method

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xnb.access.attention_capture import Attention, AttentionCapture
+from xnb.access.attention.attention_capture import Attention, AttentionCapture
 from xnb.access.chunking import chunks, join_chunks
 from xnb.access.ledger import add_passes
 from xnb.access.model_call import check_explainable, chunk_logits

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from xnb.access.at_layer import activation_and_gradient
-from xnb.access.layer_maps import LayerLike
-from xnb.access.map_layout import Layout, Maps
+from xnb.access.layout.layer_maps import LayerLike
+from xnb.access.layout.map_layout import Layout, Maps
 from xnb.methods.cam_maps import CamMap, LayerMaps, choose_layer, combine_channels, make_maps
 from xnb.methods.registry import method
 from xnb.types import Batch, Target

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from xnb.access.at_layer import Suffix, layer_activation, make_suffixes
 from xnb.access.chunking import chunk_size
-from xnb.access.layer_maps import LayerLike
-from xnb.access.map_layout import Layout, MapLayout, Maps
+from xnb.access.layout.layer_maps import LayerLike
+from xnb.access.layout.map_layout import Layout, MapLayout, Maps
 from xnb.access.score import changed_scores
 from xnb.access.targets import target_logit
 from xnb.methods.cam_maps import CamMap, LayerMaps, choose_layer, combine_channels, enlarge_maps, make_maps

@@ -6,10 +6,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xnb.access.axis_watch import SeenAxes
-from xnb.access.layer_maps import LayerLike, find_layer, suggest_layer
+from xnb.access.layout.axis_watch import SeenAxes
+from xnb.access.layout.layer_maps import LayerLike, find_layer, suggest_layer
+from xnb.access.layout.map_layout import Layout, MapLayout, Maps, find_layout
 from xnb.access.ledger import leave_note
-from xnb.access.map_layout import Layout, MapLayout, Maps, find_layout
 from xnb.access.model_call import check_explainable
 from xnb.check import require, warn
 from xnb.types import Batch, Target

@@ -8,17 +8,18 @@ import torch
 
 from xnb.access.baselines import Baseline, expand_baseline
 from xnb.access.chunking import chunks, join_chunks
-from xnb.access.function_rules import WITHOUT_RULES, apply_rules, rule_gradient
+from xnb.access.functions.function_rules import WITHOUT_RULES, apply_rules, rule_gradient
+from xnb.access.functions.traced_call import Call
 from xnb.access.model_call import check_explainable, chunk_logits
 from xnb.access.rows import select_rows
 from xnb.access.targets import target_logit
-from xnb.access.traced_call import Call
 from xnb.check import require
 from xnb.methods.deep_lift_rules import NONLINEAR, ReferenceCall, build_table
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Logits, Model, Scores, Target
 
-_LARGEST_GAP = 0.01  # in parts of the score: far above rounding, and small beside what a map shows
+_LARGEST_GAP = 0.01  # in parts of the score: small beside what a map shows, and far above rounding to 32 bits
+_ROUNDINGS = 4  # of each share, in a row: what numbers of 16 bits may lose
 
 
 @method(
@@ -150,9 +151,11 @@ def _stands_for(shape: torch.Size, now: torch.Size) -> bool:
 
 def _check_sum(shares: Attribution, change: Scores, logits: Logits) -> None:
     """Refuse shares that do not add up: the model contains what changes with x and hands nothing back, or rounds."""
-    gap = (shares.flatten(1).sum(1) - change).abs()
+    exact = shares.flatten(1).double()
+    gap = (exact.sum(1) - change).abs()
     size = change.abs() + logits.abs().amax(1)
-    kept = bool((gap <= _LARGEST_GAP * size).all())
+    rounding = _ROUNDINGS * torch.finfo(shares.dtype).eps * exact.abs().sum(1)
+    kept = bool((gap <= _LARGEST_GAP * size + rounding).all())
     in_double = shares.dtype == torch.double
     hint = WITHOUT_RULES if in_double else "xnb.attribute(model.double(), x.double(), target, 'deep_lift')"
     rule = "deep_lift: the shares must add up to the change of the score; rounding, or a part of the model, keeps some"

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from xnb.access.backward_steps import replace_gradient, split_gradient
-from xnb.access.function_kinds import (
+from xnb.access.functions.backward_steps import replace_gradient, split_gradient
+from xnb.access.functions.function_kinds import (
     AFFINE,
     AXIS_MAXIMA,
     ELEMENTWISE,
@@ -22,8 +22,8 @@ from xnb.access.function_kinds import (
     POOLING_MAXIMA,
     SUMS,
 )
-from xnb.access.function_rules import WITHOUT_RULES
-from xnb.access.traced_call import Call, Rule, Rules, keep_gradient
+from xnb.access.functions.function_rules import WITHOUT_RULES
+from xnb.access.functions.traced_call import Call, Rule, Rules, keep_gradient
 from xnb.check import require
 
 _TINY = 1e-10  # a smaller difference counts as none: the gradient takes the place of the quotient

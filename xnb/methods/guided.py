@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
-from xnb.access.backward_steps import rectify_gradient, replace_gradient
 from xnb.access.chunking import chunks, join_chunks
-from xnb.access.function_rules import apply_rules, rule_gradient
+from xnb.access.functions.backward_steps import rectify_gradient, replace_gradient
+from xnb.access.functions.function_rules import apply_rules, rule_gradient
+from xnb.access.functions.traced_call import Call, keep_gradient
 from xnb.access.model_call import check_explainable
-from xnb.access.traced_call import Call, keep_gradient
 from xnb.check import require
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target

@@ -3,13 +3,13 @@
 import torch
 
 from xnb.access.chunking import chunks, join_chunks
-from xnb.access.function_kinds import AFFINE
-from xnb.access.function_rules import apply_rules, rule_gradient
+from xnb.access.functions.function_kinds import AFFINE
+from xnb.access.functions.function_rules import apply_rules, rule_gradient
+from xnb.access.functions.traced_call import Rule, Rules
 from xnb.access.ledger import leave_note
 from xnb.access.model_call import check_explainable
 from xnb.access.score import align_to_inputs
 from xnb.access.targets import score_weights, target_logit
-from xnb.access.traced_call import Rule, Rules
 from xnb.check import require
 from xnb.methods.lrp_rules import COMPOSITES, start_with_rule, suggest_rule
 from xnb.methods.registry import method

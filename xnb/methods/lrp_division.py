@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xnb.access.backward_steps import count_inputs_as, replace_gradient
-from xnb.access.function_kinds import TRANSPOSED
-from xnb.access.traced_call import Call
+from xnb.access.functions.backward_steps import count_inputs_as, replace_gradient
+from xnb.access.functions.function_kinds import TRANSPOSED
+from xnb.access.functions.traced_call import Call
 
 EPSILON = 1e-6  # keeps denominators from zero and absorbs the relevance of weaker outputs
 

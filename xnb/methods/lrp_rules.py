@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xnb.access.function_kinds import AFFINE, CONVOLUTIONS, TRANSPOSED
-from xnb.access.function_rules import WITHOUT_RULES
-from xnb.access.traced_call import Call, Rule, Rules
+from xnb.access.functions.function_kinds import AFFINE, CONVOLUTIONS, TRANSPOSED
+from xnb.access.functions.function_rules import WITHOUT_RULES
+from xnb.access.functions.traced_call import Call, Rule, Rules
 from xnb.check import require
 from xnb.methods.lrp_division import AffineCall, Term, bind_arguments, divide_by_terms, fold_batch_norm
 from xnb.methods.lrp_unweighted import RULES_WITHOUT_WEIGHTS, constant_rule, epsilon_rule, log_softmax_rule

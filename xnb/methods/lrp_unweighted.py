@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xnb.access.backward_steps import replace_gradient
-from xnb.access.function_kinds import (
+from xnb.access.functions.backward_steps import replace_gradient
+from xnb.access.functions.function_kinds import (
     AXIS_MAXIMA,
     ELEMENTWISE,
     LINEAR_MAPS,
@@ -18,8 +18,8 @@ from xnb.access.function_kinds import (
     PRODUCTS,
     SUMS,
 )
-from xnb.access.traced_call import Call, Rules, keep_gradient
-from xnb.access.written_out import align_channels
+from xnb.access.functions.traced_call import Call, Rules, keep_gradient
+from xnb.access.functions.written_out import align_channels
 from xnb.check import require
 from xnb.methods.lrp_division import bind_arguments, divide_in_proportion, divide_relevance
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from xnb.access.attention_capture import Attention, AttentionCapture
-from xnb.access.attention_check import check_attention
-from xnb.access.attention_products import Factor, Product
+from xnb.access.attention.attention_capture import Attention, AttentionCapture
+from xnb.access.attention.attention_check import check_attention
+from xnb.access.attention.attention_products import Factor, Product
 from xnb.access.memo import answer_once
 from xnb.access.rows import select_rows
 from xnb.check import require

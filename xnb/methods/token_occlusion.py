@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from xnb.access.attention.stages import find_stages
 from xnb.access.chunking import chunks, join_chunks
 from xnb.access.model_call import check_explainable
 from xnb.access.rows import select_rows
 from xnb.access.score import changed_scores, score
-from xnb.access.stages import find_stages
 from xnb.check import refuse, require
 from xnb.methods.registry import method
 from xnb.methods.seen_attention import TokenKnobs

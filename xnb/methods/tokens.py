@@ -1,7 +1,7 @@
 """Methods that run the three stages of a Transformer one by one.
 
 The stages are `tokens`, `blocks` and `readout`. A model has them as members, as the protocol
-`xnb.models.vit.Transformer` describes, or they are found by watching it run (`xnb.access.stages`).
+`xnb.models.vit.Transformer` describes, or they are found by watching it run (`xnb.access.attention.stages`).
 """
 
 from itertools import compress
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from xnb.access import hooks
-from xnb.access.attention_capture import AttentionCapture
+from xnb.access.attention.attention_capture import AttentionCapture
+from xnb.access.attention.stages import find_stages
 from xnb.access.chunking import chunks, join_chunks
 from xnb.access.model_call import check_explainable
 from xnb.access.rows import select_rows
-from xnb.access.stages import find_stages
 from xnb.check import require
 from xnb.methods.attention_pass import gradient_at, readout_shares
 from xnb.methods.registry import method

@@ -97,7 +97,7 @@ class Transformer(nn.Module):
     """A network in three stages, `readout(blocks(tokens(x)))`, so that an explanation can start between them.
 
     This is the protocol that `xnb.methods.tokens` asks of a model. A module of another class follows it by having the
-    same members, or its stages are found by watching it run (`xnb.access.stages`); subclasses define
+    same members, or its stages are found by watching it run (`xnb.access.attention.stages`); subclasses define
 
     - `tokens(x)`: tokens `(B, N, D)` that enter the first block;
     - `blocks`: the blocks in their order, each a module from tokens to tokens of the same shape;

@@ -1,6 +1,6 @@
 """Attention is captured as it was used, in whatever way it is written.
 
-Tests: xnb.access.fused_attention
+Tests: xnb.access.attention.fused_attention
 """
 
 import pytest

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from xnb.access.attention_products import Factor, Product, order_axes, read_product, restore_axes
-from xnb.access.fused_attention import WRITTEN_OUT, write_out
+from xnb.access.attention.attention_products import Factor, Product, order_axes, read_product, restore_axes
+from xnb.access.attention.fused_attention import WRITTEN_OUT, write_out
 from xnb.access.marks import TensorTable
 
 # What may be done to weights between the softmax and the sum.

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from xnb.access import hooks
-from xnb.access.attention_capture import AttentionCapture
-from xnb.access.attention_products import Factor, Product
+from xnb.access.attention.attention_capture import AttentionCapture
+from xnb.access.attention.attention_products import Factor, Product
 from xnb.types import Batch, Model
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from xnb.access.axes import (
+from xnb.access.layout.axes import (
     ASTRAY,
     CHANNEL,
     PLACE,

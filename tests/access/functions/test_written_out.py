@@ -1,6 +1,6 @@
 """Functions written out in smaller ones return what torch's own do.
 
-Tests: xnb.access.recurrence
+Tests: xnb.access.functions.recurrence
 """
 
 import pytest
@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from xnb.access.written_out import WRITTEN_OUT_FUNCTIONS
+from xnb.access.functions.written_out import WRITTEN_OUT_FUNCTIONS
 
 RNG = torch.Generator().manual_seed(0)
 

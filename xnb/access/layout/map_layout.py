@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from xnb.access.axes import ASTRAY, BATCH, CHANNEL, PLACE, Axis, Factor, axis_size, kind_of, mark_axis
-from xnb.access.axis_watch import SeenAxes
+from xnb.access.layout.axes import ASTRAY, BATCH, CHANNEL, PLACE, Axis, Factor, axis_size, kind_of, mark_axis
+from xnb.access.layout.axis_watch import SeenAxes
 from xnb.check import refuse, require
 from xnb.types import Batch
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from xnb.access.axes import (
+from xnb.access.layout.axes import (
     ASTRAY,
     CHANNEL,
     PLACE,
@@ -17,7 +17,7 @@ from xnb.access.axes import (
     resize_axis,
     unite_axes,
 )
-from xnb.access.axis_moves import (
+from xnb.access.layout.axis_moves import (
     PRIMES,
     Call,
     disorder_values,

@@ -18,15 +18,15 @@ from torch.autograd.graph import disable_saved_tensors_hooks
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from xnb.access.attention_capture import WRITTEN_OUT, write_out
-from xnb.access.backward_steps import count_inputs_as
-from xnb.access.call_places import describe_call, describe_maker, find_running_module, take_out_softmax
-from xnb.access.function_kinds import CONSTANTS, MOVES, name_function, order_arguments
+from xnb.access.attention.attention_capture import WRITTEN_OUT, write_out
+from xnb.access.functions.backward_steps import count_inputs_as
+from xnb.access.functions.call_places import describe_call, describe_maker, find_running_module, take_out_softmax
+from xnb.access.functions.function_kinds import CONSTANTS, MOVES, name_function, order_arguments
+from xnb.access.functions.traced_call import Call, Marks, Place, Rule, Rules, TensorMark, list_tensors
+from xnb.access.functions.written_out import HIDES_RELU, WRITTEN_OUT_FUNCTIONS
 from xnb.access.marks import share_memory
 from xnb.access.rows import select_rows
 from xnb.access.score import GradientPass, chunk_gradient
-from xnb.access.traced_call import Call, Marks, Place, Rule, Rules, TensorMark, list_tensors
-from xnb.access.written_out import HIDES_RELU, WRITTEN_OUT_FUNCTIONS
 from xnb.check import refuse, require
 from xnb.types import Batch, Logits, Model, Target
 

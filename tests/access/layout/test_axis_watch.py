@@ -1,6 +1,6 @@
 """What functions show of axes, on tensors of which only the input's batch axis is known before.
 
-Tests: xnb.access.axis_moves, xnb.access.axis_rules.
+Tests: xnb.access.layout.axis_moves, xnb.access.layout.axis_rules.
 """
 
 import pytest
@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from xnb.access.axes import kind_of
-from xnb.access.axis_watch import AxisWatch
+from xnb.access.layout.axes import kind_of
+from xnb.access.layout.axis_watch import AxisWatch
 
 
 def watch(f, *shape):

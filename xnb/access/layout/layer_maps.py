@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from xnb.access.axis_watch import AxisWatch, SeenAxes
 from xnb.access.hooks import capture_outputs, find_module, modules_by_name, watch_calls
-from xnb.access.map_layout import MapLayout, Unreadable, find_places, read_layout
+from xnb.access.layout.axis_watch import AxisWatch, SeenAxes
+from xnb.access.layout.map_layout import MapLayout, Unreadable, find_places, read_layout
 from xnb.access.memo import answer_once
 from xnb.access.model_call import chunk_logits
 from xnb.access.rows import select_rows

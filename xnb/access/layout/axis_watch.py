@@ -11,9 +11,9 @@ from weakref import ReferenceType, ref
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from xnb.access.axes import BATCH, Axis, axis_size, make_axes, make_axis
-from xnb.access.axis_moves import Call, find_tensors
-from xnb.access.axis_rules import follow_axes
+from xnb.access.layout.axes import BATCH, Axis, axis_size, make_axes, make_axis
+from xnb.access.layout.axis_moves import Call, find_tensors
+from xnb.access.layout.axis_rules import follow_axes
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from xnb.access.axes import (
+from xnb.access.layout.axes import (
     CHANNEL,
     Axis,
     join_axes,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from xnb.access import hooks
-from xnb.access.attention_capture import AttentionCapture
+from xnb.access.attention.attention_capture import AttentionCapture
 from xnb.access.memo import answer_once
 from xnb.access.rows import select_rows
 from xnb.check import refuse
