@@ -6,6 +6,7 @@ Tests: xnb.widgets.explorer, xnb.widgets.explorer_pages
 import datetime
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from xnb import data
 from xnb.models import Net
 from xnb.widgets import explore
 from xnb.widgets.explore_state import Look, scale_end
+from xnb.widgets.explorer_pages import facts_page
 from xnb.widgets.map_pictures import draw_map
 from xnb.widgets.panel import AUTOMATIC
 
@@ -85,6 +87,27 @@ def test_a_refusal_is_shown_whole_and_goes_away(explorer):
     explorer.controls["rather"].value = AUTOMATIC
     assert 'role="alert"' not in explorer.areas["view"].value
     explorer.controls["target"].value = AUTOMATIC
+
+
+def test_a_promise_that_is_not_kept_is_told_beside_the_map(explorer):
+    """One step of integrated gradients misses the change of score; the map says so, with the line that mends it."""
+    explorer.controls["method"].value = "integrated_gradients"
+    explorer.knob_controls["integrated_gradients"]["steps"].value = 1
+    assert "the map does not keep what the method promises" in explorer.areas["view"].value
+    assert "tolerance=0.01" in explorer.areas["view"].value
+    explorer.knob_controls["integrated_gradients"]["steps"].value = 128
+    assert "promises" not in explorer.areas["view"].value
+    explorer.controls["method"].value = "gradient_times_input"
+
+
+def test_the_ledger_is_shown_with_the_layer_that_a_method_took(explorer):
+    answer = explorer.answer()
+    assert ">layer</th>" not in facts_page(explorer.subject, answer)
+    bill = dict(answer.ledger) | {"layer": "stage2.1", "conserved": 0.25, "gap": float("nan")}
+    page = facts_page(explorer.subject, replace(answer, ledger=bill))
+    assert re.search(r">layer</th><td [^>]*>stage2.1<", page)
+    assert re.search(r">share of the score kept</th><td [^>]*>25.0%<", page)
+    assert re.search(r">gap of completeness</th><td [^>]*>–<", page)
 
 
 def test_knobs_have_names(explorer):

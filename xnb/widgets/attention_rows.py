@@ -88,7 +88,9 @@ def token_name(token: int, tokens: int) -> str:
     """Name of a token: the class token, a register, or row and column of a patch."""
     front, side = token_layout(tokens)
     if token < front:
-        return "the class token" if token == 0 else f"register {token}"
+        if token == 0:
+            return "the class token"
+        return f"register {token}"
     row, column = divmod(token - front, side)
     return f"row {row + 1}, column {column + 1}"
 

@@ -53,7 +53,9 @@ def attention(
         ValueError: no attention was seen.
     """
     subject = prepare_subject(model, data, classes)
-    return BagPanel(subject, picture) if subject.x.ndim == 5 else _AttentionPanel(subject, picture)
+    if subject.x.ndim == 5:
+        return BagPanel(subject, picture)
+    return _AttentionPanel(subject, picture)
 
 
 class _AttentionPanel(Panel):

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypedDict
 
@@ -55,7 +56,9 @@ class Subject:
     @property
     def kind(self) -> Kind:
         """What an input is, and therefore how it is drawn."""
-        return "text" if self.words else _KINDS[self.x.ndim]
+        if self.words:
+            return "text"
+        return _KINDS[self.x.ndim]
 
     def input(self, row: int) -> Batch:
         """One input, as a batch."""
@@ -99,7 +102,9 @@ class Subject:
     def input_name(self, row: int) -> str:
         """What an input is called: its number, and its file where that is known."""
         known = row < len(self.names)
-        return f"input {row}, {self.names[row]}" if known else f"input {row}"
+        if known:
+            return f"input {row}, {self.names[row]}"
+        return f"input {row}"
 
     def true_class(self, row: int) -> str:
         """Name of the true class, or nothing where it is not known."""
@@ -156,7 +161,7 @@ def prepare_subject(
     x = part if isinstance(part, Tensor) else part.x
     require(x.ndim > 0 and len(x) > 0, "widgets: there must be inputs to show", x, "data.shapes(n=(0, 60))")
 
-    own_model = _copy_model(model)
+    own_model = _copy_in_evaluation(model)
     out = _run_first(own_model, x)  # a plain function does not say how many classes it knows
     count = max(out.shape[1], 2)  # one logit has two classes
     names = tuple(classes or _default_classes(data, count))
@@ -183,12 +188,11 @@ def prepare_subject(
 
 def _run_first(model: Model, x: Batch) -> Float[Tensor, "1 K"]:
     """What the model returns for the first input; one input that has no batch axis is refused as such."""
-    try:
+    with suppress(Exception):  # whatever it is: it comes again below, unless only the batch axis is missing
         return logits(model, x[:1])
-    except Exception:  # whatever it is: what comes of the whole tells whether only the batch axis is missing
-        if x.ndim <= 3:
-            logits(model, x)
-        raise
+    if x.ndim <= 3:
+        logits(model, x)
+    return logits(model, x[:1])
 
 
 def check_explorable(subject: Subject) -> None:
@@ -209,9 +213,11 @@ def _read_words(words: Sequence[Sequence[str]], x: Batch) -> tuple[tuple[str, ..
     return texts
 
 
-def _copy_model(model: Model) -> Model:
+def _copy_in_evaluation(model: Model) -> Model:
     """Return a copy in evaluation mode that nobody else changes."""
-    return copy.deepcopy(model).eval() if isinstance(model, nn.Module) else model
+    if isinstance(model, nn.Module):
+        return copy.deepcopy(model).eval()
+    return model
 
 
 def _default_classes(data: Data, count: int) -> Sequence[str]:
@@ -225,7 +231,9 @@ def _input_source(data: Data) -> str:
     """Expression of Python for the inputs, where `data` is what the widget was called with."""
     if isinstance(data, Tensor):
         return "data"
-    return "data.x" if isinstance(data, Part) else "data.test.x"
+    if isinstance(data, Part):
+        return "data.x"
+    return "data.test.x"
 
 
 def _known_facts(data: Data, count: int) -> _Facts:

@@ -80,10 +80,10 @@ def answer_question(subject: Subject, question: Question) -> MapAnswer:
 
     method = question.method
     knobs = {method: _resolve_knobs(subject, question)}
-    with catch_warnings(record=True) as told:
+    with catch_warnings(record=True) as caught:
         simplefilter("always", PromiseWarning)  # again for each question, though it comes from the same line
         explanation = explain(model, x, subject.target_of(index), [method], knobs=knobs)
-    broken = tuple(str(each.message) for each in told if issubclass(each.category, PromiseWarning))
+    broken = tuple(str(each.message) for each in caught if issubclass(each.category, PromiseWarning))
 
     # The prediction and the checks are billed apart, as several methods would share them: here there is one.
     ledger: dict[Any, float] = explanation.ledger.loc[method].to_dict()

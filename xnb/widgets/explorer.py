@@ -60,7 +60,7 @@ def explore(
     classes: Sequence[str] | None = None,
     method: str | None = None,
     picture: int = 0,
-    methods: Sequence[str] | None = None,
+    methods: str | Sequence[str] | None = None,
     upload: bool = False,
     unit: Unit | None = None,
     words: Sequence[Sequence[str]] = (),

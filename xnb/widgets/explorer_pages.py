@@ -55,8 +55,8 @@ def view_page(subject: Subject, question: Question, answer: MapAnswer, look: Loo
     head = f"{question.method} for {classes}" if beside else f"{caption}: {question.method} for {classes}"
     rgb = draw_map(subject, question, answer, look)
     heat_map = markup.image_html(rgb, describe_map(subject, question, answer), head)
-    told = [markup.note_html(warning) for warning in answer.warnings]
-    return markup.row_html(picture, markup.column_html(heat_map, _colour_bar(answer, look), *told))
+    warnings = [markup.column_html(markup.note_html(warning), width="256px") for warning in answer.warnings]
+    return markup.row_html(picture, markup.column_html(heat_map, _colour_bar(answer, look), *warnings))
 
 
 def _colour_bar(answer: MapAnswer, look: Look) -> str:
@@ -76,15 +76,18 @@ def facts_page(subject: Subject, answer: MapAnswer) -> str:
 
 
 def _format_costs(answer: MapAnswer) -> dict[str, str]:
-    """Write the ledger of this input, prediction and checks included; a dash where a cost is not known."""
+    """Write the ledger of this input, prediction and checks included; a dash where a number is not known."""
     ledger = answer.ledger
     costs = {
         "passes forward, backward": f"{ledger['forward']:.4g}, {ledger['backward']:.4g}",
         "milliseconds": f"{1000 * ledger['seconds']:.0f}",
         "gap of completeness": f"{ledger['gap']:.1%}",
+        "share of the score kept": f"{ledger['conserved']:.1%}",
         "standard error": f"{ledger['standard_error']:.1%}",
     }
-    return {name: "–" if "nan" in cost else cost for name, cost in costs.items()}
+    if ledger["layer"]:
+        costs["layer"] = ledger["layer"]
+    return {name: "–" if cost == "nan%" else cost for name, cost in costs.items()}
 
 
 def removal_page(subject: Subject, question: Question, answer: MapAnswer, impute: str) -> str:

@@ -12,7 +12,7 @@ from xnb.access.score import logits
 from xnb.methods import METHODS
 from xnb.methods.lrp_rules import COMPOSITES
 from xnb.widgets.explained import Subject
-from xnb.widgets.panel import AUTOMATIC, make_checkbox, make_dropdown, make_slider
+from xnb.widgets.panel import AUTOMATIC, make_checkbox, make_dropdown, make_slider, make_slider_of
 
 _SQUARES = 7  # along each side of a picture
 _MAX_SQUARES = 16
@@ -60,8 +60,8 @@ def _special_control(method: str, name: str, default: Any, subject: Subject) -> 
             return make_dropdown(name, [AUTOMATIC, *_spatial_layers(subject)], None)
         case "composite":
             return make_dropdown(name, sorted(COMPOSITES), default)
-        case "window" if pictures:
-            return _window_control(default, subject)
+        case "window" | "stride" if pictures:
+            return _length_control(name, subject)
         case "seed":
             return make_slider(W.IntSlider, name, default, 0, 20)
         case "block":
@@ -85,13 +85,11 @@ def _baseline_control(default: Any, subject: Subject) -> W.Widget:
     return make_slider(W.FloatSlider, "baseline", default, min(low, 0), max(high, 0), step)
 
 
-def _window_control(default: object, subject: Subject) -> W.Widget:
-    """Make the control of the side of a square; a default that is no number depends on the picture."""
-    shorter = min(subject.x.shape[2:])
-    if isinstance(default, int):
-        return make_slider(W.IntSlider, "window", default, 1, shorter // 2)
-    sides = [side for side in (2, 4, 8, 16, 32, 64) if side <= shorter // 2]
-    return make_dropdown("window", [AUTOMATIC, *sides], None)
+def _length_control(name: str, subject: Subject) -> W.Widget:
+    """Make the control of a number of pixels; by default the method finds one that suits the picture."""
+    longest = max(1, min(subject.x.shape[2:]) // 2)
+    options = [AUTOMATIC, *range(1, longest + 1)]
+    return make_slider_of(name, options, AUTOMATIC)
 
 
 def _count_blocks(subject: Subject) -> int:

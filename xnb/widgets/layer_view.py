@@ -65,7 +65,9 @@ class _LayerPanel(Panel):
     @property
     def target(self) -> int:
         target = selected_value(self.controls["target"])
-        return self.subject.predicted_class(self.row) if target is None else target
+        if target is None:
+            return self.subject.predicted_class(self.row)
+        return target
 
     @property
     def picture(self) -> Pixels:
@@ -105,7 +107,9 @@ class _LayerPanel(Panel):
 
     def _filters_page(self) -> str:
         filters = anatomy.draw_filters(self.subject.module, self.layer)
-        return "" if filters is None else markup.image_html(filters, f"weights of {self.layer}", "weights")
+        if filters is None:
+            return ""
+        return markup.image_html(filters, f"weights of {self.layer}", "weights")
 
     def _field_page(self, output: Tensor) -> str:
         """What the strongest position sees, or why that is not known."""

@@ -48,6 +48,7 @@ def _plot_line(subject: Subject, row: int, answer: MapAnswer, look: Look, inputs
     if subject.kind == "table":
         features = list(subject.features)
         return f"plot.bars({features}, a[0], plt.gca(), label='score')"
+    # The line must draw the same colours, so that the end of the scale is written into it.
     end = f"{scale_end(answer, look):.4g}"
     values = "a[0]"
     if look.normalised:

@@ -46,7 +46,9 @@ def draw_map(subject: Subject, question: Question, answer: MapAnswer, look: Look
 def outline_evidence(rgb: Pixels, subject: Subject, question: Question, look: Look) -> Pixels:
     """Draw a line around the true evidence, if it is known and `look` wants it."""
     mask = subject.mask(question.picture) if look.outline else None
-    return rgb if mask is None else pixels.draw_outline(rgb, mask.cpu())
+    if mask is None:
+        return rgb
+    return pixels.draw_outline(rgb, mask.cpu())
 
 
 def describe_map(subject: Subject, question: Question, answer: MapAnswer) -> str:
@@ -77,6 +79,7 @@ def _describe_value(subject: Subject, row: int, heat: NDArray, index: int) -> st
         return f"{value:+.2g} at {subject.features[index]}"
     if subject.kind == "text":
         return f"{value:+.2g} at {subject.words[row][index]!r}"
+    # People count from 1, beginning at the top left.
     place = np.unravel_index(index, heat.shape)
     named = zip(_AXIS_NAMES[-heat.ndim :] if heat.ndim > 1 else ["step"], place, strict=True)
     return f"{value:+.2g} at " + ", ".join(f"{name} {number + 1}" for name, number in named)

@@ -124,7 +124,9 @@ def _bar_cells(name: str, share: float, was: float | None) -> str:
 
 def _format_change(change: float) -> str:
     """Write a change of probability; one that would be rounded to nothing is "±0"."""
-    return f"{change:+.1%}" if abs(change) >= 0.0005 else "±0"
+    if abs(change) >= 0.0005:
+        return f"{change:+.1%}"
+    return "±0"
 
 
 def table_html(head: str, facts: Mapping[str, str]) -> str:

@@ -17,19 +17,19 @@ _FAMILY_ORDER = ("gradient", "rules", "cam", "attention", "perturbation", "contr
 _PREFERRED = "gradient_times_input"
 _LARGE_INPUT = 3 * 64 * 64  # numbers of an input, and
 _LARGE_MODEL = 5_000_000  # parameters, above which methods are not tried before they are chosen
+_OF_PLACES = {"occlusion", "edges", "centre"}  # beside class activation maps
 _ATTENTION_PROBE = "raw_attention"  # one pass; where it sees no attention, no other method does
 
 
-def read_methods(methods: Sequence[str] | None, method: str | None = None) -> list[str]:
-    """Names of the methods that are offered, all if none are named; the one that is shown first is among them.
+def read_methods(methods: str | Sequence[str] | None, method: str | None = None) -> list[str]:
+    """Names of the methods that are offered, all if none is named; the one that is shown first is among them.
 
     Raises:
         ValueError: no method has such a name.
     """
-    rule = "widgets: methods must be a list of names"
-    require(not isinstance(methods, str), rule, methods, f"methods=[{methods!r}]")
     first = [] if method is None else [method]
-    names = list(dict.fromkeys([*first, *(methods or METHODS)]))
+    asked = [methods] if isinstance(methods, str) else methods or METHODS
+    names = list(dict.fromkeys([*first, *asked]))
     for name in names:
         METHODS.find(name)
     return names
@@ -73,7 +73,7 @@ def judge_methods(subject: Subject, names: Iterable[str]) -> pd.DataFrame:
     Columns are those of `lint_methods`.
     """
     has_gradient = _has_gradient(subject)
-    attention = _try_method(subject, _ATTENTION_PROBE) if has_gradient else None
+    attention = _try_on_first(subject, _ATTENTION_PROBE) if has_gradient else None
     refusals: dict[str, str | None] = {}
     for name in names:
         card = METHODS.cards[name]
@@ -93,11 +93,14 @@ def _has_gradient(subject: Subject) -> bool:
 def lint_methods(subject: Subject, methods: Sequence[str] | None = None) -> pd.DataFrame:
     """Try methods, all if none are named, on the first input; columns `valid` and `reason`, see `xnb.lint`."""
     names = list(METHODS if methods is None else methods)
-    return _make_table({name: _try_method(subject, name) for name in show_progress(names, len(names), "method")})
+    return _make_table({name: _try_on_first(subject, name) for name in show_progress(names, len(names), "method")})
 
 
-def _try_method(subject: Subject, name: str) -> str | None:
-    """Why a method refuses the first input, None if it does not."""
+def _try_on_first(subject: Subject, name: str) -> str | None:
+    """Why a method refuses the first input, or does not fit its kind; None if it is right."""
+    places = METHODS.cards[name].family == "cam" or name in _OF_PLACES
+    if subject.kind == "text" and places:
+        return "it takes the numbers of an embedding for places, and says nothing of words"
     target = subject.target_of(subject.predicted_class(0))
     return try_method(subject.model, subject.input(0), target, name)
 

@@ -167,6 +167,11 @@ def make_slider(
     return kind(value=value, min=low, max=high, step=step, description=name, **_CONTROL_STYLE)
 
 
+def make_slider_of(name: str, options: Sequence[object], value: object) -> W.SelectionSlider:
+    """Make a slider over a list of values, one of which may be `AUTOMATIC`."""
+    return W.SelectionSlider(options=options, value=value, description=name, **_CONTROL_STYLE)
+
+
 def make_input_slider(count: int, value: int, name: str = "picture") -> W.IntSlider:
     """Make a slider that selects one of `count` inputs."""
     return make_slider(W.IntSlider, name, value, 0, count - 1)
@@ -191,7 +196,9 @@ def number_classes(classes: Sequence[str]) -> list[tuple[str, int]]:
 
 def selected_value(control: W.Widget) -> Any:
     """Value of a control, None for `AUTOMATIC`."""
-    return None if control.value == AUTOMATIC else control.value
+    if control.value == AUTOMATIC:
+        return None
+    return control.value
 
 
 def make_checkbox(name: str, value: bool) -> W.Checkbox:

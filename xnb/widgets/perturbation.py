@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xnb.access.score import logits
 from xnb.check import require
 from xnb.metrics.imputers import make_fill
 from xnb.types import Batch, Model
 from xnb.widgets import markup, pixels, static
 from xnb.widgets.clickable import ClickablePicture
+from xnb.widgets.colours import to_picture
 from xnb.widgets.explained import Data, Subject, likeliest_classes, prepare_subject
 from xnb.widgets.panel import Panel, make_button, make_dropdown, make_input_slider, make_slider
 from xnb.widgets.pixels import Pixels
@@ -213,7 +213,7 @@ def _cell_pixels(index: int, side: int) -> slice:
 def replace_hidden(subject: Subject, area: HiddenArea) -> Batch:
     """Return the input with the hidden pixels replaced, as a batch."""
     x = subject.input(area.picture)
-    fill = make_fill(area.fill, x)
+    fill = make_fill(area.fill, x, (2, 3))
     mask = hidden_mask(subject, area).to(x)
     removed = mask.expand(1, 1, 1, -1, -1)
     return fill(slice(None), removed)[0]
@@ -222,11 +222,11 @@ def replace_hidden(subject: Subject, area: HiddenArea) -> Batch:
 def probabilities_before_after(subject: Subject, area: HiddenArea) -> _BeforeAfter:
     """Probabilities of all classes before and after the area is hidden."""
     both = torch.cat([subject.input(area.picture), replace_hidden(subject, area)])
-    before, after = logits(subject.model, both).softmax(1).cpu().numpy()
+    before, after = subject.probabilities_of(both).cpu().numpy()
     return _BeforeAfter(before, after)
 
 
 def _draw_changed_input(subject: Subject, area: HiddenArea) -> Pixels:
     """Draw the changed picture with an outline of what is hidden."""
     x = replace_hidden(subject, area)[0]
-    return pixels.draw_outline(pixels.enlarge_picture(x), hidden_mask(subject, area))
+    return pixels.draw_outline(pixels.enlarge_picture(to_picture(x)), hidden_mask(subject, area))
