@@ -1,20 +1,19 @@
-"""A model split at a layer says what the whole model says, and is left as it came."""
+"""A model split at a layer says what the whole model says, and is left as it came.
+
+Tests: xnb.access.suffix.
+"""
 
 import pytest
 import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from xnb.access.at_layer import (
-    activation_and_gradient,
-    layer_activation,
-    make_suffix,
-    make_suffixes,
-)
+from xnb.access.at_layer import activation_and_gradient, layer_activation
 from xnb.access.hooks import cut_graph, replace_forward
 from xnb.access.layout.layer_maps import find_layer
 from xnb.access.ledger import count_passes
 from xnb.access.score import score
+from xnb.access.suffix import make_suffix, make_suffixes
 from xnb.models.cnn import SmallCNN
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
@@ -157,7 +156,7 @@ def test_a_suffix_is_a_model_and_counts_as_one(pictures):
     model, target = residual(), torch.tensor([3])
     with count_passes() as passes:
         rest = make_suffix(model, pictures[:1], "stage3")
-    assert passes.forward == 3  # the input, and the trial of two rows
+    assert passes.forward == 4  # the input beside its copy, and the trial of two rows
     with count_passes() as passes:
         again = score(rest, rest.activation, target)
     assert (passes.forward, passes.backward) == (1, 0)

@@ -6,7 +6,8 @@ The model and the tensors of the caller leave every call as they came.
   cache (`chunking`). `inputs` and `targets` read what a caller hands over, `model_call` checks what goes in and comes
   out (`output_forms`, `modes`), `rows` says which inputs run. Most methods need no more, so they explain functions too.
 - Hook it: `hooks` reads what a module returns, or puts something else in its place, for methods on a named layer.
-- Cut it: `at_layer` starts a model at a layer from recorded outputs, for many activations of one input.
+- Cut it: `at_layer` stops the gradient at a layer; `suffix` starts a model there from recorded outputs, for many
+  activations of one input.
 - Watch its functions: what is written between modules shows to no hook. `attention/` keeps the weights of every
   attention, `functions/` gives functions another backward step, `layout/` follows the axes of the input; what they
   remember of tensors stands in `marks`.
@@ -36,6 +37,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "preparation",
         "rows",
         "score",
+        "suffix",
         "targets",
         "trials",
     ],

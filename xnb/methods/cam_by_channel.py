@@ -7,11 +7,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from xnb.access.at_layer import Suffix, layer_activation, make_suffixes
+from xnb.access.at_layer import layer_activation
 from xnb.access.chunking import chunk_size
 from xnb.access.layout.layer_maps import LayerLike
 from xnb.access.layout.map_layout import Layout, MapLayout, Maps
 from xnb.access.score import changed_scores
+from xnb.access.suffix import Suffix, make_suffixes
 from xnb.access.targets import target_logit
 from xnb.methods.cam_maps import CamMap, LayerMaps, choose_layer, combine_channels, enlarge_maps, make_maps
 from xnb.methods.registry import method
@@ -138,7 +139,9 @@ def _stride_of_values(activation: Tensor) -> tuple[int, ...]:
     """How one input's values lie in memory: as in the activation, channels last for one, if that leaves no gaps."""
     strides = activation.stride()[1:]
     last = sum((size - 1) * stride for size, stride in zip(activation.shape[1:], strides, strict=True))
-    return strides if last + 1 == activation.numel() else torch.empty(activation.shape[1:], device="meta").stride()
+    if last + 1 == activation.numel():
+        return strides
+    return torch.empty(activation.shape[1:], device="meta").stride()
 
 
 def _number_channels(activation: Tensor, strides: tuple[int, ...], layout: MapLayout) -> Int[Tensor, "D P"]:
