@@ -17,6 +17,7 @@ help:
 	@echo "make refresh    run the notebooks and store their outputs and figures, in notebooks/ and figures/;  NOTEBOOK=02"
 	@echo "                  PROFILE=paper    store figures of such a run in figures/paper/;  DATASET=cifar10"
 	@echo "make bench      time every kernel beside other libraries;  BENCH_ARGS=\"--quick --only lrp\""
+	@echo "make models     ask which methods run on published networks, into MODELS.md; goes on where it was stopped"
 	@echo "make lint       ruff, codespell and mypy alone;  make format  lets ruff repair"
 	@echo "make clean      remove build/ and caches; .venv/ and data/cache/ stay"
 
@@ -56,6 +57,9 @@ test: lint
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+models: $(INSTALLED)
+	@$(BIN)/python -m benchmarks.survey $(MODELS_ARGS)
+
 lint: $(INSTALLED)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -70,4 +74,4 @@ clean:
 	rm -rf build .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-.PHONY: help figures refresh lab app test bench lint format clean
+.PHONY: help figures refresh lab app test bench models lint format clean

@@ -9,10 +9,11 @@ import nbformat
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
+from torchvision.transforms.v2.functional import to_pil_image
 
 import xnb
 import xnb.adapters  # not loaded by `import xnb`
-from xnb import folders
+from xnb import data, folders
 
 README = (folders.ROOT / "README.md").read_text()
 CHINESE = (folders.ROOT / "README.zh-CN.md").read_text()
@@ -35,6 +36,31 @@ def test_the_picture_is_what_the_code_draws(tmp_path, monkeypatch):
         mpl.pyplot.close("all")
     mpl.use(backend)
     assert np.abs(grey(tmp_path / "readme.png") - grey(folders.ROOT / "figures" / "readme.png")).mean() < 1.5
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A folder of five photographs, beside which the page's code runs."""
+    (tmp_path / "photographs").mkdir()
+    split = data.photos(256)
+    for name in ("cat", "coffee", "flower", "palace", "rocket"):
+        picture = split.test.x[split.classes.index(name)]
+        to_pil_image(picture).save(tmp_path / "photographs" / f"{name}.png")
+    return tmp_path
+
+
+def test_the_second_picture_is_what_the_code_draws(photographs, monkeypatch):
+    _, code, *_ = re.findall(r"```python\n(.*?)```", README, re.S)
+    assert len(code.strip().splitlines()) <= 15
+    monkeypatch.chdir(photographs)
+    backend = mpl.get_backend()
+    mpl.use("agg")
+    with mpl.rc_context():
+        exec(code, {})
+        mpl.pyplot.close("all")
+    mpl.use(backend)
+    difference = grey(photographs / "photographs.png") - grey(folders.ROOT / "figures" / "photographs.png")
+    assert np.abs(difference).mean() < 1.5
 
 
 def test_the_explorer_moves():
