@@ -1,9 +1,13 @@
 """What a widget explains: a model of its own, and inputs with what is known of them."""
 
+import math
+
 import pytest
 import torch
+from torch import nn
 from widget_cases import shapes, trained_net
 
+from xnb.adapters import with_inputs
 from xnb.data import Part, Split
 from xnb.models import Net
 from xnb.widgets.explained import likeliest_classes, prepare_subject
@@ -68,7 +72,7 @@ def test_one_input_without_its_batch_axis_is_answered_in_words():
     with pytest.raises(ValueError, match=r"must have a batch axis.*\n.*\n  try: x = x\[None\]"):
         prepare_subject(trained_net(), x)
     with pytest.raises(ValueError, match=r"must have a batch axis.*\n.*\n  try: x = x\[None\]"):
-        prepare_subject(Net(3, classes=2).eval(), torch.rand(3))
+        prepare_subject(nn.Linear(3, 2).eval(), torch.rand(3))
 
 
 def test_features_without_names_are_counted():
@@ -88,3 +92,19 @@ def test_nothing_is_known_of_an_upload(subject):
 
 def test_the_likeliest_class_comes_first():
     assert likeliest_classes(torch.tensor([0.2, 0.7, 0.1]).numpy(), 2) == [1, 0]
+
+
+def add_row(x, rows):
+    """Logits `x + row`: another for each input, and of an input with another's row a wrong one."""
+    return x + rows
+
+
+def test_what_belongs_to_an_input_runs_with_it():
+    """Logits of input 2 are x + its own row, (0, 3): softmax 1 / (1 + e^3) and its complement."""
+    rows = torch.tensor([[5.0, 0.0], [7.0, 1.0], [0.0, 3.0]])
+    subject = prepare_subject(with_inputs(add_row, rows=rows).eval(), torch.zeros(3, 2))
+    expected = 1 / (1 + math.exp(3))
+    assert subject.class_probabilities(2) == pytest.approx([expected, 1 - expected])
+    assert subject.predicted_class(0) == 0
+    with subject.run_input(1) as x:
+        torch.testing.assert_close(subject.model(x), rows[1:2])
