@@ -1,6 +1,5 @@
 """How much of the picture one value of a layer can see."""
 
-import copy
 from collections.abc import Iterable
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from xnb.access.copies import copy_module
 from xnb.access.hooks import capture_outputs, find_module, forward_hooks
 from xnb.access.model_call import check_explainable
 from xnb.check import require
@@ -37,7 +37,7 @@ def measure_size(model: nn.Module, x: Batch, layer: str) -> tuple[int, int]:
     Raises:
         ValueError: `layer` does not return pictures, or sees up to the border, so that the answer may be cut off.
     """
-    clone = copy.deepcopy(model).double().eval()
+    clone = copy_module(model).double().eval()
     for module in clone.modules():
         _make_transparent(module)
     with torch.enable_grad(), capture_outputs(clone, layer) as outputs:
