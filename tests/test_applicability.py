@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import VisionTransformer, resnet18
 
-from xnb import METHODS, applicability, attribute, lint
+from xnb import METHODS, applicability, attribute, lint, progress
 from xnb.access.ledger import count_passes
 from xnb.access.rows import follow_rows
 from xnb.check import PromiseWarning
@@ -111,6 +111,26 @@ def test_a_promise_that_a_trial_breaks_is_no_warning(x):
         lint(steps, x)
 
 
+def test_a_trial_announces_nothing(monkeypatch, capfd):
+    """Of 65,536 passes two are run."""
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 2.0)
+    net = SmallCNN().eval()
+    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert applicability.try_method(net, picture, torch.tensor([1]), "exact_shapley") is None
+    assert capfd.readouterr().err == ""
+
+
+def test_training_mode_is_no_missing_batch_axis():
+    """A sum takes inputs of any shape, `x[None]` too: each method gives the reason that holds."""
+
+    class Sums(nn.Module):
+        def forward(self, z):
+            return torch.stack([z.flatten(1).sum(1), -z.flatten(1).sum(1)], 1)
+
+    table = lint(Sums(), torch.ones(4, 3))
+    assert "model must be in evaluation mode" in table.loc["gradient", "reason"]
+
+
 def test_the_bar_names_the_method(x, monkeypatch):
     seen = []
 
@@ -157,7 +177,7 @@ def test_a_transformer():
     vit = VisionTransformer(image_size=32, patch_size=8, num_layers=1, num_heads=2, hidden_dim=16, mlp_dim=32).eval()
     table = lint(vit, torch.randn(1, 3, 32, 32))
     assert table.loc["integrated_gradients", "valid"]
-    assert table.loc[["lrp", "deep_lift", "rollout", "chefer"], "valid"].all()
+    assert table.loc[["lrp", "deep_lift", "rollout", "chefer", "legrad", "grad_cam"], "valid"].all()
     assert not table.loc[["guided_backprop", "deconvnet"], "valid"].any()  # there is no ReLU
     assert "fused attention" in table.loc["lrp", "caution"]
 

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from xnb.access.hooks import watch_calls
 from xnb.access.inputs import read_input
 from xnb.access.ledger import count_passes
-from xnb.access.model_call import runs_with_batch_axis
+from xnb.access.model_call import check_explainable, runs_with_batch_axis
 from xnb.access.rows import select_rows
 from xnb.access.score import logits
 from xnb.access.targets import predict_class
@@ -25,7 +25,7 @@ from xnb.check import PromiseWarning, require
 from xnb.methods import METHODS
 from xnb.methods.calls import run_method
 from xnb.methods.promises import measure_promises
-from xnb.progress import MANY_PASSES, show_progress
+from xnb.progress import MANY_PASSES, hide_progress, show_progress
 from xnb.types import Model
 
 _CHANGES = 2  # of the input that a method is tried on: one is no batch, and no spread
@@ -62,10 +62,15 @@ def lint(model: Model, x: Tensor) -> pd.DataFrame:
 
 def _guess_class(model: Model, first: Tensor, x: Tensor) -> Tensor:
     """Return the class that the model predicts, or any where it refuses: each method will then refuse likewise."""
+    unknown = torch.zeros(1, dtype=torch.long, device=x.device)
+    try:
+        check_explainable(model, first)
+    except ValueError:  # which is no matter of the axes
+        return unknown
     with suppress(Exception):
         return predict_class(logits(model, first))
     require(not runs_with_batch_axis(model, x), "lint: x must have a batch axis (B, ...)", x, "x = x[None]")
-    return torch.zeros(1, dtype=torch.long, device=x.device)
+    return unknown
 
 
 def try_method(model: Model, x: Tensor, target: Tensor, name: str) -> str | None:
@@ -100,7 +105,7 @@ class _Trial(NamedTuple):
 def _run_trial(model: Model, x: Tensor, target: Tensor, name: str) -> _Trial:
     """Run the method with its defaults to its end, but of many changes of the input only the first."""
     refusal = None
-    with run_first_changes(_CHANGES), count_passes() as passes, catch_warnings():
+    with run_first_changes(_CHANGES), count_passes() as passes, catch_warnings(), hide_progress():
         simplefilter("ignore", PromiseWarning)  # what a trial returns keeps no promise
         try:
             a = run_method(model, x, target, name, {})
