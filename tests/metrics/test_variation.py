@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from xnb import METHODS
-from xnb.metrics import METRICS, deletion, grid_pointing, max_sensitivity
-from xnb.metrics.variation import find_moved, keep_where_moved
+from xnb.metrics import METRICS, deletion, grid_pointing, max_sensitivity, single_deletion
+from xnb.metrics.variation import find_moved, keep_where_moved, merge_rounding
 
 FAITHFUL = [name for name, card in METRICS.cards.items() if card.category == "faithfulness"]
 FAITHFUL.append("symmetry")
@@ -112,3 +112,32 @@ def test_a_radius_below_rounding_is_refused(model, x, target):
 def test_one_cell_is_no_grid(model, x, target):
     with pytest.raises(ValueError, match="one cell holds what any map says"):
         grid_pointing(model, x, target, x, method=METHODS["gradient"], side=1)
+
+
+def test_values_that_differ_by_rounding_are_made_equal():
+    """Of outputs around 1 in double precision, 4e-16 is rounding: the least of neighbours stands for them."""
+    values = torch.tensor([[0.5 + 3e-16, -2e-16, 0.5, 0.3, 1e-15]], dtype=torch.double).T
+    merged = merge_rounding(values, torch.ones(2, 1, dtype=torch.double))
+    assert merged[:, 0].tolist() == [0.5, 0.0, 0.5, 0.3, 1e-15]
+
+
+def test_neighbours_are_merged_within_one_step_and_not_along_a_chain():
+    """Of 0.5, 0.5 + 4e-16 and 0.5 + 8e-16 the last one is two steps from the first."""
+    values = 0.5 + torch.tensor([[0.0, 4e-16, 8e-16]], dtype=torch.double).T
+    merged = merge_rounding(values, torch.ones(1, 1, dtype=torch.double))
+    assert merged[0] == merged[1] < merged[2]
+
+
+def test_parts_without_effect_are_not_ranked_by_rounding():
+    """The last two features do nothing: exchanged in the map, they leave 0.9 ** 0.5, with ranks 1.5, 1.5, 3 and 4."""
+
+    def model(x):
+        z = x[:, :1] + 2 * x[:, 1:2] + 2e-16 * x[:, 3:]
+        return torch.cat([z, -z], 1)
+
+    x = torch.ones(1, 4, dtype=torch.double)
+    a = torch.tensor([[3.0, 4.0, 1.0, 2.0]], dtype=torch.double)
+    turned = torch.tensor([[3.0, 4.0, 2.0, 1.0]], dtype=torch.double)
+    target = torch.tensor([0])
+    for each in (a, turned):
+        assert float(single_deletion(model, x, target, each)) == pytest.approx(0.9**0.5)

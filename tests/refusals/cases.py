@@ -7,6 +7,9 @@ _AXES = "from matplotlib.figure import Figure; ax = Figure().subplots()"
 _TEXT = "nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 3)).eval()"
 _ATTRIBUTE = "xnb.attribute(model, x, target, 'gradient')"
 _ABLATION = "xnb.attribute(model, x, target, 'feature_ablation')"
+_POOLED = (
+    "model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 4)).eval(); target = torch.arange(4)"
+)
 _TABLE = "model = nn.Linear(6, 3).eval(); x = torch.rand(4, 6)"
 
 _ACCESS = [
@@ -205,6 +208,11 @@ _FURTHER = [
     ("xnb.plot.picture(x, ax)", f"{_AXES}; x = (torch.rand(3, 8, 8) * 0.7 - 0.35) / 0.225"),
     ("xnb.prepare(model)", "model = lambda x: net(x)"),
     ("xnb.metrics.mprt(model, x, target, a, method=method)", "model = nn.Sequential(nn.Flatten(), nn.ReLU()).eval()"),
+    ("xnb.metrics.grid_pointing(model, x, target, a, method=method)", "attribution = a"),
+    ("xnb.metrics.grid_pointing(model, x, target, a, method=method)", f"{_TABLE}; attribution = x"),
+    ("xnb.metrics.grid_pointing(model, x, target, a, method=method, side=1)", _POOLED),
+    ("xnb.metrics.localisation.make_grids(x, target)", ""),
+    ("xnb.metrics.localisation.make_grids(x, torch.zeros(6).long(), side=1)", "x = torch.rand(6, 7)"),
 ]
 
 CASES = [*_ACCESS, *_ADAPTERS, *_CALLS, *_METRICS, *_ROOMS, *_FURTHER]

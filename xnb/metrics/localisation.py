@@ -181,10 +181,20 @@ def grid_pointing(
     Raises:
         ValueError: `x` are no pictures, or the batch has fewer classes than a grid has cells.
     """
-    rule = "grid_pointing: side must be at least 2, as one cell holds what any map says"
-    require(side >= 2, rule, side, "side=2")
+    _check_grid(x, target, side)
     grid = make_grids(x, target, side=side, seed=seed)
     return energy_pointing(model, grid.x, target, method(model, grid.x, target), masks=grid.masks)
+
+
+def _check_grid(x: Batch, target: Target, side: int) -> None:
+    """Refuse what makes no grid; without pictures of enough classes a mask has to say where the evidence is."""
+    rule = "grid_pointing: side must be at least 2, as one cell holds what any map says"
+    require(side >= 2, rule, side, "side=2")
+    hint = "xnb.metrics.energy_pointing(model, x, target, attribution, masks=x > 0)  # masks: where the evidence is"
+    require(x.ndim == 4, "grid_pointing: x must be pictures (B, C, H, W)", x, hint)
+    classes = len(target.unique())
+    rule = f"grid_pointing: the batch must have at least {side**2} classes"
+    require(side**2 <= classes, rule, f"{classes} classes", "side=2" if classes >= 4 else hint)
 
 
 class _Grids(NamedTuple):
@@ -207,7 +217,8 @@ def make_grids(x: Batch, target: Target, *, side: int = 2, seed: int = 0) -> _Gr
     Raises:
         ValueError: `x` are no pictures, or the batch has fewer classes than a grid has cells.
     """
-    require(x.ndim == 4, "grids: x must be pictures (B, C, H, W)", x, "x = x.view(B, C, H, W)")
+    hint = "x = x.reshape(len(x), 1, -1, x.shape[-1])"
+    require(x.ndim == 4, "grids: x must be pictures (B, C, H, W)", x, hint)
     classes = len(target.unique())
     cells = side**2
     rule = f"grids: the batch must have at least {cells} classes"
@@ -255,6 +266,7 @@ def _flatten_maps(
     pairs = list(zip(masks.shape, x.shape, strict=False))
     fits = same_axes and all(length in {1, whole} for length, whole in pairs)
     require(fits, rule, masks, _suggest_masks(masks, x))
+    # The mask says by its shape what a unit is: along an axis of length 1, a map is summed up.
     axes = tuple(axis for axis, (length, whole) in enumerate(pairs) if axis > 0 and length == whole)
     values = unit_values(attribution, x, axes)
     return values.abs() if absolute else values, masks.to(x.device).flatten(1)

@@ -5,6 +5,7 @@ explain the model; what passes may. Rank methods by other metrics.
 """
 
 from collections.abc import Sequence
+from math import log, prod
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from xnb.metrics.neighbours import Method, explain_changes, shared_noise
 from xnb.metrics.randomised_models import Order, parameter_layers, randomise_stepwise, randomised_copy
 from xnb.metrics.registry import metric
 from xnb.metrics.similarity import Similarity, map_similarity
-from xnb.metrics.units import Units, find_axes
+from xnb.metrics.units import Axes, Units, find_axes
 from xnb.progress import show_progress
 from xnb.types import Attribution, Batch, Model, Scores, Target, TargetLike
 
@@ -168,7 +169,8 @@ def efficient_mprt(
 
     H is the entropy of the histogram of the map's values. Unit: none; 0 for a map that does not see the parameters,
     and near 0 for one that is noise before and after, which `mprt` calls perfect. It takes one explanation, where
-    `mprt` takes one a layer. NaN where the map is constant.
+    `mprt` takes one a layer. NaN where the map is constant, and where each of its values has a bin of its own, as a few
+    units have in many bins: every such map has the same entropy.
 
     Args:
         method: what explains, `(model, x, target) -> attribution`.
@@ -185,7 +187,13 @@ def efficient_mprt(
     before = histogram_entropy(unit_values(attribution, x, axes), bins)
     after = histogram_entropy(unit_values(random_map, x, axes), bins)
     rise = (after - before) / before
-    return torch.where(before > 0, rise, torch.nan).to(x.dtype)
+    return torch.where(_tells_maps_apart(before, x, axes), rise, torch.nan).to(x.dtype)
+
+
+def _tells_maps_apart(entropies: Scores, x: Batch, axes: Axes) -> Tensor:
+    """Whether a histogram's entropy is between that of a constant map and that of any map of so few units."""
+    units = prod(x.shape[axis] for axis in axes)
+    return (entropies > 0) & (entropies < log(units) * (1 - 1e-9))
 
 
 @metric(

@@ -24,7 +24,7 @@ from xnb.metrics.map_values import (
 )
 from xnb.metrics.registry import metric
 from xnb.metrics.units import Axes, Units, find_axes
-from xnb.metrics.variation import find_moved, keep_where_moved, require_finite_outputs
+from xnb.metrics.variation import find_moved, keep_where_moved, merge_rounding, require_finite_outputs
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
 
@@ -39,6 +39,8 @@ def score_drops(
     chunk: int | None,
 ) -> Float[Tensor, "N B"]:
     """How far the score falls when the parts of each set are removed, in double precision; 0 where nothing moves it.
+
+    Drops that differ by rounding alone are equal.
 
     Raises:
         ValueError: an output that is not finite.
@@ -55,7 +57,7 @@ def score_drops(
     require_finite_outputs(scores)
     drops = before.double() - after.double()
     # Rounding differs from draw to draw, and its ranks would look like an answer.
-    return torch.where(find_moved(scores), drops, 0)
+    return merge_rounding(torch.where(find_moved(scores), drops, 0), scores)
 
 
 @metric(category="faithfulness", better="higher", paper="Hesse, Schaub-Meyer & Roth 2024, arXiv:2407.11910")

@@ -1,7 +1,9 @@
 """Where nothing moves the model's output, no map can be told from another: NaN for an input, refused for all."""
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from xnb.check import is_finite, require
@@ -38,6 +40,29 @@ def find_moved(outputs: Float[Tensor, "N B"]) -> Tensor:
     highest, lowest = outputs.amax(0), outputs.amin(0)
     size = torch.maximum(highest.abs(), lowest.abs())
     return highest - lowest > _ROUNDING * torch.finfo(outputs.dtype).eps * size
+
+
+def merge_rounding(values: Float[Tensor, "N B"], outputs: Float[Tensor, "M B"]) -> Float[Tensor, "N B"]:
+    """Return the values, those of a column that differ by the rounding of the outputs alone made equal.
+
+    Parts of equal effect, or of none, would be ranked by rounding otherwise, which differs from batch to batch.
+    """
+    widths = _ROUNDING * torch.finfo(outputs.dtype).eps * outputs.abs().amax(0)
+    ordered = torch.where(values.abs() <= widths, 0, values).sort(dim=0)
+    columns = ordered.values.T.contiguous().double().cpu().numpy()
+    for column, width in zip(columns, widths.tolist(), strict=True):
+        _merge_neighbours(column, width)
+    merged = torch.from_numpy(columns).T.to(values)
+    return torch.empty_like(values).scatter_(0, ordered.indices, merged)
+
+
+def _merge_neighbours(ordered: NDArray, width: float) -> None:
+    """Give numbers in ascending order the least one within `width` below them, in place."""
+    end = 0
+    for start in np.flatnonzero(np.diff(ordered) <= width):
+        if start >= end:
+            end = np.searchsorted(ordered, ordered[start] + width, side="right")
+            ordered[start:end] = ordered[start]
 
 
 def suggest_logit(unit: str) -> str:
