@@ -84,7 +84,7 @@ def test_the_ledger_says_which_promise_is_broken_and_each_method_warns_once(mode
     """One step from a grey picture misses more than a tenth; LRP that leaves half of the score keeps a half."""
 
     def halving(model, x, target, *, composite="epsilon"):
-        leave_note(kept=torch.tensor([1.0, 0.5, 0.9, 1.0, 1.0]), layer="features")
+        leave_note(conserved=torch.tensor([1.0, 0.5, 0.9, 1.0, 1.0]), layer="features")
         return x
 
     monkeypatch.setitem(METHODS._functions, "lrp", halving)
@@ -98,7 +98,7 @@ def test_the_ledger_says_which_promise_is_broken_and_each_method_warns_once(mode
         f"its sum misses the change of score by {100 * ledger.loc['integrated_gradients', 'gap']:.3g} % of it",
         "",
     ]
-    assert ledger.loc["lrp", "kept"] == 0.5
+    assert ledger.loc["lrp", "conserved"] == 0.5
     assert ledger["layer"].tolist() == ["", "features", "", ""]
 
 

@@ -18,7 +18,9 @@ _LONGEST_VALUE = 120  # characters: a line of an error that still fits a termina
 
 def shorten_text(text: str, length: int) -> str:
     """Return the text, cut to `length` characters with three dots at its end where it is longer."""
-    return text if len(text) <= length else text[: length - 3] + "..."
+    if len(text) <= length:
+        return text
+    return text[: length - 3] + "..."
 
 
 def abbreviate_value(value: object) -> str:

@@ -40,7 +40,7 @@ class Explanation:
     * `gap`: by how much the sum of a complete method's attributions misses the change of score from the baseline, as a
       share of that change. Where the change is less than a hundredth of the sum of the map's absolute values, much
       evidence has cancelled, and the gap is a share of that hundredth instead.
-    * `kept`: the sum of a map that is to conserve the score, as a share of the score.
+    * `conserved`: the sum of a map that is to conserve the score, as a share of the score.
     * `standard_error`: of a sampled map, relative to the map.
 
     `layer` is the layer that a method took, and `broken` says every promise that is missed by more than a tenth.
@@ -138,7 +138,7 @@ class _Bill:
     forward: float = nan
     backward: float = nan
     gap: float = nan
-    kept: float = nan
+    conserved: float = nan
     standard_error: float = nan
     layer: str = ""
     broken: str = ""
@@ -152,7 +152,7 @@ class _Bill:
     def enter_promises(self, promises: Promises) -> None:
         """Fill in how exact the method is."""
         self.gap = largest(promises.gap)
-        self.kept = promises.least_kept()
+        self.conserved = promises.least_conserved()
         self.standard_error = largest(promises.error)
         self.broken = "; ".join(promises.broken())
 

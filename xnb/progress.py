@@ -77,6 +77,8 @@ def show_progress(
             if bar is not None:
                 bar.update()
     finally:
+        # Also where the loop was left by `break` or an error. Loops of generators may end in another order than they
+        # began.
         _LOOPS[:] = [loop for loop in _LOOPS if loop is not announced]
         if bar is not None:
             _BARS.remove(bar)
@@ -86,7 +88,7 @@ def show_progress(
 def announce_passes(passes: int, inputs: int, hint: str = "") -> None:
     """Say in one line on stderr, before they run, that a call runs each input more than `MANY_PASSES` times.
 
-    A call says so once; what many calls in one loop would say, as those of a comparison, is said once as well.
+    A call says so once; what many calls in one loop would say, as those of a comparison, is announced once as well.
 
     Args:
         passes: of each input.
@@ -98,10 +100,10 @@ def announce_passes(passes: int, inputs: int, hint: str = "") -> None:
     call.announced = True
     who = "1 input" if inputs == 1 else f"each of {inputs:,} inputs"
     line = f"{call.name}: {passes:,} passes of {who}" + (f"; try {hint}" if hint else "")
-    said = _LOOPS[0] if _LOOPS else set()
-    if line in said or _HIDDEN.get() or isinf(PATIENCE_SECONDS):
+    announced = _LOOPS[0] if _LOOPS else set()
+    if line in announced or _HIDDEN.get() or isinf(PATIENCE_SECONDS):
         return
-    said.add(line)
+    announced.add(line)
     tqdm.write(line, file=sys.stderr)
 
 

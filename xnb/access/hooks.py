@@ -59,7 +59,7 @@ def first_output(out: object) -> object:
     return out[0] if type(out) in (tuple, list) and out else out  # type: ignore[index]
 
 
-def replace_first_output(out: object, output: Tensor) -> object:
+def _replace_first_output(out: object, output: Tensor) -> object:
     """What a module returned, with another tensor in place of its first."""
     if type(out) in (tuple, list):
         return type(out)([output, *out[1:]])  # type: ignore[index, call-arg]
@@ -80,10 +80,13 @@ def capture_outputs(model: nn.Module, *layers: str, once: bool = False) -> Itera
     def make_hook(name: str) -> Hook:
         def hook(module: nn.Module, args: tuple, out: object) -> object:
             again = once and name in outputs
-            require(not again, "hooks: the layer must be called once in a forward pass", name, "a layer used once")
+            hint = "xnb.attribute(model, x, target, 'gradient')  # needs no layer"
+            require(not again, "hooks: the layer must be called once in a forward pass", name, hint)
             output = first_output(out)
             outputs[name] = cast(Tensor, output)  # what is no tensor is refused by who asked for it
-            return replace_first_output(out, output.clone()) if isinstance(output, Tensor) else None
+            if isinstance(output, Tensor):
+                return _replace_first_output(out, output.clone())
+            return None
 
         return hook
 
@@ -107,7 +110,7 @@ def cut_graph(model: nn.Module, layer: str) -> Iterator[list[object]]:
         leaf = output.detach().requires_grad_()
         leaves.append(leaf)
         torch.set_grad_enabled(True)  # until the block below restores what was
-        return replace_first_output(out, leaf.clone())  # a copy: a module further on may not write into a leaf
+        return _replace_first_output(out, leaf.clone())  # a copy: a module further on may not write into a leaf
 
     with torch.no_grad(), forward_hooks([(find_module(model, layer), start_graph)]):
         yield leaves

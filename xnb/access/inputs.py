@@ -23,7 +23,8 @@ def read_input(model: Model, x: object, who: str) -> Batch:
     Raises:
         ValueError: `x` is no tensor, has no axes, or holds NaN or infinity; `model` cannot be called.
     """
-    require(callable(model), f"{who}: model must be a module, or a function (B, ...) -> (B, K)", model)
+    rule = f"{who}: model must be a module, or a function (B, ...) -> (B, K)"
+    require(callable(model), rule, model, _suggest_function(model))
     if not isinstance(x, Tensor):
         _refuse_no_tensor(model, x, f"{who}: {_EXPECTED}")
     require(x.ndim > 0, f"{who}: {_EXPECTED}", x, "x = x.view(1, 1)")
@@ -31,7 +32,17 @@ def read_input(model: Model, x: object, who: str) -> Batch:
     plain = x.detach() if x.requires_grad else x
     # A tv_tensor is a tensor with another name; classes that do their own arithmetic (DTensor) stay what they are.
     renamed = type(plain) is not Tensor and type(plain).__torch_dispatch__ is Tensor.__torch_dispatch__
-    return plain.as_subclass(Tensor) if renamed else plain
+    if renamed:
+        return plain.as_subclass(Tensor)
+    return plain
+
+
+def _suggest_function(model: object) -> str:
+    """The line for a model of scikit-learn and its like, whose function is a method."""
+    for name in ("predict_proba", "decision_function", "predict"):
+        if hasattr(model, name):
+            return f"model = xnb.adapters.from_numpy(model.{name})"
+    return ""
 
 
 def _refuse_no_tensor(model: Model, x: object, rule: str) -> NoReturn:
@@ -48,7 +59,7 @@ def _refuse_no_tensor(model: Model, x: object, rule: str) -> NoReturn:
     if hasattr(x, "getbands"):  # a picture of PIL
         hint = "from torchvision.transforms.functional import to_tensor; x = to_tensor(x)[None]"
         refuse(rule, x, hint)
-    refuse(rule, x, f"x = torch.as_tensor(x, dtype={dtype})")
+    refuse(rule, x, f"x = torch.as_tensor(np.atleast_1d(np.asarray(x)), dtype={dtype})")
 
 
 def _read_several(model: Model, x: tuple | list) -> str:

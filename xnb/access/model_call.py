@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from xnb.access.ledger import add_passes
 from xnb.access.modes import find_training
 from xnb.access.output_forms import is_logits, refuse_output, runs_on_arrays
-from xnb.access.rows import count_caller_rows
+from xnb.access.rows import count_caller_rows, select_rows
 from xnb.check import is_refusal, refuse, require
 from xnb.types import Batch, Logits, Model, Target
 
@@ -159,12 +159,14 @@ def _refuse_mismatch(model: Model, x: Batch) -> None:
 def float_weights(model: Model) -> list[Tensor]:
     """The parameters of the module behind a model, without whole numbers; none where no module can be seen."""
     module = find_module_behind(model)
-    return [] if module is None else [part for part in module.parameters() if part.is_floating_point()]
+    if module is None:
+        return []
+    return [part for part in module.parameters() if part.is_floating_point()]
 
 
 def runs_with_batch_axis(model: Model, x: Batch) -> bool:
-    """Whether the model takes `x` as a single input."""
-    if x.ndim not in (1, 2, 3):
+    """Whether the model takes `x` as a single input, and not as a batch."""
+    if x.ndim not in (1, 2, 3) or _has_rows(model, x):
         return False
     try:
         with torch.no_grad():
@@ -172,3 +174,16 @@ def runs_with_batch_axis(model: Model, x: Batch) -> bool:
     except Exception:  # whatever it is, the model's first error tells more
         return False
     return isinstance(out, Tensor) and out.ndim == 2 and len(out) == 1
+
+
+def _has_rows(model: Model, x: Batch) -> bool:
+    """Whether an output has a row for each row of `x`: so it has for the first alone."""
+    try:
+        with torch.no_grad():
+            out = model(x.detach())
+            with select_rows(slice(1), len(x)):
+                first = model(x[:1].detach())
+    except Exception:  # whatever it is, the model's first error tells more
+        return False
+    tensors = isinstance(out, Tensor) and isinstance(first, Tensor)
+    return tensors and x.ndim > 1 and out.shape[:1] == x.shape[:1] and first.shape == (1, *out.shape[1:])

@@ -22,9 +22,9 @@ def find_training(model: nn.Module) -> str | None:
 def _find_training_module(model: nn.Module) -> str | None:
     for name, module in model.named_modules():
         if module.training and not _is_bare_wrapper(module):
-            return (
-                f"{type(module).__name__} {name!r} with training == True" if name else "a module with training == True"
-            )
+            if name:
+                return f"{type(module).__name__} {name!r} with training == True"
+            return "a module with training == True"
     return None
 
 
@@ -74,4 +74,6 @@ def _find_training_call(model: fx.GraphModule) -> str | None:
 def _read_argument(node: fx.Node, place: int, name: str) -> Any:
     if name in node.kwargs:
         return node.kwargs[name]
-    return node.args[place] if place < len(node.args) else None
+    if place < len(node.args):
+        return node.args[place]
+    return None

@@ -76,12 +76,12 @@ def number_regions(regions: Regions | None, x: Batch, division: Division = PIECE
     """
     if regions is None:
         return _default_regions(x, division)[None].to(x.device)
-    given = _read_numbers(regions)
-    _refuse_either_way(given, x)
-    numbers = follow_rows(given, len(x), "regions") if given.ndim == x.ndim else _prepend_axes(given, x.ndim)
+    labels = _read_region_labels(regions)
+    _refuse_either_way(labels, x)
+    numbers = follow_rows(labels, len(x), "regions") if labels.ndim == x.ndim else _prepend_axes(labels, x.ndim)
     if not _broadcasts(numbers.shape, x.shape):
         rule = f"regions: must broadcast to one input {tuple(x.shape[1:])}, or have a row for each of {len(x)}"
-        refuse(rule, regions, _suggest_shape(given, x))
+        refuse(rule, regions, _suggest_shape(labels, x))
     return _renumber(numbers).to(x.device)
 
 
@@ -105,7 +105,7 @@ def _default_regions(x: Batch, division: Division) -> Int[Tensor, "*#shape"]:
     return piece_grid(places, cells)[None]
 
 
-def _read_numbers(regions: Regions) -> Int[Tensor, "..."]:
+def _read_region_labels(regions: Regions) -> Int[Tensor, "..."]:
     """The numbers as a tensor, whatever holds them."""
     plain = np.ascontiguousarray(regions) if isinstance(regions, np.ndarray) else regions  # torch takes no other
     numbers = torch.as_tensor(plain)
@@ -127,7 +127,9 @@ def _refuse_either_way(numbers: Int[Tensor, "..."], x: Batch) -> None:
 def _suggest_shape(numbers: Int[Tensor, "..."], x: Batch) -> str:
     """The line that makes the regions fit, or those of the default."""
     a_map_each = numbers.ndim > 1 and _broadcasts(numbers[:, None].shape, x.shape)
-    return "regions = regions[:, None]" if a_map_each else "regions=None"
+    if a_map_each:
+        return "regions = regions[:, None]"
+    return "regions=None"
 
 
 def _prepend_axes(numbers: Int[Tensor, "..."], axes: int) -> Int[Tensor, "..."]:

@@ -123,4 +123,6 @@ def follow_rows(values: Tensor, count: int, name: str) -> Tensor:
     known = len(running.numbers)
     rule = f"{name}: the model runs {count} inputs, and {known} are known to run"
     require(known == count, rule, values, "xnb.attribute(model, x, target, ...)  # x whole, not a part of it")
-    return values if selection is None else values[running.numbers.to(values.device)]
+    if selection is None:
+        return values
+    return values[running.numbers.to(values.device)]

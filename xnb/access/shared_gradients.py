@@ -52,7 +52,9 @@ def share_gradients(model: Model, x: Batch, target: Target, layers: Collection[s
 
 def _count_rows(found: AtLayer) -> int:
     """Inputs of which a pass shows activation and gradient."""
-    return 0 if found.gradient is None or found.activation.ndim < 2 else len(found.activation)
+    if found.gradient is None or found.activation.ndim < 2:
+        return 0
+    return len(found.activation)
 
 
 def _capture_at_layers(model: Model, layers: Collection[str]) -> AbstractContextManager[dict[str, Tensor]]:

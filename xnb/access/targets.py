@@ -37,7 +37,9 @@ def target_logit(out: Logits, target: Target) -> Scores:
 
 def predict_class(out: Logits) -> Target:
     """The class that the logits speak for: the largest, or of one logit 1 where it is positive."""
-    return (out > 0).long().squeeze(1) if out.shape[1] == 1 else out.argmax(1)
+    if out.shape[1] == 1:
+        return (out > 0).long().squeeze(1)
+    return out.argmax(1)
 
 
 def _read_sign(out: Logits, target: Target) -> Scores:

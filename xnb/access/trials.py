@@ -26,7 +26,9 @@ def run_first_changes(limit: int) -> Iterator[None]:
 def count_run_changes(changes: int) -> int:
     """How many of so many changes of each input are run: all of them, but in a trial."""
     limit = _LIMIT.get()
-    return changes if limit is None else min(changes, limit)
+    if limit is None:
+        return changes
+    return min(changes, limit)
 
 
 def is_trial() -> bool:

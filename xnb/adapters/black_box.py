@@ -40,13 +40,17 @@ class _BlackBox(nn.Module):
     def forward(self, x: Tensor) -> Logits:
         out = np.asarray(self.function(self._make_table(x)))
         numeric = out.dtype.kind == "f" and out.ndim in (1, 2) and len(out) == len(x)
-        hint = "model = xnb.adapters.from_numpy(model.function.__self__.predict_proba)"
+        # `model.predict` returns labels: what explains is the probability behind them.
+        states = hasattr(getattr(self.function, "__self__", None), "predict_proba")
+        hint = "model = xnb.adapters.from_numpy(model.function.__self__.predict_proba)" if states else ""
         rule = "from_numpy: the function must return floats, (n, K) or (n,) for n inputs"
         require(numeric, rule, (out.dtype, out.shape), hint)
         answer = torch.as_tensor(out, device=x.device).to(x.dtype)
         if answer.ndim == 1:
             answer = answer.unsqueeze(1)
-        return self._take_logarithm(answer) if self.log else answer
+        if self.log:
+            return self._take_logarithm(answer)
+        return answer
 
     def _make_table(self, x: Tensor) -> Any:
         array = x.detach().cpu().double().numpy()

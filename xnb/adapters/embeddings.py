@@ -84,7 +84,9 @@ class _ModelOfEmbeddings(ModelWithInputs):
         ids = follow_rows(self.ids, len(embeddings), "ids").expand(len(embeddings), -1)
 
         def replace(table: nn.Module, args: tuple, out: object) -> object:
-            return embeddings if _is_lookup(args, ids) else None
+            if _is_lookup(args, ids):
+                return embeddings
+            return None
 
         with forward_hooks([(self.get_submodule(self.table), replace)]):
             return super().forward(ids)

@@ -78,7 +78,9 @@ def _find_key(out: Any, tensors: dict[str | int, Tensor]) -> str | int | None:
     if len(candidates) > 1 and isinstance(out, Sequence):
         # beside attention or hidden states (B, N, ...), logits are the one table
         candidates = [key for key, value in tensors.items() if value.ndim == 2]
-    return candidates[0] if len(candidates) == 1 else None
+    if len(candidates) == 1:
+        return candidates[0]
+    return None
 
 
 def _refuse_ambiguity(out: Any, tensors: dict[str | int, Tensor]) -> NoReturn:

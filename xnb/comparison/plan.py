@@ -195,7 +195,9 @@ def takes_knob(function: Callable, name: str) -> bool:
 
 def _unwrap_partial(function: Callable) -> Callable:
     """Return the function below what `partial` has set."""
-    return _unwrap_partial(function.func) if isinstance(function, partial) else function
+    if isinstance(function, partial):
+        return _unwrap_partial(function.func)
+    return function
 
 
 def _describe_all(functions: Mapping[str, Callable]) -> dict[str, str]:

@@ -90,7 +90,9 @@ def compare(
         for _ in show_progress(_measure_all(plan, todo, store), cells, "cell", str):
             pass
     table = store.finish()
-    return table if len(models) > 1 else table.drop(columns="model")
+    if len(models) > 1:
+        return table
+    return table.drop(columns="model")
 
 
 class _Work(NamedTuple):
@@ -134,6 +136,7 @@ def _measure_block(plan: Plan, work: _Work, store: Store) -> Iterator[str]:
         pieces: list[Piece] | None = None
         for name in names:
             yield f"{label}, {name}"
+            # Only now, so that the bar already names what is computed.
             if pieces is None:
                 pieces = explain_pieces(method, model, part, target)
             key = {"model": block.model, "method": label, "metric": name}

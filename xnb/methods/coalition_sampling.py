@@ -99,6 +99,7 @@ class OrderedJoining:
         orders, players = self.position.shape
         steps = max(1, players - 1)
         numbers = torch.arange(*draws.indices(len(self)))
+        # First nobody and everybody, then each order step by step forward, then each backward.
         ends = numbers < 2
         walked = (numbers - 2).clamp(min=0)
         backward = walked >= orders * steps

@@ -44,7 +44,9 @@ def build_table(answer: Rule) -> Rules:
     """The table in which calls that are nonlinear in their signals go to `answer`; linear ones keep their gradient."""
 
     def follow(call: Call) -> Any:
-        return keep_gradient(call) if _is_linear(call) else answer(call)
+        if _is_linear(call):
+            return keep_gradient(call)
+        return answer(call)
 
     return {
         **dict.fromkeys((*AFFINE, *LINEAR_MAPS, "batch_norm"), _keep_linear),
@@ -77,7 +79,9 @@ def _slope(change: Tensor, z: Tensor, z0: Tensor, gradient: Callable[[], Tensor]
     """The change of a function over that of its argument; where that did not change, the gradient."""
     slope = change / (z - z0)
     unchanged = _is_unchanged(z, z0)
-    return torch.where(unchanged, gradient(), slope) if unchanged.any() else slope
+    if unchanged.any():
+        return torch.where(unchanged, gradient(), slope)
+    return slope
 
 
 def _rescale(call: Call, at_reference: ReferenceCall) -> Tensor:
@@ -198,7 +202,9 @@ def _rescale_pooling(call: Call, at_reference: ReferenceCall) -> Any:
     value0, then = _pool_with_positions(call, at_reference.signals[0].expand_as(z))
     extreme = _Extreme(value, value0, now.flatten(2), then.flatten(2), lambda x: x.flatten(2), torch.maximum)
     moved = _share_extreme(call, at_reference.signals[0], extreme)
-    return (moved, now) if isinstance(call.value(), tuple) else moved
+    if isinstance(call.value(), tuple):
+        return (moved, now)
+    return moved
 
 
 def _pool_with_positions(call: Call, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -75,11 +75,11 @@ def lrp(
         parts.append(result.gradient * align_to_inputs(logit, x))
         scores.append(target_logit(result.logits, target[rows]))
     relevance = join_chunks(parts, x)
-    _note_kept_share(relevance, torch.cat(scores))
+    _note_conserved_share(relevance, torch.cat(scores))
     return relevance
 
 
-def _note_kept_share(relevance: Attribution, scores: Scores) -> None:
+def _note_conserved_share(relevance: Attribution, scores: Scores) -> None:
     """Leave in the ledger what part of each score the relevance adds up to; what is missing was absorbed."""
     if len(scores):
-        leave_note(kept=relevance.flatten(1).sum(1) / scores)
+        leave_note(conserved=relevance.flatten(1).sum(1) / scores)

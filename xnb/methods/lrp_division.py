@@ -117,7 +117,7 @@ def divide_by_terms(
     value = call.value()
     inputs = count_inputs_as(x, amounts)
     positive_inputs = call.is_positive(x)
-    terms = make_terms(AffineCall(inputs, weight, bias, value, positive_inputs, *_read_layout(call)))
+    terms = make_terms(AffineCall(inputs, weight, bias, value, positive_inputs, *_read_groups(call)))
     sums = []
     for term in terms:
         # Sums that are never negative take epsilon with the bias, which saves a pass over each of them.
@@ -133,15 +133,17 @@ def bind_arguments(function: Callable, call: Call) -> dict[str, Any]:
     return bound.arguments
 
 
-def _read_layout(call: Call) -> tuple[int, bool]:
+def _read_groups(call: Call) -> tuple[int, bool]:
     """Groups of a call with a weight, and whether it is a transposed convolution."""
     groups = call.args[6] if len(call.args) > 6 else call.kwargs.get("groups", 1)
     return groups, call.name in TRANSPOSED
 
 
 def _count_outputs(call: Call, weight: Tensor) -> int:
-    groups, transposed = _read_layout(call)
-    return weight.shape[1] * groups if transposed else len(weight)
+    groups, transposed = _read_groups(call)
+    if transposed:
+        return weight.shape[1] * groups
+    return len(weight)
 
 
 def _complete_arguments(call: Call) -> Call:
@@ -162,6 +164,7 @@ def fold_batch_norm(norm: Call, before: Call) -> Call:
     gain = 1.0 if arguments["weight"] is None else arguments["weight"].detach()
     shift = 0.0 if arguments["bias"] is None else arguments["bias"].detach()
     scale = (arguments["running_var"] + arguments["eps"]).rsqrt() * gain
+    # norm(W x + b) = scale (W x + b - mean) + shift, which is affine in x again.
     before = _complete_arguments(before)
     x, weight, bias, *others = before.args
     weight = _scale_outputs(before, weight, scale)
@@ -171,7 +174,7 @@ def fold_batch_norm(norm: Call, before: Call) -> Call:
 
 def _scale_outputs(call: Call, weight: Tensor, scale: Tensor) -> Tensor:
     """The weight with each output times its own factor; outputs are its first axis, or of each group the second."""
-    groups, transposed = _read_layout(call)
+    groups, transposed = _read_groups(call)
     if not transposed:
         return weight * scale.view(-1, *[1] * (weight.ndim - 1))
     by_group = scale.view(groups, 1, -1, *[1] * (weight.ndim - 2))

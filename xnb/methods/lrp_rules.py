@@ -122,7 +122,7 @@ def _batch_norm_rule(call: Call, *, rules: Rules) -> Tensor:
     return rule(fold_batch_norm(call, before))
 
 
-def _build_table(convolution: Rule, linear: Rule, softmax: Rule = constant_rule) -> Rules:
+def _compose_table(convolution: Rule, linear: Rule, softmax: Rule = constant_rule) -> Rules:
     """The rule of every function, from those of convolutions, of linear layers and of attention weights."""
     affine = {**dict.fromkeys((*CONVOLUTIONS, *TRANSPOSED), convolution), "linear": linear}
     batch_norm = partial(_batch_norm_rule, rules=affine)
@@ -152,19 +152,24 @@ class _Composite(NamedTuple):
 
 
 COMPOSITES: dict[str, _Composite] = {
-    "epsilon": _Composite(_build_table(epsilon_rule, epsilon_rule)),
-    "gamma": _Composite(_build_table(_gamma_rule, _gamma_rule)),
-    "z_plus": _Composite(_build_table(_z_plus_rule, _z_plus_rule)),
-    "alpha_beta": _Composite(_build_table(_alpha_beta_rule, _alpha_beta_rule)),
-    "epsilon_plus": _Composite(_build_table(_z_plus_rule, epsilon_rule)),
-    "attn_lrp": _Composite(_build_table(epsilon_rule, epsilon_rule, log_softmax_rule)),
-    "attn_lrp_gamma": _Composite(_build_table(_gamma_rule, _gamma_rule, log_softmax_rule)),
-    "flat": _Composite(_build_table(_z_plus_rule, epsilon_rule), first=_flat_rule),
+    "epsilon": _Composite(_compose_table(epsilon_rule, epsilon_rule)),
+    "gamma": _Composite(_compose_table(_gamma_rule, _gamma_rule)),
+    "z_plus": _Composite(_compose_table(_z_plus_rule, _z_plus_rule)),
+    "alpha_beta": _Composite(_compose_table(_alpha_beta_rule, _alpha_beta_rule)),
+    "epsilon_plus": _Composite(_compose_table(_z_plus_rule, epsilon_rule)),
+    "attn_lrp": _Composite(_compose_table(epsilon_rule, epsilon_rule, log_softmax_rule)),
+    "attn_lrp_gamma": _Composite(_compose_table(_gamma_rule, _gamma_rule, log_softmax_rule)),
+    "flat": _Composite(_compose_table(_z_plus_rule, epsilon_rule), first=_flat_rule),
 }
 
 
 def suggest_rule(call: Call) -> str:
     """The line that gives a function without a rule one: as an activation, or where the shape changes as a mean."""
-    same_shape = call.run().shape == call.args[0].shape
-    line = f"composite=({{**rules, {call.name!r}: rules[{'gelu' if same_shape else 'mean'!r}]}}, first)"
+    result = call.run()
+    single = isinstance(result, Tensor) and isinstance(call.args[0], Tensor) and len(call.signals()) == 1
+    if not single:
+        return WITHOUT_RULES  # a pair, as of a packed sequence, or of two signals, has no rule of another function
+    same_shape = result.shape == call.args[0].shape
+    composite = f"({{**rules, {call.name!r}: rules[{'gelu' if same_shape else 'mean'!r}]}}, first)"
+    line = f"xnb.attribute(model, x, target, 'lrp', composite={composite})"
     return f"rules, first = xnb.methods.lrp_rules.COMPOSITES['epsilon_plus']; {line}"

@@ -23,6 +23,7 @@ from xnb.access.functions.written_out import align_channels
 from xnb.check import require
 from xnb.methods.lrp_division import bind_arguments, divide_in_proportion, divide_relevance
 
+_WITHOUT_RULES = "xnb.attribute(model, x, target, 'integrated_gradients')"
 # Their values weigh what they are multiplied by.
 _GATES = {"sigmoid", "hardsigmoid", "rsqrt", "reciprocal"}
 _NEVER_NEGATIVE = {"relu", "relu6", "sigmoid", "hardsigmoid", "softplus", "square", "abs", "exp"}
@@ -35,7 +36,7 @@ def epsilon_rule(call: Call) -> Tensor:
     return divide_in_proportion(call, *call.args)
 
 
-def activation_rule(call: Call) -> Tensor:
+def _activation_rule(call: Call) -> Tensor:
     """An elementwise function hands on all the relevance that arrives: one value in, one out (arXiv:2402.05602)."""
     value = _hand_on(call)
     if call.name in _NEVER_NEGATIVE:
@@ -63,7 +64,7 @@ def log_softmax_rule(call: Call) -> Tensor:
 def _hand_on(call: Call) -> Tensor:
     """The value of a call with one signal, to which all relevance goes."""
     signals = call.of_signals().args
-    require(len(signals) == 1, f"lrp: {call.name} must have one signal", f"{len(signals)} signals", "composite=...")
+    require(len(signals) == 1, f"lrp: {call.name} must have one signal", f"{len(signals)} signals", _WITHOUT_RULES)
     value = call.value()
     result = replace_gradient(value, signals[0].expand_as(value))
     if call.is_gate(signals[0]):  # 1 - gate and 2 * gate are gates too
@@ -73,7 +74,9 @@ def _hand_on(call: Call) -> Tensor:
 
 def _sum_rule(call: Call) -> Tensor:
     """The two branches of a residual join share by what each added; a constant shifts the value and takes nothing."""
-    return epsilon_rule(call) if len(call.of_signals().args) > 1 else _hand_on(call)
+    if len(call.of_signals().args) > 1:
+        return epsilon_rule(call)
+    return _hand_on(call)
 
 
 def _drop_gates(call: Call) -> Call:
@@ -94,14 +97,16 @@ def _product_rule(call: Call) -> Tensor:
     if call.name == "div" and call.traced(call.args[0]) and call.traced(call.args[1]):
         call = Call("div", call.function, (call.args[0], call.args[1].detach()), call.kwargs, marks=call.marks)
     call = _drop_gates(call.of_signals())
-    return divide_in_proportion(call, *call.args, share=0.5) if len(call.args) > 1 else _hand_on(call)
+    if len(call.args) > 1:
+        return divide_in_proportion(call, *call.args, share=0.5)
+    return _hand_on(call)
 
 
 def _matrix_product_rule(call: Call) -> Tensor:
     """A matrix product with a constant or with gates is a sum; of two signals each gets half (arXiv:2402.05602)."""
     call = _drop_gates(call.of_signals())
     rule = "lrp: a product must be of two signals"
-    require(len(call.args) <= 2, rule, f"{call.name}() of {len(call.args)}", "torch.einsum twice, of two each")
+    require(len(call.args) <= 2, rule, f"{call.name}() of {len(call.args)}", _WITHOUT_RULES)
     return divide_in_proportion(call, *call.args, share=0.5 if len(call.args) > 1 else None)
 
 
@@ -155,7 +160,7 @@ def _max_rule(call: Call) -> Any:
 
 
 RULES_WITHOUT_WEIGHTS: Rules = {
-    **dict.fromkeys((*ELEMENTWISE, "neg"), activation_rule),
+    **dict.fromkeys((*ELEMENTWISE, "neg"), _activation_rule),
     **dict.fromkeys(LINEAR_MAPS, epsilon_rule),
     **dict.fromkeys(SUMS, _sum_rule),
     **dict.fromkeys(PRODUCTS, _product_rule),

@@ -85,11 +85,12 @@ def _place_windows(x: Batch, window: int | tuple[int, ...] | None, stride: int |
     """The windows that the knobs ask for; along each axis the last one is moved in to end at the border."""
     places = tuple(x.shape[2:])
     usual = default_window(x)
-    sizes = usual if window is None else _per_axis(window, len(places))
+    sizes = usual if window is None else _repeat_number(window, len(places))
     fits = len(sizes) == len(places) and all(1 <= size <= most for size, most in zip(sizes, places, strict=True))
     rule = f"occlusion: window must lie in [1, {_write_sizes(places)}]"
     require(fits, rule, window, f"window={_write_sizes(usual)}")
-    steps = sizes if stride is None else _per_axis(stride, len(places))
+    # Windows stand side by side unless they are asked to overlap.
+    steps = sizes if stride is None else _repeat_number(stride, len(places))
     fits = len(steps) == len(places) and all(1 <= step <= most for step, most in zip(steps, sizes, strict=True))
     rule = f"occlusion: stride must lie in [1, {_write_sizes(sizes)}], or places are skipped"
     require(fits, rule, stride, f"stride={_write_sizes(sizes)}")
@@ -97,9 +98,11 @@ def _place_windows(x: Batch, window: int | tuple[int, ...] | None, stride: int |
     return Windows(starts, sizes)
 
 
-def _per_axis(numbers: int | tuple[int, ...], axes: int) -> tuple[int, ...]:
+def _repeat_number(numbers: int | tuple[int, ...], axes: int) -> tuple[int, ...]:
     """A number for each axis of places."""
-    return (numbers,) * axes if isinstance(numbers, int) else tuple(numbers)
+    if isinstance(numbers, int):
+        return (numbers,) * axes
+    return tuple(numbers)
 
 
 def _write_sizes(sizes: tuple[int, ...]) -> str:

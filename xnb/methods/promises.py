@@ -29,13 +29,13 @@ class Promises:
     Attributes:
         gap: what the sum of the map misses of the change of score from its baseline, as a share of that change.
         gap_limit: the largest gap that is no breach, `tolerance` where one was asked for.
-        kept: the sum of the map as a share of the score.
+        conserved: the sum of the map as a share of the score.
         error: standard error of a map of random draws, relative to the map, and the error that was asked for.
     """
 
     gap: Float[Tensor, " B"] | None = None
     gap_limit: float = LIMIT
-    kept: Float[Tensor, " B"] | None = None
+    conserved: Float[Tensor, " B"] | None = None
     error: Float[Tensor, " B"] | None = None
     error_limit: float | None = None
 
@@ -44,18 +44,18 @@ class Promises:
         gap = largest(self.gap)
         if gap > self.gap_limit:
             yield f"its sum misses the change of score by {_percent(gap)} of it"
-        if largest(_distance_from_one(self.kept)) > LIMIT:
-            yield f"its sum is {_percent(self.least_kept())} of the score"
+        if largest(_distance_from_one(self.conserved)) > LIMIT:
+            yield f"its sum is {_percent(self.least_conserved())} of the score"
         error = largest(self.error)
         if self.error_limit is not None and error > self.error_limit:
             yield f"its standard error is {_percent(error)} of the map, and {_percent(self.error_limit)} was asked for"
 
-    def least_kept(self) -> float:
+    def least_conserved(self) -> float:
         """The share of the score that is furthest from all of it; NaN where none was measured."""
-        distance = _distance_from_one(self.kept)
-        return (
-            nan if self.kept is None or distance is None or not len(distance) else float(self.kept[distance.argmax()])
-        )
+        distance = _distance_from_one(self.conserved)
+        if self.conserved is None or distance is None or not len(distance):
+            return nan
+        return float(self.conserved[distance.argmax()])
 
 
 def _distance_from_one(shares: Tensor | None) -> Tensor | None:
@@ -68,7 +68,9 @@ def _percent(share: float) -> str:
 
 def largest(values: Tensor | None) -> float:
     """The largest of the values; NaN where there are none."""
-    return float(values.max()) if isinstance(values, Tensor) and values.numel() else nan
+    if isinstance(values, Tensor) and values.numel():
+        return float(values.max())
+    return nan
 
 
 def measure_promises(
@@ -83,14 +85,14 @@ def measure_promises(
     """Measure what the method promises; two forward passes an input where it promises to add up, else none.
 
     Args:
-        notes: what the method left by `ledger.leave_note`: `change` of the score from the baseline, `kept`,
+        notes: what the method left by `ledger.leave_note`: `change` of the score from the baseline, `conserved`,
             `standard_error`.
     """
     complete = "complete" in METHODS.cards[name].axioms and len(x) > 0
     return Promises(
         gap=_measure_gap(model, x, target, name, a, knobs, notes.get("change")) if complete else None,
         gap_limit=knobs.get("tolerance") or LIMIT,
-        kept=notes.get("kept"),
+        conserved=notes.get("conserved"),
         error=notes.get("standard_error"),
         error_limit=knobs.get("standard_error"),
     )

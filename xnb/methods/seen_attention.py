@@ -144,7 +144,9 @@ class _TokensAlone(AttentionCapture):
     def run_fused(self, function: Callable, args: tuple, kwargs: Mapping[str, Any]) -> object:
         """A fused attention."""
         out = super().run_fused(function, args, kwargs)
-        return (out[0].detach(), *out[1:]) if isinstance(out, tuple) else out.detach()
+        if isinstance(out, tuple):
+            return (out[0].detach(), *out[1:])
+        return out.detach()
 
     def run_product(self, product: Product, weights: Factor) -> Tensor:
         """An attention written out."""

@@ -40,4 +40,6 @@ def find_owners_by_changes(read_tokens: Callable[[Batch], Float[Tensor, "N D"]],
     pieces = reads.nonzero()[:, 0]
     owner = places.new_full((length,), -1)
     owner[place[pieces]] = pieces
-    return owner if len(place[pieces].unique()) == len(pieces) else None
+    if len(place[pieces].unique()) == len(pieces):
+        return owner
+    return None

@@ -48,7 +48,9 @@ class TokenLayout(NamedTuple):
         columns = torch.cat([picture.new_ones(1), (picture[:, 1:] != picture[:, :-1]).any(0)])
         cells = picture[rows.bool()][:, columns.bool()]
         cells = cells[(cells >= 0).any(1)][:, (cells >= 0).any(0)]  # a margin that no token reads
-        return cells if cells.numel() == len(self.pieces) else None
+        if cells.numel() == len(self.pieces):
+            return cells
+        return None
 
 
 def place_tokens_on_input(attributions: Float[Tensor, "B N"], x: Batch, layout: TokenLayout) -> Attribution:
@@ -74,7 +76,7 @@ def find_token_layout(
         ValueError: several tokens read the same values and lie on no grid, or what is stated does not fit.
     """
     if special is not None or patch is not None:
-        return state_token_layout(tokens, x, who, special, patch)
+        return _state_token_layout(tokens, x, who, special, patch)
     reads = _Dependence(tokens, x)
     every = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
     owner = reads.find_owners(every)
@@ -101,7 +103,9 @@ class _Dependence:
             return torch.zeros_like(self.x[0], dtype=torch.bool)
         weights = self.directions * group[:, None]
         (slope,) = torch.autograd.grad(self.tokens, self.x, weights, retain_graph=True, allow_unused=True)
-        return torch.zeros_like(self.x[0], dtype=torch.bool) if slope is None else slope[0] != 0
+        if slope is None:
+            return torch.zeros_like(self.x[0], dtype=torch.bool)
+        return slope[0] != 0
 
     def find_owners(self, among: Bool[Tensor, " N"]) -> Int[Tensor, "*shape"] | None:
         """For each value, the one token of these that reads it, or -1; None if two of them read the same value.
@@ -174,7 +178,9 @@ def _count_patches(x: Batch, patch: tuple[int, int]) -> int:
     return (x.shape[2] // patch[0]) * (x.shape[3] // patch[1])
 
 
-def state_token_layout(tokens: Float[Tensor, "N D"], x: Batch, who: str, special: Special, patch: Patch) -> TokenLayout:
+def _state_token_layout(
+    tokens: Float[Tensor, "N D"], x: Batch, who: str, special: Special, patch: Patch
+) -> TokenLayout:
     """The layout that is stated, its other half found.
 
     Pieces lie row by row in a picture, and along the second axis of all else.
@@ -220,7 +226,7 @@ def _find_patch(pieces: int, x: Batch, who: str, patch: Patch) -> tuple[int, int
     squares = [(side, side) for side in range(1, min(H, W) + 1) if _divides(x, (side, side))]
     found = [square for square in squares if _count_patches(x, square) == pieces]
     rule = f"{who}: {pieces} pieces must be square patches of the picture {H} x {W}"
-    require(len(found) == 1, rule, f"{len(found)} sizes that fit", "patch=(16, 8)  # height and width of a patch")
+    require(len(found) == 1, rule, f"{len(found)} sizes that fit", _OTHERWISE)
     return found[0]
 
 

@@ -43,7 +43,9 @@ def read_attribution(attribution: object, x: Batch) -> Tensor | None:
     except (TypeError, ValueError, RuntimeError):
         refuse("metrics: the attribution must be a tensor or an array", attribution, hint)
     require(not values.is_complex(), "metrics: the attribution must be real", values, "attribution = attribution.real")
-    return values if values.is_floating_point() else values.double()
+    if values.is_floating_point():
+        return values
+    return values.double()
 
 
 def check_asked(asks: tuple[str, ...], knobs: Mapping[str, object], who: str) -> None:

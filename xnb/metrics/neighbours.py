@@ -49,6 +49,7 @@ def explain_changes(
     for draws, rows in show_progress(plan, len(plan), "block"):
         inputs = change(draws, rows)
         n, b = inputs.shape[:2]
+        # The method runs on other inputs than the batch, so that masks and baselines must follow.
         with select_rows(rows, len(x), n):
             attributions = method(model, inputs.flatten(0, 1), target[rows].repeat(n)).detach()
         rule = "metrics: a method must explain each of its inputs"

@@ -161,10 +161,14 @@ def _probability_of_each(model: Model, reading: _Reading, x: Batch) -> Logits:
     """Probabilities of the classes; of one output those of the two classes that it stands for."""
     out = model(x)
     if _is_single(out):
-        return torch.cat([1 - out, out], 1) if reading.stated else torch.cat([-out, out], 1).sigmoid()
+        if reading.stated:
+            return torch.cat([1 - out, out], 1)
+        return torch.cat([-out, out], 1).sigmoid()
     if reading.stated:
         return out
-    return out.softmax(1) if reading.exclusive else out.sigmoid()
+    if reading.exclusive:
+        return out.softmax(1)
+    return out.sigmoid()
 
 
 def _margin_of_each(model: Model, reading: _Reading, x: Batch) -> Logits:

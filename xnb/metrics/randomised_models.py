@@ -99,6 +99,7 @@ def randomised_copy(model: nn.Module, *, seed: int = 0) -> nn.Module:
     _require_module(model)
     copy = copy_module(model)
     before = {name: parameter.detach().clone() for name, parameter in copy.named_parameters()}
+    # Rules of modules draw from torch's global generator, which is lent and given back as it was.
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(mix_seed("randomised copy", seed))
         for module in copy.modules():
@@ -140,7 +141,9 @@ def _resembles(values: Tensor, before: Tensor) -> bool:
     centred = pair - pair.mean(1, keepdim=True)
     lengths = centred.norm(dim=1).prod()
     chance = _BEYOND_CHANCE / values.numel() ** 0.5
-    return bool(centred.prod(0).sum().abs() > chance * lengths) if lengths > 0 else False
+    if lengths > 0:
+        return bool(centred.prod(0).sum().abs() > chance * lengths)
+    return False
 
 
 def _shuffle_values(parameter: Tensor, before: Tensor) -> None:

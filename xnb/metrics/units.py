@@ -68,6 +68,7 @@ def _see_axes(x: Batch, attribution: Attribution, model: Model | None) -> Axes:
         return places
     if x.shape[1] == 1:
         return places
+    # (B, C, T) and (B, N, D) have the same shape. What the map shares tells them apart, and else the model.
     shared = [length == 1 for length in attribution.shape[1:]]
     if all(length == 1 for length in x.shape[2:]) or (all(shared[1:]) and not shared[0]):
         return INSTANCES
@@ -115,7 +116,9 @@ def _look_at_attention(model: nn.Module, x: Batch) -> Axes | None:
     with capture_attention(model) as calls:
         chunk_logits(model, x[:1])
     keys = {call.weights.shape[-1] for call in calls}
-    return INSTANCES if x.ndim == 3 and x.shape[1] in keys and x.shape[2] not in keys else None
+    if x.ndim == 3 and x.shape[1] in keys and x.shape[2] not in keys:
+        return INSTANCES
+    return None
 
 
 def _look_at_first_layer(model: nn.Module, x: Batch) -> Axes | None:
@@ -130,22 +133,26 @@ def _look_at_first_layer(model: nn.Module, x: Batch) -> Axes | None:
     def look(name: str, module: nn.Module, args: tuple) -> None:
         tells = not isinstance(module, _NormBase | nn.GroupNorm | nn.LayerNorm)  # these move along nothing
         if not first and tells and any(True for _ in module.parameters(recurse=False)):
-            is_given = args[0].shape if args and isinstance(args[0], Tensor) else torch.Size()
-            first.append(_axes_of_layer(module, is_given, x))
+            received = args[0].shape if args and isinstance(args[0], Tensor) else torch.Size()
+            first.append(_axes_of_layer(module, received, x))
 
     with watch_calls(model, look, lambda *call: None):
         chunk_logits(model, x[:1])
     return first[0] if first else None
 
 
-def _axes_of_layer(layer: nn.Module, is_given: torch.Size, x: Batch) -> Axes | None:
+def _axes_of_layer(layer: nn.Module, received: torch.Size, x: Batch) -> Axes | None:
     """The axes of `x` along which a layer moves that is given inputs of this shape; None where it does not tell."""
-    if is_given == x.shape[1:]:
+    if received == x.shape[1:]:
         return INSTANCES
-    if is_given != (1, *x.shape[1:]):
+    if received != (1, *x.shape[1:]):
         return None
     if isinstance(layer, _ConvNd):
         slides = max(layer.kernel_size) > 1 and len(layer.kernel_size) == x.ndim - 2
-        return tuple(range(2, x.ndim)) if slides else None
+        if slides:
+            return tuple(range(2, x.ndim))
+        return None
     has_steps = isinstance(layer, nn.RNNBase | nn.MultiheadAttention) and layer.batch_first
-    return INSTANCES if has_steps and x.ndim == 3 else None
+    if has_steps and x.ndim == 3:
+        return INSTANCES
+    return None

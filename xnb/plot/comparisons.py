@@ -34,7 +34,9 @@ def intervals(table: pd.DataFrame, ax: Axes, *, label: str, controls: Collection
 
 
 def _pick_colour(is_control: bool) -> str | tuple[float, float, float]:
-    return GREY if is_control else sns.color_palette("colorblind")[0]
+    if is_control:
+        return GREY
+    return sns.color_palette("colorblind")[0]
 
 
 def _pick_marker(is_control: bool) -> str:

@@ -89,7 +89,9 @@ def _to_json_scalar(value: object) -> JsonValue:
     if not isinstance(value, float):
         return value
     require(not math.isinf(value), "savefig: data must not be infinite", value, "draw and save a finite value, or NaN")
-    return None if math.isnan(value) else float(f"{value:.{_DIGITS}g}")
+    if math.isnan(value):
+        return None
+    return float(f"{value:.{_DIGITS}g}")
 
 
 def _iterate_leaves(value: JsonValue) -> Iterator[JsonValue]:
@@ -171,7 +173,9 @@ def _forget_floats(value: JsonValue) -> JsonValue:
     """Return what must be equal: the nested lists with every float replaced by the same word."""
     if isinstance(value, list):
         return [_forget_floats(item) for item in value]
-    return "float" if isinstance(value, float) else f"exactly {json.dumps(value)}"
+    if isinstance(value, float):
+        return "float"
+    return f"exactly {json.dumps(value)}"
 
 
 def list_figures(root: Path | None = None) -> pd.DataFrame:

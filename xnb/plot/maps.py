@@ -53,8 +53,9 @@ def attribution(
     Raises:
         ValueError: not one map, not finite, or a picture outside [0, 1].
     """
-    heat = read_map(a)
+    heat = _read_map(a)
     scale = choose_scale(heat, limit, clip)
+    # The picture is drawn first, and the map lies over it.
     alpha = _choose_alpha(heat / scale.end, under is not None, underlay, opacity)
     if under is not None:
         _draw_below(under, underlay, ax, _pixel_extent(heat))
@@ -74,14 +75,16 @@ def attribution(
     return hide_axes(ax, title)
 
 
-def read_map(a: ArrayLike | Tensor) -> NDArray[np.float64]:
+def _read_map(a: ArrayLike | Tensor) -> NDArray[np.float64]:
     """One attribution of a picture, summed over its channels: `(H, W)`."""
     numbers = drop_batch_axis(read_numbers(a, "an attribution"), 3)
     hints = {1: "plot.bars(names, a, ax, label='score')", 5: "plot.slices(x[0], a[0], plt.figure())"}
     hint = hints.get(numbers.ndim, "a[0]")
     is_map = numbers.ndim in (2, 3) and numbers.size > 0
     require(is_map, "plot: one attribution is (C, H, W) or (H, W)", numbers.shape, hint)
-    return numbers.sum(0) if numbers.ndim == 3 else numbers
+    if numbers.ndim == 3:
+        return numbers.sum(0)
+    return numbers
 
 
 def _choose_alpha(heat: NDArray, over: bool, underlay: _Underlay, opacity: float | None) -> float | NDArray:
@@ -91,7 +94,9 @@ def _choose_alpha(heat: NDArray, over: bool, underlay: _Underlay, opacity: float
     default = _OVER_GREY if over and not in_colour else 1.0
     full = default if opacity is None else opacity
     require(0 <= full <= 1, "plot: opacity must lie in [0, 1]", opacity, "opacity=0.75")
-    return full * np.sqrt(np.abs(heat).clip(0, 1)) if in_colour else full
+    if in_colour:
+        return full * np.sqrt(np.abs(heat).clip(0, 1))
+    return full
 
 
 def _draw_below(
@@ -136,6 +141,7 @@ def _draw_borders(padded: NDArray, ax: Axes, shape: tuple[int, ...], colour: str
     rows, columns = padded.shape
     tall = shape[0] / (rows - 2)
     wide = shape[1] / (columns - 2)
+    # First between rows, then between columns; pixels are centred at whole numbers, so borders lie at halves.
     row, column = np.nonzero(padded[1:, 1:-1] != padded[:-1, 1:-1])
     left = column * wide - 0.5
     ax.hlines(row * tall - 0.5, left, left + wide, color=colour, linewidth=width)

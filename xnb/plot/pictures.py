@@ -47,12 +47,13 @@ def read_picture(
     image = image * _per_channel(std, len(image)) + _per_channel(mean, len(image))
     low = float(image.min())
     high = float(image.max())
+    # A normalised picture would be clipped to a wrong one; resizing alone overshoots a little.
     in_range = low >= -OVERSHOOT and high <= 1 + OVERSHOOT
-    require(in_range, "plot: a picture lies in [0, 1]", (low, high), advise_range(low, high))
+    require(in_range, "plot: a picture lies in [0, 1]", (low, high), _advise_range(low, high))
     return image.clip(0, 1)
 
 
-def advise_range(low: float, high: float) -> str:
+def _advise_range(low: float, high: float) -> str:
     """Line to paste for a picture outside [0, 1]: bytes are divided, normalisation is taken back."""
     return (
         "x / 255"
@@ -67,7 +68,9 @@ def _advise_shape(image: NDArray) -> str:
         return "x[None]"
     if image.ndim == 3 and image.shape[2] in (1, 3):
         return "np.moveaxis(x, -1, 0)"  # channels last, as files have them
-    return "x.mean(0, keepdims=True)" if image.ndim == 3 else "x[0]"
+    if image.ndim == 3:
+        return "x.mean(0, keepdims=True)"
+    return "x[0]"
 
 
 def _per_channel(numbers: Sequence[float] | float, channels: int) -> NDArray[np.float64]:

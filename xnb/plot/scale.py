@@ -55,7 +55,9 @@ def _percentile_of(magnitude: NDArray, clip: float | None) -> float:
     if clip is None:
         clip = CLIP_PERCENTILE if magnitude.size > LARGE_MAP else 100
     require(0 < clip <= 100, "plot: clip must be a percentile in (0, 100]", clip, "clip=99.5")
-    return float(np.percentile(magnitude, clip)) if magnitude.size else 0.0
+    if magnitude.size:
+        return float(np.percentile(magnitude, clip))
+    return 0.0
 
 
 def find_colours(name: str | Colormap) -> Colormap:
@@ -99,4 +101,6 @@ def read_numbers(values: ArrayLike | Tensor, name: str) -> NDArray[np.float64]:
 
 def drop_batch_axis(numbers: NDArray, ndim: int) -> NDArray:
     """One input of a batch of one that has an axis more than an input; anything else stays as it is."""
-    return numbers[0] if numbers.ndim == ndim + 1 and len(numbers) == 1 else numbers
+    if numbers.ndim == ndim + 1 and len(numbers) == 1:
+        return numbers[0]
+    return numbers

@@ -43,6 +43,7 @@ def signal(
     fits = heat.shape in {(1, steps), (rows, steps)}
     require(fits, f"plot: the attribution of a signal is (C, T), C 1 or {rows}, T {steps}", heat.shape, "a[0]")
     scale = choose_scale(heat, limit, clip)
+    # The colours fill the rows in which the lines stand.
     placed, ends = _place_lines(lines)
     colours = ax.imshow(
         _pool_steps(heat),
@@ -126,10 +127,10 @@ def slices(
     heat = np.moveaxis(_read_volume(a, "an attribution of a volume", np.sum), axis, 0)
     scale = choose_scale(heat, limit, clip)
     shares = np.abs(heat).sum((1, 2)) / (np.abs(heat).sum() or 1.0)
-    chosen = _choose_slices(shares, count)
-    axes = figure.subplots(1, len(chosen), squeeze=False)[0]
+    selected = _choose_slices(shares, count)
+    axes = figure.subplots(1, len(selected), squeeze=False)[0]
     thickness = len(grey) / len(heat)  # slices of the volume that one of the map stands for
-    for ax, number in zip(axes, chosen, strict=True):
+    for ax, number in zip(axes, selected, strict=True):
         place = int((number + 0.5) * thickness)
         _draw_slice(grey[place], heat[number], ax, scale.end, (float(grey.min()), float(grey.max())))
         hide_axes(ax, f"{_AXES[axis]} {place}: {shares[number]:.0%}")
@@ -149,7 +150,9 @@ def _read_volume(values: ArrayLike | Tensor, name: str, join: Callable) -> NDArr
     numbers = drop_batch_axis(read_numbers(values, name), 4)
     is_volume = numbers.ndim in (3, 4) and numbers.size > 0
     require(is_volume, f"plot: {name} is (C, D, H, W) or (D, H, W)", numbers.shape, "x[0], a[0]")
-    return join(numbers, axis=0) if numbers.ndim == 4 else numbers
+    if numbers.ndim == 4:
+        return join(numbers, axis=0)
+    return numbers
 
 
 def _draw_slice(grey: NDArray, heat: NDArray, ax: Axes, end: float, ends: tuple[float, float]) -> None:

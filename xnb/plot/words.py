@@ -42,6 +42,7 @@ def tokens(
     places = _place_words(words, line_length)
     lines = max((line for line, _ in places), default=0) + 1
     ax.set(xlim=(0, line_length), ylim=(lines, 0))
+    # Places are counted in letters, so that letters must be as wide as their place.
     size = _letter_size(ax, line_length)
     for word, (line, start), colour in zip(words, places, colours.to_rgba(values), strict=True):
         _draw_word(word, line, start, colour, size, ax)

@@ -36,8 +36,8 @@ class LayerAttention:
 
 def capture_layers(subject: Subject, row: int) -> list[LayerAttention]:
     """Return the attention of each layer for one input."""
-    with capture_attention(subject.module) as captures:
-        logits(subject.model, subject.input(row))
+    with capture_attention(subject.module) as captures, subject.run_input(row) as x:
+        logits(subject.model, x)
     hint = "xnb.widgets.explore(model, x)  # needs no attention"
     require(bool(captures), "attention: no attention was seen", "a forward pass without any", hint)
     layers = []

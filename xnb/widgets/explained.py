@@ -1,8 +1,8 @@
 """What a widget explains: its own copy of a model, and inputs with what is known of them."""
 
 import copy
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypedDict
 
@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from xnb.access.rows import select_rows
 from xnb.access.score import logits
 from xnb.check import refuse, require
 from xnb.data import Part, Split
@@ -64,6 +65,12 @@ class Subject:
         """One input, as a batch."""
         return self.x[row : row + 1]
 
+    @contextmanager
+    def run_input(self, row: int) -> Iterator[Batch]:
+        """Yield one input, as a batch; within the block what belongs to it runs with it, such as the mask of a text."""
+        with select_rows(slice(row, row + 1), len(self.x)):
+            yield self.input(row)
+
     @property
     def module(self) -> nn.Module:
         """The model, for widgets that look into its layers.
@@ -78,7 +85,8 @@ class Subject:
 
     def class_probabilities(self, row: int) -> Float[NDArray, " K"]:
         """Probability of each class for one input."""
-        return self.probabilities_of(self.input(row))[0].cpu().numpy()
+        with self.run_input(row) as x:
+            return self.probabilities_of(x)[0].cpu().numpy()
 
     def probabilities_of(self, x: Batch) -> Float[Tensor, "B K"]:
         """Probability of each class, for any inputs."""
@@ -188,11 +196,13 @@ def prepare_subject(
 
 def _run_first(model: Model, x: Batch) -> Float[Tensor, "1 K"]:
     """What the model returns for the first input; one input that has no batch axis is refused as such."""
-    with suppress(Exception):  # whatever it is: it comes again below, unless only the batch axis is missing
+    # Whatever goes wrong comes again below, unless only the batch axis is missing.
+    with suppress(Exception), select_rows(slice(1), len(x)):
         return logits(model, x[:1])
     if x.ndim <= 3:
         logits(model, x)
-    return logits(model, x[:1])
+    with select_rows(slice(1), len(x)):
+        return logits(model, x[:1])
 
 
 def check_explorable(subject: Subject) -> None:

@@ -73,14 +73,13 @@ class MapAnswer:
 
 def answer_question(subject: Subject, question: Question) -> MapAnswer:
     """Explain the model as the question asks."""
-    x = subject.input(question.picture)
     probabilities = subject.class_probabilities(question.picture)
     target = int(probabilities.argmax()) if question.target is None else question.target
     model, index = _explained_logit(subject, question, target)
 
     method = question.method
     knobs = {method: _resolve_knobs(subject, question)}
-    with catch_warnings(record=True) as caught:
+    with catch_warnings(record=True) as caught, subject.run_input(question.picture) as x:
         simplefilter("always", PromiseWarning)  # again for each question, though it comes from the same line
         explanation = explain(model, x, subject.target_of(index), [method], knobs=knobs)
     broken = tuple(str(each.message) for each in caught if issubclass(each.category, PromiseWarning))
@@ -141,19 +140,19 @@ def probability_curves(
     subject: Subject, question: Question, answer: MapAnswer, impute: str = "mean"
 ) -> dict[str, NDArray]:
     """Probability of the explained class while the picture is removed, 1/16 at a time, in both orders."""
-    x = subject.input(question.picture)
     target = subject.target_of(answer.target)
     curves = {}
     for first in ("most", "least"):
-        curve = removal_curve(
-            subject.probabilities_of,  # a function of inputs, like the model, in the unit that the panel shows
-            x,
-            target,
-            answer.attribution,
-            first=first,
-            steps=_REMOVAL_STEPS,
-            impute=impute,
-        )
+        with subject.run_input(question.picture) as x:
+            curve = removal_curve(
+                subject.probabilities_of,  # a function of inputs, like the model, in the unit that the panel shows
+                x,
+                target,
+                answer.attribution,
+                first=first,
+                steps=_REMOVAL_STEPS,
+                impute=impute,
+            )
         curves[f"{first} important first"] = curve[:, 0].cpu().numpy()  # (steps + 1, B) with B = 1
     return curves
 

@@ -52,7 +52,9 @@ class Product:
 
     def other(self, factor: Factor) -> Factor:
         """The factor that this one is multiplied with."""
-        return self.second if factor is self.first else self.first
+        if factor is self.first:
+            return self.second
+        return self.first
 
     def run_with(self, factor: Factor, tensor: Tensor) -> Tensor:
         """The product with another tensor in the place of a factor."""
@@ -115,7 +117,9 @@ _DOTS = "0123456789"  # names of axes behind three dots: no letter of an equatio
 
 def _count_dots(term: str, ndim: int) -> int:
     """How many axes the three dots of a term stand for."""
-    return ndim - len(term.replace("...", "")) if "..." in term else 0
+    if "..." in term:
+        return ndim - len(term.replace("...", ""))
+    return 0
 
 
 def _name_dots(term: str, ndim: int) -> str:

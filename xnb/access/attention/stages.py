@@ -53,7 +53,9 @@ class Block:
     def hand_on(self, tokens: Tensor, *args: object, **kwargs: object) -> object:
         """Return the tokens as they came, in the form of the block's own output."""
         self.args, self.kwargs = args, kwargs
-        return (tokens, *[None] * (self.returned - 1)) if self.returned else tokens
+        if self.returned:
+            return (tokens, *[None] * (self.returned - 1))
+        return tokens
 
 
 class Stages:

@@ -18,7 +18,7 @@ def find_running_module() -> nn.Module | None:
     return None
 
 
-def name_module(model: Model, module: nn.Module | None) -> str | None:
+def _name_module(model: Model, module: nn.Module | None) -> str | None:
     """The module's name within the model; None where it has none, as the model itself."""
     if not isinstance(model, nn.Module):
         return None
@@ -29,14 +29,16 @@ def describe_call(model: Model, function: str, module: nn.Module | None) -> str:
     """`gelu() in blocks.0.mlp (Mlp)`: a function, and the module whose code calls it."""
     if module is None:
         return f"{function}()"
-    name = name_module(model, module)
+    name = _name_module(model, module)
     kind = type(module).__name__
-    return f"{function}() in {kind}" if name is None else f"{function}() in {name} ({kind})"
+    if name is None:
+        return f"{function}() in {kind}"
+    return f"{function}() in {name} ({kind})"
 
 
 def take_out_softmax(model: Model, module: nn.Module | None) -> str:
     """The line that takes a softmax that is a module out of the model; "" where it is none."""
-    name = name_module(model, module)
+    name = _name_module(model, module)
     if name is None or not isinstance(module, nn.Softmax | nn.Softmax2d | nn.LogSoftmax):
         return ""
     return f"model.set_submodule({name!r}, torch.nn.Identity())  # what is left are the logits"
@@ -60,4 +62,6 @@ def describe_maker(model: Model, tensor: Tensor) -> tuple[str, str]:
 def _switch_off_checkpoints(model: nn.Module | None) -> str:
     if hasattr(model, "gradient_checkpointing_disable"):
         return "model.gradient_checkpointing_disable()"
-    return "model.set_grad_checkpointing(False)" if hasattr(model, "set_grad_checkpointing") else ""
+    if hasattr(model, "set_grad_checkpointing"):
+        return "model.set_grad_checkpointing(False)"
+    return ""

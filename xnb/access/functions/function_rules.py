@@ -221,7 +221,7 @@ class _RuleMode(TorchFunctionMode):
         if rule is None:
             return self.refuse_tensor(Call(name, function, args, kwargs, marks=self.marks))
         folds = name == "batch_norm" and _channels_are_outputs(self.marks.find(args[0]).pending, args[0])
-        if self.pending and not folds:
+        if self.pending and not folds:  # a rule waited for a batch norm that could be folded into its layer
             args = tuple(map(self.settle, args))
             kwargs = {key: self.settle(value) for key, value in kwargs.items()}
         call = Call(name, function, args, kwargs, marks=self.marks)

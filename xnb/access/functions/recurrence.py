@@ -16,6 +16,7 @@ from xnb.check import require
 State = tuple[Tensor, ...]  # hidden state, and the cell state of an LSTM
 _Weights = Sequence[Any]  # of input and hidden state, then their biases
 _Cell = Callable[..., State]
+_WITHOUT_RULES = "xnb.attribute(model, x, target, 'integrated_gradients')"
 
 
 def _lstm_step(x: Tensor, state: State, weights: _Weights) -> State:
@@ -59,13 +60,15 @@ def _run_layers(
     a_layer = 4 if biased else 2
     directions = 2 if bidirectional else 1
     extra = len(weights) != a_layer * directions * layers
-    require(not extra, "recurrence: a layer with a projection cannot be written out", "proj_size", "proj_size=0")
+    require(not extra, "recurrence: a layer with a projection cannot be written out", "proj_size", _WITHOUT_RULES)
     ends = []
     for layer in range(layers):
         outputs = []
         for direction in range(directions):
             place = layer * directions + direction
             own = [*weights[a_layer * place : a_layer * (place + 1)], *[None] * (4 - a_layer)]
+            # The second direction reads the sequence from its end, and its outputs are put back in the order of the
+            # input.
             steps = x.unbind(0)[:: 1 - 2 * direction]
             states, end = _run_direction(cell, steps, tuple(part[place] for part in start), own)
             outputs.append(torch.stack(states[:: 1 - 2 * direction]))
@@ -78,7 +81,7 @@ def _run_recurrence(cell: _Cell, x: Tensor, start: Any, *settings: Any) -> tuple
     """Arguments as torch passes them: weights, biases, layers, dropout, training, bidirectional, batch first."""
     packed = not isinstance(settings[1], bool)
     rule = "recurrence: packed sequences cannot be written out"
-    require(not packed, rule, "a PackedSequence", "xnb.attribute(model, x, target, 'integrated_gradients')")
+    require(not packed, rule, "a PackedSequence", _WITHOUT_RULES)
     weights, biased, layers, _, _, bidirectional, batch_first = settings
     states = start if isinstance(start, list | tuple) else (start,)
     if batch_first:

@@ -108,6 +108,7 @@ class Call:
 
     def of_signals(self) -> "Call":
         """The same call as one of its signals alone, with all that is constant bound in it."""
+        # einsum also takes its tensors as one list.
         nested = self.name == "einsum" and isinstance(self.args[1], list | tuple)
         args = (self.args[0], *self.args[1]) if nested else self.args
         places = [place for place, value in enumerate(args) if self.traced(value)]

@@ -25,6 +25,7 @@ from xnb.access.functions.recurrence import (
 from xnb.check import require
 
 Number = int | float
+_WITHOUT_RULES = "xnb.attribute(model, x, target, 'integrated_gradients')"
 
 
 def _standardise(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
@@ -41,7 +42,9 @@ def _scale_and_shift(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> T
 
 def align_channels(values: Tensor | None, x: Tensor) -> Tensor | None:
     """One value a channel, as it broadcasts against `(B, C, ...)`."""
-    return None if values is None else values.view(1, -1, *[1] * (x.ndim - 2))
+    if values is None:
+        return None
+    return values.view(1, -1, *[1] * (x.ndim - 2))
 
 
 def layer_norm(
@@ -96,7 +99,7 @@ def local_response_norm(x: Tensor, size: int, alpha: Number = 1e-4, beta: Number
 
 def normalize(x: Tensor, p: Number = 2.0, dim: int = 1, eps: float = 1e-12, out: None = None) -> Tensor:
     """X over its norm along an axis."""
-    require(p == 2, "normalize: only the Euclidean norm is written out", p, "p=2")
+    require(p == 2, "normalize: only the Euclidean norm is written out", p, _WITHOUT_RULES)
     return x / (x * x).sum(dim, keepdim=True).sqrt().clamp_min(eps)
 
 
@@ -129,7 +132,9 @@ def softmin(x: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torc
 def addmm(x: Tensor, first: Tensor, second: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """A matrix product and what is added; of constants a linear layer."""
     plain = beta == 1 and alpha == 1 and x.ndim == 1
-    return F.linear(first, second.t(), x) if plain else x * beta + torch.matmul(first, second) * alpha
+    if plain:
+        return F.linear(first, second.t(), x)
+    return x * beta + torch.matmul(first, second) * alpha
 
 
 def baddbmm(x: Tensor, first: Tensor, second: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
@@ -154,6 +159,7 @@ def var(x: Tensor, dim: int | tuple[int, ...] | None = None, *args: Any, **kwarg
     keepdim = kwargs.get("keepdim", len(args) > 1 and args[1])
     correction = kwargs.get("correction", int(unbiased))
     axes = tuple(range(x.ndim)) if dim is None else dim
+    # How many values make one variance: all, over the number of results.
     count = x[..., :].numel() // x.detach().sum(axes).numel()
     centred = x - x.mean(axes, keepdim=True)
     return (centred * centred).sum(axes, keepdim=keepdim) * (1 / (count - correction))
@@ -170,9 +176,10 @@ def norm(
     dim: int | tuple[int, ...] | None = None,
     keepdim: bool = False,
     dtype: torch.dtype | None = None,
+    out: None = None,
 ) -> Tensor:
     """Root of the sum of squares."""
-    require(p in {2, "fro", None}, "norm: only the Euclidean norm is written out", p, "p=2")
+    require(p in {2, "fro", None}, "norm: only the Euclidean norm is written out", p, _WITHOUT_RULES)
     axes = tuple(range(x.ndim)) if dim is None else dim
     return (x * x).sum(axes, keepdim=keepdim).sqrt()
 

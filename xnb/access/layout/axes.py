@@ -67,7 +67,9 @@ Axis = tuple[Factor, ...]
 
 def make_axis(size: int, kind: str | None = None, origin: int | None = None) -> Axis:
     """An axis with a role of its own."""
-    return () if size == 1 else (Factor(Role(kind, origin), size, size),)
+    if size == 1:
+        return ()
+    return (Factor(Role(kind, origin), size, size),)
 
 
 def make_axes(shape: Iterable[int]) -> list[Axis]:
@@ -149,10 +151,10 @@ def _take_factors(rest: list[Factor], size: int) -> Axis | None:
             return None
         size //= factor.size
         axis.insert(0, factor)
-    return merge_factors(axis)
+    return _merge_factors(axis)
 
 
-def merge_factors(axis: Iterable[Factor]) -> Axis:
+def _merge_factors(axis: Iterable[Factor]) -> Axis:
     """The axis, with neighbours that were split from one factor as one again."""
     merged: list[Factor] = []
     for factor in axis:
@@ -208,7 +210,10 @@ def slice_axis(axis: Axis, places: slice, size: int) -> Axis:
         return axis
     factor = axis[0] if len(axis) == 1 else None
     if factor is None or left == 1:
-        return () if left == 1 else make_axis(left, kind_of(axis))
+        if left == 1:
+            return ()
+        return make_axis(left, kind_of(axis))
+    # A class token cut off leaves the other pieces; cut-off padding leaves the whole; all else is no map of the input.
     if factor.pieces and step == 1:
         return _slice_pieces(factor, start, stop)
     lost = size - left
@@ -231,6 +236,7 @@ def join_axes(axes: Sequence[Axis]) -> Axis:
     for axis in axes:
         joined = len(axis) == 1 and axis[0].pieces
         pieces.extend(joined or [axis])
+    # Pieces of which none lies on the input are one axis; else they stay apart, so that a class token can be cut off.
     known = any(factor.role.origin is not None for piece in pieces for factor in piece)
     if not known:
         return make_axis(size, kind)
@@ -239,13 +245,15 @@ def join_axes(axes: Sequence[Axis]) -> Axis:
 
 def _slice_pieces(factor: Factor, start: int, stop: int) -> Axis:
     """The pieces between two places; of a piece that is cut itself, no order is known."""
-    kept: list[Axis] = []
+    found: list[Axis] = []
     begin = 0
     for piece in factor.pieces:
         end = begin + axis_size(piece)
         if start <= begin and end <= stop:
-            kept.append(piece)
+            found.append(piece)
         elif begin < stop and start < end:
-            kept.append(lead_astray(make_axis(min(end, stop) - max(begin, start), kind_of(piece))))
+            found.append(lead_astray(make_axis(min(end, stop) - max(begin, start), kind_of(piece))))
         begin = end
-    return kept[0] if len(kept) == 1 else join_axes(kept)
+    if len(found) == 1:
+        return found[0]
+    return join_axes(found)

@@ -54,11 +54,15 @@ class Call:
     def axes_at(self, number: int) -> list[Axis]:
         """The axes of one of the tensors."""
         known = self.axes_in[number]
-        return make_axes(self.tensors[number].shape) if known is None else known
+        if known is None:
+            return make_axes(self.tensors[number].shape)
+        return known
 
     def knob(self, position: int, name: str, default: object = None) -> Any:
         """An argument by its position or its name."""
-        return self.args[position] if len(self.args) > position else self.kwargs.get(name, default)
+        if len(self.args) > position:
+            return self.args[position]
+        return self.kwargs.get(name, default)
 
 
 def find_tensors(values: Iterable[object]) -> Iterator[Tensor]:
@@ -77,6 +81,7 @@ def spread_values(call: Call) -> list[Axis]:
         return call.axes
     found: list[Axis | None] = [None] * len(shape)
     for tensor, axes in zip(call.tensors, call.axes_in, strict=True):
+        # torch aligns shapes at their ends. A tensor that grew on the way, or is unknown, shows nothing.
         lacking = len(shape) - tensor.ndim
         sizes = zip(tensor.shape, shape[lacking:], strict=False)
         if axes is None or lacking < 0 or any(size not in (1, of_out) for size, of_out in sizes):
@@ -146,6 +151,7 @@ def join_tensors(call: Call) -> list[Axis]:
         if i == dim % call.out.ndim:
             axes.append(join_axes(_size_axes(along, parts, i)))
             continue
+        # Beside the joined axis, all parts have the same axes, so that each adds what it knows.
         axis = along[0]
         for other in along[1:]:
             axis = unite_axes(axis, other) if axis and other else axis or other
@@ -182,9 +188,10 @@ def take_part(call: Call) -> list[Axis]:
 
 
 def take_index(call: Call) -> list[Axis]:
-    given = call.args[1]
-    index = list(given) if isinstance(given, tuple) else [given]
+    picked = call.args[1]
+    index = list(picked) if isinstance(picked, tuple) else [picked]
     axes = call.axes
+    # Values may be picked in any order by a tensor of indices: then nothing is known.
     if any(isinstance(part, Tensor | list) for part in index):
         return make_axes(call.out.shape)
     named = sum(part is not None and part is not Ellipsis for part in index)

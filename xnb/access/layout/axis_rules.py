@@ -44,6 +44,7 @@ def follow_axes(name: str, call: Call) -> list[Axis]:
 def _reduce(call: Call) -> list[Axis]:
     """Some axes are summed up. Two or three at once are places: a mean of channels and places is none of either."""
     axes = call.axes
+    # Torch itself says which axes stay: each axis of the trial has a length of its own.
     trial = torch.empty(PRIMES[: call.first.ndim], device="meta")
     dims = call.knob(1, "dim", call.kwargs.get("axis"))
     keep = bool(call.knob(2, "keepdim", False))
@@ -93,6 +94,7 @@ def _convolve(call: Call) -> list[Axis]:
     weight = call.knob(1, "weight")
     spatial = weight.ndim - 2
     places = axes[-spatial:]
+    # A kernel of size 1 is a linear map of channels, and says nothing on what the other axes are.
     if weight.shape[2:].numel() > 1:
         for axis in places:
             mark_axis(axis, PLACE)
@@ -126,12 +128,13 @@ def _multiply(call: Call) -> list[Axis]:
     of_first, of_second = call.axes_in[-2:]
     rows, columns = call.axes_at(-2), call.axes_at(-1)
     leading = (rows if first.ndim >= second.ndim else columns)[:-2]
-    kept, made = rows[-2], columns[-1]
+    row, column = rows[-2], columns[-1]
+    # A factor that does not come from the input is a matrix of weights.
     if of_second is None:
-        made = _mix_axis(rows[-1], call.out.shape[-1])
+        column = _mix_axis(rows[-1], call.out.shape[-1])
     elif of_first is None:
-        kept = _mix_axis(columns[-2], call.out.shape[-2])
-    return [*leading, kept, made]
+        row = _mix_axis(columns[-2], call.out.shape[-2])
+    return [*leading, row, column]
 
 
 def _contract(call: Call) -> list[Axis]:

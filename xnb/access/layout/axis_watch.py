@@ -58,7 +58,9 @@ class AxisWatch(TorchFunctionMode):
     def find_axes(self, tensor: Tensor) -> list[Axis] | None:
         """What the axes of a tensor stand for; None where it does not come from the input."""
         known = self._axes.get(id(tensor))
-        return known[1] if known is not None and known[0]() is tensor else None
+        if known is not None and known[0]() is tensor:
+            return known[1]
+        return None
 
     def _keep(self, tensor: Tensor, axes: list[Axis]) -> None:
         self._axes[id(tensor)] = (ref(tensor), axes)  # another tensor may get the number of one that is gone
@@ -87,14 +89,14 @@ class AxisWatch(TorchFunctionMode):
             return
         call = Call(function, args, kwargs, out, tensors, axes_in)
         try:
-            axes = follow_axes(_name_function(function), call)
+            axes = follow_axes(_read_name(function), call)
         except (ValueError, TypeError, IndexError, RuntimeError, AttributeError):
             return  # called in a way that no rule knows: its axes stay unknown, and the model runs on
         if any(axes is known for known in axes_in) or [axis_size(axis) for axis in axes] == list(out.shape):
             self._keep(out, axes)
 
 
-def _name_function(function: Callable[..., Any]) -> str:
+def _read_name(function: Callable[..., Any]) -> str:
     """`permute`, `add_`, and of an attribute its own name: `T`."""
     name = getattr(function, "__name__", "")
     return function.__self__.__name__ if name == "__get__" else name  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from xnb.access.memo import answer_once
 from xnb.access.model_call import chunk_logits
 from xnb.access.rows import select_rows
 from xnb.access.score import chunk_gradient
-from xnb.check import require
+from xnb.check import refuse, require
 from xnb.types import Batch
 
 LayerLike = str | nn.Module | None
@@ -30,7 +30,7 @@ def find_layer(model: nn.Module, x: Batch, layer: LayerLike = None) -> str:
         ValueError: the model has no such module, or, with None, none whose output is known to be maps.
     """
     if layer is None:
-        return answer_once(("last layer with maps", model, tuple(x.shape[1:])), lambda: last_layer_with_maps(model, x))
+        return answer_once(("last layer with maps", model, tuple(x.shape[1:])), lambda: _last_layer_with_maps(model, x))
     if isinstance(layer, str):
         find_module(model, layer)
         return layer
@@ -57,7 +57,7 @@ class _Output(NamedTuple):
     axes: SeenAxes
 
 
-def last_layer_with_maps(model: nn.Module, x: Batch) -> str:
+def _last_layer_with_maps(model: nn.Module, x: Batch) -> str:
     """Name of the module that is the last to return maps of more than one place; runs `x[:1]`.
 
     Where several return the same tensor, a block and its last module, it is the outermost. Modules that are called
@@ -69,17 +69,19 @@ def last_layer_with_maps(model: nn.Module, x: Batch) -> str:
     """
     outputs, logits = _watch_outputs(model, x)
     calls = Counter(output.name for output in outputs)
-    layouts = {}
-    for output in outputs:
-        layout = _read_maps(output) if calls[output.name] == 1 and output.name else None
-        if layout is not None:
-            layouts[output.name] = layout
-    hint = "model = model._orig_mod  # compiled code shows no layers" if hasattr(model, "_orig_mod") else _NO_LAYER
-    require(bool(layouts), "layer: no module of the model is known to return maps", type(model).__name__, hint)
-    *_, last = layouts
-    if not layouts[last].part:
+    called_once = [output for output in outputs if calls[output.name] == 1 and output.name]
+    # Lazily, from the last: most models are read at their first candidate.
+    from_last = ((output.name, _read_maps(output)) for output in reversed(called_once))
+    with_maps = ((name, layout) for name, layout in from_last if layout is not None)
+    last, layout = next(with_maps, ("", None))
+    if layout is None:
+        hint = "model = model._orig_mod  # compiled code shows no layers" if hasattr(model, "_orig_mod") else _NO_LAYER
+        refuse("layer: no module of the model is known to return maps", type(model).__name__, hint)
+    if not layout.part:
         return last
-    return _last_read(model, x, logits.argmax(1), layouts)
+    layouts = {last: layout, **dict(with_maps)}
+    in_order = dict(reversed(layouts.items()))
+    return _last_read(model, x, logits.argmax(1), in_order)
 
 
 def _watch_outputs(model: nn.Module, x: Batch) -> tuple[list[_Output], Tensor]:

@@ -78,7 +78,7 @@ def find_layout(
         # Where no axis at all is known, as behind compiled code, the caller's word stands.
         if unreadable is not None and any(BATCH in _kinds(axis) for axis in axes.layer):
             refuse(unreadable.rule, output, suggest())
-        return _read_given_layout(layer, output, axes, layout, places)
+        return _read_stated_layout(layer, output, axes, layout, places)
     found = read_layout(layer, output, axes, places)
     if isinstance(found, Unreadable):
         refuse(found.rule, output, found.knob or suggest())
@@ -110,6 +110,7 @@ def read_layout(layer: str, output: Tensor, axes: SeenAxes, places: tuple[int, .
     factors = [factor for axis in cut.axes for factor in axis]
     order = _order_factors(factors, places)
     flat = not any(order.places) if order else False
+    # Without places in the output, only a layer with other axes than the input is surely none of maps.
     if flat and output.ndim != len(axes.input):
         rule = f"layer: {layer!r} must return maps, (B, D, places) or (B, places, D)"
         return Unreadable(rule)
@@ -156,6 +157,7 @@ def _find_piece(axes: list[Axis]) -> _Cut:
     for i, axis in enumerate(axes[1:]):
         pieces = axis[0].pieces if len(axis) == 1 else ()
         on_input = [piece for piece in pieces if piece and all(_lies_on_input(factor) for factor in piece)]
+        # Two such pieces would be two maps, and nothing says which is meant.
         if len(on_input) == 1:
             at = next(k for k, piece in enumerate(pieces) if piece is on_input[0])
             start = sum(axis_size(piece) for piece in pieces[:at])
@@ -202,6 +204,7 @@ def _settle_unknown(
 ) -> bool:
     """Beside all the places, what is left are channels; beside channels, as many axes as the input has are places."""
     kinds = {factors[i].role.kind for i in unknown}
+    # What went astray, or is made of pieces, may be anything.
     if any(factors[i].role.origin == ASTRAY or factors[i].pieces for i in unknown):
         return False
     if all(along.values()) and not channels and kinds == {None}:
@@ -239,6 +242,7 @@ class _Arrangement:
             output = output.narrow(self.cut.axis, self.cut.start, size)
         in_front = [1 + i for i in self.order.channels]
         behind = [1 + i for numbers in self.order.places for i in numbers]
+        # Joined axes are taken apart first, since a factor of one may be a channel and its neighbour a place.
         split = output.reshape(len(output), *self.sizes)
         moved = split.permute(0, *in_front, *behind)
         D = prod(self.sizes[i] for i in self.order.channels)
@@ -255,6 +259,7 @@ def _suggest_layout(output: Tensor, axes: SeenAxes, places: tuple[int, ...]) -> 
     if output.ndim != 3 or len(places) != 2:
         return ""
     height, width = (axis_size(axes.input[i]) for i in places)
+    # The largest grid of the input's proportions that the tokens fill; those before it are class tokens.
     rows = isqrt(output.shape[1] * height // width)
     columns = output.shape[1] // max(rows, 1)
     first = output.shape[1] - rows * columns
@@ -262,7 +267,7 @@ def _suggest_layout(output: Tensor, axes: SeenAxes, places: tuple[int, ...]) -> 
     return f"layout=lambda out: {grid}  # for tokens (B, N, D)"
 
 
-def _read_given_layout(
+def _read_stated_layout(
     layer: str, output: Tensor, axes: SeenAxes, layout: Layout, places: tuple[int, ...]
 ) -> MapLayout:
     if callable(layout):
@@ -284,9 +289,10 @@ def _check_rearrangement(output: Tensor, layout: Callable[[Tensor], Tensor], pla
     rule = f"layout: must return maps (B, D, {len(places)} axes of places)"
     fits = isinstance(maps, Tensor) and maps.ndim == len(places) + 2 and len(maps) == len(output)
     require(fits, rule, maps, "layout=None  # found from what the model does")
+    # The layout is tried on numbers that name their own place: a quotient is the row, a fraction was computed.
     of_row = maps.flatten(1)
     rows = torch.arange(len(output))[:, None]
     stays = (of_row.div(output[0].numel(), rounding_mode="floor") == rows).all() if output.numel() else True
     whole = of_row.unique().numel() == of_row.numel() and bool((of_row == of_row.round()).all())
     rule = "layout: must move values or leave some out, within each input, and change none"
-    require(bool(stays) and whole, rule, maps, "layout=lambda out: out.movedim(-1, 1)")
+    require(bool(stays) and whole, rule, maps, "layout=None  # found from what the model does")

@@ -185,7 +185,9 @@ def memory_format_of(base: Tensor) -> torch.memory_format:
     if base.is_contiguous():  # a single channel, or a single pixel, is stored both ways
         return torch.contiguous_format
     channels_last = base.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if channels_last else torch.contiguous_format
+    if channels_last:
+        return torch.channels_last
+    return torch.contiguous_format
 
 
 @lru_cache(maxsize=128)

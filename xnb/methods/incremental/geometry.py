@@ -23,7 +23,7 @@ class Windows(NamedTuple):
     def select(self, *positions: list[int]) -> "Windows":
         """The windows at these positions along each axis."""
         pairs = zip(self.starts, positions, strict=True)
-        starts = tuple([along[i] for i in chosen] for along, chosen in pairs)
+        starts = tuple([along[i] for i in numbers] for along, numbers in pairs)
         return Windows(starts, self.sizes)
 
 

@@ -249,7 +249,9 @@ def _copy_crops(
 
 @_rule_for(aten.detach.default, aten.alias.default)
 def _share_crops(func: Callable, x: Tensor) -> object:
-    return Occluded(x.crops) if _has_crops(x) else NotImplemented
+    if _has_crops(x):
+        return Occluded(x.crops)
+    return NotImplemented
 
 
 @_rule_for(aten.mean.dim)
