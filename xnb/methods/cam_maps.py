@@ -41,7 +41,7 @@ def choose_layer(model: nn.Module, x: Batch, target: Target, layer: LayerLike) -
     """Name of the layer whose maps are combined, once model, inputs and target are known to fit; the ledger has it."""
     check_explainable(model, x, target)
     rule = "class activation map: x must be signals (B, C, T), pictures (B, C, H, W) or volumes (B, C, D, H, W)"
-    require(3 <= x.ndim <= 5, rule, x, "xnb.attribute(model, x, target, 'gradient')  # of inputs of any shape")
+    require(3 <= x.ndim <= 5, rule, x, "xnb.attribute(model, x, target, 'feature_ablation')")
     name = find_layer(model, x, layer)
     leave_note(layer=name)
     return name
