@@ -111,7 +111,7 @@ def rise(
     require(samples >= 2, "rise: samples must be at least 2", samples, "samples=512")
     known = estimator in {"centred", "coverage", "raw"}
     require(known, "rise: estimator must be centred, coverage or raw", estimator, "estimator='centred'")
-    if x.ndim == 4 and regions is None:
+    if x.ndim == 4 and regions is None:  # only pictures have masks that are enlarged and shifted
         require(cells >= 1, "rise: cells must be at least 1", cells, "cells=7")
         play_round = _smooth_rounds(model, x, target, estimator, cells, expand_baseline(baseline, x), samples, chunk)
         return average_rounds(play_round, len(x), standard_error, seed).to(x)
@@ -140,14 +140,14 @@ def _smooth_rounds(
 
     def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
         make_masks = draw_smooth_masks(x.shape[2], x.shape[3], cells, samples, rng)
+        pictures = x[rows]
+        painted = hidden[rows]
 
         def mask_inputs(draws: slice, inputs: slice) -> Tensor:
-            masks = make_masks(draws).to(x)[:, None]
-            members = rows[inputs]
-            return torch.lerp(hidden[members], x[members], masks)
+            return torch.lerp(painted[inputs], pictures[inputs], make_masks(draws).to(x)[:, None])
 
         with select_rows(rows, len(x)):
-            scores = changed_scores(model, x[rows], target[rows], mask_inputs, samples, chunk=chunk)
+            scores = changed_scores(model, pictures, target[rows], mask_inputs, samples, chunk=chunk)
         return _weigh_scores(make_masks, scores.cpu().double(), estimator)
 
     return play_round
