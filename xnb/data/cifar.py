@@ -25,7 +25,7 @@ CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 CIFAR10_MD5 = "c58f30108f718f92721af3b95e74349a"  # as published beside the download
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 BATCH_NAMES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
-CIFAR10_HINT = "data.cifar10('path/to/CIFAR10'), or set XNB_CIFAR10 to a folder or an archive"
+CIFAR10_HINT = "xnb.data.cifar10('path/to/CIFAR10')  # a folder or an archive; XNB_CIFAR10 may name it too"
 ABANDONED_SECONDS = 3600  # after these a half-made cache belongs to a killed process; making one takes a minute
 
 

@@ -127,7 +127,8 @@ def _check_memory(files: list[Path], size: int | None, root: Path) -> None:
     needed = pixels * 3 * 4  # bytes: three channels of float32
     gibibytes = f"{needed / 2**30:.1f} GiB"
     described = f"{len(files)} pictures of {height} x {width}: {gibibytes}"
-    require(needed <= LIMIT_BYTES, "image_folder: pictures must fit into 4 GiB", described, "size=64, or per_class=100")
+    hint = "size=64  # or per_class=100"
+    require(needed <= LIMIT_BYTES, "image_folder: pictures must fit into 4 GiB", described, hint)
 
 
 def _read_class_folders(classes: Classes, size: int | None, root: Path) -> Part:
@@ -153,7 +154,7 @@ def _read_same_size(
     """Pixels of a picture that must have the shape of the first one."""
     pixels = _read_pixels(file, size, root)
     rule = f"image_folder: pictures must have one size; {file.name} differs from {shape[:2]}"
-    require(pixels.shape == shape, rule, pixels.shape[:2], "image_folder(path, size=224)")
+    require(pixels.shape == shape, rule, pixels.shape[:2], "size=224")
     return pixels
 
 

@@ -161,7 +161,7 @@ def bags(
     Raises:
         ValueError: an unknown task, a negative `n`, a `size` too small for the task.
     """
-    hint = f"one of {', '.join(TASKS)}"
+    hint = f"one of {list(TASKS)}"
     require(task in TASKS, "bags: task must be a known one", task, hint)
     rules = TASKS[task]
     smallest = rules.smallest_bag

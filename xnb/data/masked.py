@@ -39,7 +39,7 @@ def masked_photos(
     """
     root = Path(path)
     require(size > 0, "masked_photos: size must be at least 1 pixel", size, "size=256")
-    hint = 'masked_photos("photos", {"dog": ("dog.jpg", "dog_mask.png", {1})})'
+    hint = 'xnb.data.masked_photos("photos", {"dog": ("dog.jpg", "dog_mask.png", {1})})'
     require(len(table) > 0, "masked_photos: the table must have rows", table, hint)
     photos = []
     masks = []

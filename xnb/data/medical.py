@@ -29,7 +29,7 @@ OFFICIAL_FILES = {
     "pneumoniamnist": _OfficialFile("28209eda62fecd6e6a2d98b1501bb15f", ("normal", "pneumonia")),
     "breastmnist": _OfficialFile("750601b1f35ba3300ea97c75c52ff8f6", ("malignant", "normal/benign")),
 }
-MEDMNIST_HINT = 'data.medmnist("pneumoniamnist", download=True)'
+MEDMNIST_HINT = 'xnb.data.medmnist("pneumoniamnist", download=True)'
 
 
 def medmnist(
@@ -86,7 +86,7 @@ def _name_classes(file: Path, labels: Target) -> tuple[str, ...]:
 
 def _fetch_official(name: str) -> Path:
     """The file of that name in the cache, downloaded if need be. One that is not official is refused and left alone."""
-    hint = f"one of {', '.join(OFFICIAL_FILES)}"
+    hint = f"one of {list(OFFICIAL_FILES)}"
     require(name in OFFICIAL_FILES, "medmnist: only these can be downloaded by name", name, hint)
     md5 = OFFICIAL_FILES[name].md5
     target = cache_folder() / f"{name}.npz"
@@ -94,7 +94,7 @@ def _fetch_official(name: str) -> Path:
     digest = hashlib.md5(file.read_bytes(), usedforsecurity=False)
     present = digest.hexdigest()
     rule = f"medmnist: {name}.npz in the cache must have the MD5 sum {md5}"
-    require(present == md5, rule, present, "remove it, or read it by path: data.medmnist('path/to/it.npz')")
+    require(present == md5, rule, present, f"xnb.data.medmnist({str(file)!r})  # as it is; or remove it and call again")
     return file
 
 

@@ -117,7 +117,7 @@ def robots(
     names = list(ROBOT_PARTS)
     require(min(n) >= 0, "robots: n must be two numbers of pictures", n, "n=(1800, 450)")
     unknown = sorted({*remove, *exchange} - set(names))
-    require(not unknown, "robots: remove and exchange must name parts", unknown, f"some of {names}")
+    require(not unknown, "robots: remove and exchange must name parts", unknown, f"one of {names}")
     removed = np.isin(names, list(remove))
     exchanged = np.isin(names, list(exchange))
     # Backgrounds have a seed of their own, which is the robots' unless another is wanted.

@@ -64,7 +64,7 @@ def tetrominoes(
     Raises:
         ValueError: an unknown task or background, or a negative `n`.
     """
-    hint = f"one of {', '.join(STRENGTH)}"
+    hint = f"one of {list(STRENGTH)}"
     require(task in STRENGTH, "tetrominoes: task must be a known one", task, hint)
     known = background in STRENGTH[task]
     require(known, "tetrominoes: background must be white or correlated", background, "background='white'")

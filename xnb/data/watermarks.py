@@ -53,7 +53,7 @@ def watermark(
     """
     fits = 0 <= agreement <= 1
     require(fits, "watermark: agreement is a probability", agreement, "agreement=0.9")
-    require(mark in MARK_CHOICES, "watermark: mark must be a known choice", mark, f"one of {MARK_CHOICES}")
+    require(mark in MARK_CHOICES, "watermark: mark must be a known choice", mark, f"one of {list(MARK_CHOICES)}")
     require(size >= 16, "watermark: size must be at least 16 pixels", size, "size=32")
     require(min(n) >= 0, "watermark: n must be two numbers of pictures", n, "n=(2000, 500)")
     train = _draw_watermarked(n[0], agreement, mark, size, objects, (seed, 0))

@@ -78,7 +78,7 @@ class AttentionClassifier(nn.Sequential):
         classes: int,
         pool: str = "attention",
     ) -> None:
-        hint = f"one of {', '.join(POOLS)}"
+        hint = f"one of {list(POOLS)}"
         require(pool in POOLS, "AttentionClassifier: pool must be a known one", pool, hint)
         pooling = _make_pool(pool, width)
         head = nn.Linear(width, classes)

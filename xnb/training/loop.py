@@ -154,7 +154,7 @@ def _require_finite_loss(loss: Tensor, number: int, step: int) -> None:
         bool(loss.isfinite()),
         f"train: the loss must stay finite; it did not in epoch {number}, batch {step}",
         float(loss.detach()),
-        "a lower learning rate: torch.optim.AdamW(model.parameters(), lr=1e-4)",
+        "optimizer=torch.optim.AdamW(model.parameters(), lr=1e-4)  # a lower learning rate, on a new model",
         error=FloatingPointError,
     )
 
@@ -251,7 +251,8 @@ def _resume_run(model: nn.Module, optimizer: Optimizer, folder: Path | None, set
         return []
     tensors, facts = storage.read_tensors(folder / "last.safetensors")
     stored = facts.get("settings")
-    require(stored == settings, f"fit: {folder.name} holds a run with other settings", stored, "another folder=")
+    hint = f"folder=Path({str(folder) + '-2'!r})"
+    require(stored == settings, f"fit: {folder.name} holds a run with other settings", stored, hint)
     model_state = {}
     optimizer_state = optimizer.state_dict()
     for key, value in tensors.items():

@@ -65,7 +65,7 @@ def right_reasons(strength: float, number: int, *, elsewhere: bool = False) -> O
 
     def objective(model: nn.Module, part: Part) -> tuple[Tensor, Tensor]:
         if part.parts is None:
-            refuse("right_reasons: the data must say where their parts are", part.parts, "data.watermark()")
+            refuse("right_reasons: the data must say where their parts are", part.parts, "data = xnb.data.watermark()")
         x = part.x.detach().requires_grad_()
         out = model(x)
         log_probabilities = out.log_softmax(1).sum()
