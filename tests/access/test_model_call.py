@@ -48,3 +48,21 @@ def test_a_refusal_is_not_explained_again():
     net = nn.Sequential(nn.Linear(3, 2)).eval()
     with select_rows(slice(1), 5), pytest.raises(ValueError, match=r"^grad_cam|^class activation map|^layer"):
         xnb.attribute(net, torch.ones(1, 3), 0, "grad_cam")
+
+
+def test_one_number_an_input_is_no_missing_batch_axis():
+    """`nn.Linear(3, 1)` takes a table, its rows, and `x[None]` too: the output `(B,)` is what is refused."""
+    net = nn.Linear(3, 1).eval()
+    for answer in (xnb.lint, lambda model, x: xnb.attribute(model, x, 1, "gradient")):
+        for model in (lambda z: net(z).squeeze(-1), lambda z: z.sum(-1)):
+            said = _reason(answer, model, torch.ones(4, 3))
+            assert "score: model must return logits (B, K)" in said
+            assert "model = xnb.adapters.two_classes(model)" in said
+
+
+def _reason(answer, model, x):
+    """The refusal, as it is raised or stands in the table of `lint`."""
+    try:
+        return answer(model, x).loc["gradient", "reason"]
+    except ValueError as error:
+        return str(error)
