@@ -69,8 +69,8 @@ def _enlarge(rgb: Pixels) -> Pixels:
 
 def layer_output(subject: Subject, row: int, layer: str) -> Tensor:
     """What the layer returns for one input, without the batch axis."""
-    with capture_outputs(subject.module, layer) as outputs:
-        logits(subject.model, subject.input(row))
+    with capture_outputs(subject.module, layer) as outputs, subject.run_input(row) as x:
+        logits(subject.model, x)
     return outputs[layer][0].detach().cpu()
 
 
@@ -127,9 +127,9 @@ def window_slice(middle: float, length: int, side: int) -> slice:
 
 def draw_layer_cam(subject: Subject, row: int, layer: str, target: int) -> Pixels:
     """Draw Layer-CAM at the layer on the signed scale, as coarse as it is."""
-    x = subject.input(row)
     knobs = {"layer_cam": {"layer": layer}}
-    explanation = explain(subject.model, x, subject.target_of(target), ["layer_cam"], knobs=knobs)
+    with subject.run_input(row) as x:
+        explanation = explain(subject.model, x, subject.target_of(target), ["layer_cam"], knobs=knobs)
     attribution = explanation.attributions["layer_cam"]
     heat = attribution[0].sum(0).cpu().numpy()
     rgb = pixels.signed_colours(heat, _largest_magnitude(heat))

@@ -122,15 +122,15 @@ def _bag_controls(subject: Subject, bag: int) -> dict[str, Any]:
 
 def _choose_instance_methods(subject: Subject) -> list[str]:
     """Choose the methods that are right for the model."""
-    x = subject.input(0)
     target = subject.target_of(subject.predicted_class(0))
-    return [name for name in _INSTANCE_METHODS if try_method(subject.model, x, target, name) is None]
+    with subject.run_input(0) as x:
+        return [name for name in _INSTANCE_METHODS if try_method(subject.model, x, target, name) is None]
 
 
 def instance_evidence(subject: Subject, bag: int, target: int, method: str) -> NDArray:
     """Sum the method's attribution for the class over each instance `(N,)`."""
-    x = subject.input(bag)
-    explanation = explain(subject.model, x, subject.target_of(target), [method])
+    with subject.run_input(bag) as x:
+        explanation = explain(subject.model, x, subject.target_of(target), [method])
     attribution = explanation.attributions[method]
     return attribution[0].flatten(1).sum(1).cpu().numpy()
 

@@ -133,8 +133,8 @@ def _spatial_layers(subject: Subject) -> list[str]:
     if not isinstance(subject.model, nn.Module):
         return []
     names = [name for name, _ in subject.model.named_modules() if name]
-    with capture_outputs(subject.model, *names) as outputs:
-        logits(subject.model, subject.input(0))
+    with capture_outputs(subject.model, *names) as outputs, subject.run_input(0) as x:
+        logits(subject.model, x)
     return [name for name in names if _has_places(outputs.get(name), subject.x.ndim)]
 
 

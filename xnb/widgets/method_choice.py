@@ -85,9 +85,8 @@ def judge_methods(subject: Subject, names: Iterable[str]) -> pd.DataFrame:
 
 def _has_gradient(subject: Subject) -> bool:
     """Whether the outputs follow from the input by functions that torch can differentiate."""
-    x = subject.input(0).detach().clone().requires_grad_()
-    with torch.enable_grad():
-        return chunk_logits(subject.model, x).requires_grad
+    with torch.enable_grad(), subject.run_input(0) as x:
+        return chunk_logits(subject.model, x.detach().clone().requires_grad_()).requires_grad
 
 
 def lint_methods(subject: Subject, methods: Sequence[str] | None = None) -> pd.DataFrame:
@@ -102,7 +101,8 @@ def _try_on_first(subject: Subject, name: str) -> str | None:
     if subject.kind == "text" and places:
         return "it takes the numbers of an embedding for places, and says nothing of words"
     target = subject.target_of(subject.predicted_class(0))
-    return try_method(subject.model, subject.input(0), target, name)
+    with subject.run_input(0) as x:
+        return try_method(subject.model, x, target, name)
 
 
 def _make_table(refusals: dict[str, str | None]) -> pd.DataFrame:
