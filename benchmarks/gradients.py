@@ -14,7 +14,7 @@ from benchmarks.workloads import SPAN, Workload
 
 STEPS = 50
 FLIPS = 2e-3  # single ReLUs within rounding of zero, over 50 steps; see xnb.prepare
-ONCE = {"prepared/default": 0.70, "plain/default": 1.0}
+ONCE = {"cnn32": {"prepared/default": 0.70, "plain/default": 1.0}, "uneven": {"plain/default": 1.0}}
 MANY = {
     "cnn32": {
         "prepared/default": 0.58,
@@ -29,12 +29,11 @@ MANY = {
 
 
 def once(w: Workload, name: str, kind: str, **fixed: object) -> Case:
-    goals = ONCE if w.name == "cnn32" else {}
-    peer = Peer("captum", captum_asks(w, kind, **fixed), goals)
+    peer = Peer("captum", captum_asks(w, kind, **fixed), ONCE.get(w.name, {}))
     return Case(method(name), (peer,), (0, len(w.x)), referee=in_double(w, method(name)))
 
 
-@row("gradient", cnn32=32, resnet18=4, vit32=32, mlp=256)
+@row("gradient", cnn32=32, resnet18=4, uneven=24, vit32=32, mlp=256)
 def gradient(w: Workload) -> Case:
     return once(w, "gradient", "Saliency", abs=False)
 
@@ -44,7 +43,7 @@ def gradient_times_input(w: Workload) -> Case:
     return once(w, "gradient_times_input", "InputXGradient")
 
 
-@row("guided_backprop", cnn32=32, mlp=256)
+@row("guided_backprop", cnn32=32, uneven=24, mlp=256)
 def guided_backprop(w: Workload) -> Case:
     case = once(w, "guided_backprop", "GuidedBackprop")
     zennit = Peer("zennit", lambda: zennit_asks(w, w.model, "GuidedBackprop"))

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,15 @@ def resnet(depths: tuple[int, int, int, int]) -> ResNet:
     model = ResNet(Block, list(depths))
     model.relu = nn.ReLU()  # torchvision's works in place
     return model
+
+
+def uneven_residual(widths: tuple[int, ...]) -> nn.Sequential:
+    """Residual network whose widths are no powers of two, as a user's own often are."""
+    layers = [nn.Conv2d(3, widths[0], 3, padding=1), nn.ReLU()]
+    for before, after in pairwise(widths):
+        shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride=2, bias=False), nn.BatchNorm2d(after))
+        layers.append(Block(before, after, 2, shortcut))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 7))
 
 
 def six_convolutions(width: int, side: int) -> nn.Sequential:
@@ -69,6 +79,9 @@ RECIPES = {
         partial(six_convolutions, 32, 32), partial(six_convolutions, 4, 16), (3, 32, 32), 16, (3, 16, 16)
     ),
     "resnet18": Recipe(partial(resnet, (2, 2, 2, 2)), partial(resnet, (1, 1, 1, 1)), (3, 224, 224), 4, (3, 48, 48)),
+    "uneven": Recipe(
+        partial(uneven_residual, (13, 22, 37)), partial(uneven_residual, (3, 5)), (3, 36, 44), 16, (3, 18, 22)
+    ),
     "vit32": Recipe(partial(transformer, 6, 192, 3), partial(transformer, 1, 16, 2), (3, 32, 32), 16),
     "mlp": Recipe(Net, Net, (10,), 1024),
     "table30": Recipe(partial(Net, in_features=30), partial(Net, in_features=6), (30,), 1024, (6,)),

@@ -82,3 +82,11 @@ def test_leaves_the_model_alone():
     assert torch.equal(net[0].weight, before)
     assert isinstance(net[1], nn.MaxPool2d)
     assert net.training
+
+
+def test_a_model_that_keeps_a_tensor_of_its_pass_is_measured():
+    """Two convolutions of side 3 see 5 pixels; what hangs on a graph is no reason to refuse the copy."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 2, 3, padding=1)).eval()
+    x = torch.zeros(1, 3, 16, 16)
+    net[0].last = net[0](x)
+    assert receptive_field.measure_size(net, x, "1") == (5, 5)
