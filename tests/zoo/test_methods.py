@@ -24,7 +24,7 @@ def list_pairs():
             yield pytest.param(kind, name, marks=marks)
 
 
-@pytest.mark.parametrize(("kind", "name"), list_pairs())
+@pytest.mark.parametrize(("kind", "name"), [*list_pairs()])
 def test_a_map_is_finite_and_knows_no_other_row(kind, name):
     together = explain_or_refuse(kind, name)
     if together is None:
