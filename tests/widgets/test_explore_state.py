@@ -6,6 +6,7 @@ import torch
 from widget_cases import shapes, trained_net
 
 import xnb
+from xnb.adapters import with_inputs
 from xnb.metrics.removal import removal_curve
 from xnb.widgets.explained import prepare_subject
 from xnb.widgets.explore_state import Look, Question, answer_question, probability_curves, scale_end
@@ -71,3 +72,18 @@ def test_removal_curves_are_those_of_the_softmax_model(subject):
     curve = removal_curve(softmax, subject.input(0), target, answer.attribution, first="most")
     most = probability_curves(subject, Question(), answer)["most important first"]
     np.testing.assert_allclose(most, curve[:, 0].numpy(), atol=1e-6)
+
+
+def test_answers_and_curves_of_a_model_whose_rows_follow():
+    """Logits are x * row: gradient times input of class k is x_k row_k; curves begin at the sigmoid of 6 - 5."""
+    rows = torch.tensor([[3.0, 2.0], [2.0, 5.0]])
+    x = torch.tensor([[1.0, -1.0], [3.0, 1.0]])
+    subject = prepare_subject(with_inputs(lambda x, rows: x * rows, rows=rows).eval(), x)
+    question = Question(picture=1, target=0)
+    answer = answer_question(subject, question)
+    torch.testing.assert_close(answer.attribution, torch.tensor([[6.0, 0.0]]))
+    contrasted = answer_question(subject, Question(picture=1, target=0, rather=1))
+    torch.testing.assert_close(contrasted.attribution, torch.tensor([[6.0, -5.0]]))
+    curves = probability_curves(subject, question, answer)
+    whole = 1 / (1 + np.exp(-1.0))
+    np.testing.assert_allclose([curve[0] for curve in curves.values()], whole, rtol=1e-5)
