@@ -16,6 +16,7 @@ from xnb.types import Batch
 # Numbers of the two settings in glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
+_AS_IT_IS = "xnb.attribute(model, x, target, 'gradient')  # the model as it is, slower"
 _LARGEST_DEVIATION = 1e-3  # of the copy's output, in parts of the largest: far above rounding
 
 
@@ -56,7 +57,7 @@ def _copy_model(model: nn.Module) -> nn.Module:
     try:
         return copy.deepcopy(model, copied)
     except Exception as error:  # whatever a part of the model refuses to have copied
-        refuse("prepare: the model must allow a copy", f"{type(error).__name__}: {error}", "the model as it is")
+        refuse("prepare: the model must allow a copy", f"{type(error).__name__}: {error}", _AS_IT_IS)
 
 
 def _graph_tensors(model: nn.Module) -> Iterator[Tensor]:
@@ -74,7 +75,7 @@ def _compare_outputs(model: nn.Module, fast: nn.Module, x: Batch) -> None:
         return
     gap = float((found - expected).abs().max()) if expected.numel() else 0.0
     same = gap <= _LARGEST_DEVIATION * float(expected.abs().max())
-    require(same, "prepare: the copy must compute what the model does", f"off by {gap:.2g}", "the model as it is")
+    require(same, "prepare: the copy must compute what the model does", f"off by {gap:.2g}", _AS_IT_IS)
 
 
 def _fold_norm(model: nn.Module, before: str, norm: str) -> None:

@@ -23,6 +23,8 @@ from xnb.access.rows import Numbered, number_rows, run_as
 from xnb.check import refuse, require
 from xnb.types import Batch, Logits
 
+_WITHOUT_SUFFIX = "xnb.attribute(model, x, target, 'grad_cam')"
+
 
 @dataclass(frozen=True, eq=False)
 class Suffix:
@@ -121,9 +123,7 @@ def _suffixes_of_chunk(model: nn.Module, x: Batch, rows: Numbered, layer: str) -
         for i, single in enumerate(x.split(1)):
             yield from _suffixes_of_chunk(model, single, rows.only(i), layer)
         return
-    require(
-        same, f"suffix: from {layer!r} on the model must say the same again", again - logits[:1], _WITHOUT_SUFFIX
-    )
+    require(same, f"suffix: from {layer!r} on the model must say the same again", again - logits[:1], _WITHOUT_SUFFIX)
     for i, row_logits in enumerate(logits.split(1)):
         row = rows.only(i)
         yield Suffix(model, layer, row_logits, _select_row(record, i), written, row, watch.see(record[layer]))
