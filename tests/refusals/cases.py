@@ -3,6 +3,10 @@
 Names at hand: xnb, torch, np, nn, model, net, x, target, a (an attribution), mask, method.
 """
 
+import access_cases
+import data_cases
+import method_cases
+
 _AXES = "from matplotlib.figure import Figure; ax = Figure().subplots()"
 _TEXT = "nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 3)).eval()"
 _ATTRIBUTE = "xnb.attribute(model, x, target, 'gradient')"
@@ -216,3 +220,4 @@ _FURTHER = [
 ]
 
 CASES = [*_ACCESS, *_ADAPTERS, *_CALLS, *_METRICS, *_ROOMS, *_FURTHER]
+CASES += [*access_cases.CASES, *data_cases.CASES, *method_cases.CASES]

@@ -1,0 +1,131 @@
+"""Models that do what a refusal is about; inputs (B, 2, 8, 8), three classes."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+
+class Odd(nn.Module):
+    """A function of two convolutions and a head, as a module."""
+
+    def __init__(self, run):
+        super().__init__()
+        self.run = run
+        self.a = nn.Conv2d(2, 4, 3, padding=1)
+        self.b = nn.Conv2d(2, 4, 3, padding=1)
+        self.inner = Inner(lambda x: x)
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(256, 3))
+        self.eval()
+
+    def forward(self, x):
+        return self.run(self, x)
+
+
+class Inner(nn.Module):
+    """A layer without weights."""
+
+    def __init__(self, run):
+        super().__init__()
+        self.run = run
+
+    def forward(self, x):
+        return self.run(x)
+
+
+def unused_layer():
+    """Layer `a` has no share in the score."""
+    return Odd(lambda net, x: net.head(net.b(x)) + 0 * net.a(x).detach().sum())
+
+
+def layer_called_twice():
+    """Layer `a` runs twice."""
+    return Odd(lambda net, x: net.head(net.b(x) + net.a(x) + net.a(2 * x)))
+
+
+def layer_of_the_batch():
+    """Layer `inner` returns one number for the whole batch."""
+
+    def run(net, x):
+        net.inner.run = torch.sum
+        return net.head(net.b(x)) + net.inner(net.a(x))
+
+    return Odd(run)
+
+
+def layer_with_words():
+    """Layer `inner` returns no tensor."""
+
+    def run(net, x):
+        net.inner.run = lambda x: {"out": x}
+        return net.head(net.b(x) + net.inner(net.a(x))["out"])
+
+    return Odd(run)
+
+
+def random_head():
+    """Another score with every call."""
+    return Odd(lambda net, x: net.head(net.a(x) + torch.rand(())))
+
+
+def overwritten():
+    """A tensor is used after it was overwritten in place."""
+
+    def run(net, x):
+        h = net.a(x)
+        h.relu_()
+        return net.head(h)
+
+    return Odd(run)
+
+
+def written_into():
+    """Values are written into a tensor that came from x."""
+
+    def run(net, x):
+        h = net.a(x)
+        h[:, 0] = h[:, 1]
+        return net.head(h)
+
+    return Odd(run)
+
+
+def weights_from_x():
+    """A layer whose weights come from x."""
+
+    def run(net, x):
+        return net.head(net.a(x)) + F.linear(x.flatten(1), x.flatten(1)[:1].repeat(3, 1))
+
+    return Odd(run)
+
+
+def checkpointed():
+    """A part runs under a checkpoint."""
+    return Odd(lambda net, x: net.head(checkpoint(net.a, x, use_reentrant=False)))
+
+
+def power_norm(p):
+    """A norm with another exponent than two."""
+    return Odd(lambda net, x: net.head(F.normalize(net.a(x), p=p)))
+
+
+def divided_by_norm(p):
+    """Divided by a norm that is called as a function of torch."""
+    return Odd(lambda net, x: net.head(net.a(x) / torch.norm(net.a(x), p=p, dim=1, keepdim=True)))
+
+
+class Recurrent(nn.Module):
+    """An LSTM on the rows of a picture."""
+
+    def __init__(self, packed=False, **knobs):
+        super().__init__()
+        self.packed = packed
+        self.lstm = nn.LSTM(16, 6, batch_first=True, **knobs)
+        self.head = nn.Linear(knobs.get("proj_size") or 6, 3)
+        self.eval()
+
+    def forward(self, x):
+        rows = x.transpose(1, 2).flatten(2)
+        if self.packed:
+            rows = nn.utils.rnn.pack_padded_sequence(rows, torch.full((len(x),), 8), batch_first=True)
+        return self.head(self.lstm(rows)[1][0][-1])
