@@ -120,7 +120,7 @@ class ReplacedReLU(TorchFunctionMode):
     def __torch_function__(self, function, types, args=(), kwargs=None):
         if function in self.RELUS:
             return GuidedReLU.apply(args[0].clone(), self.guided, torch.inf)
-        if function is F.relu6:
+        if function is F.hardtanh and (kwargs["min_val"], kwargs["max_val"]) == (0, 6):
             return GuidedReLU.apply(args[0].clone(), self.guided, 6.0)
         return function(*args, **(kwargs or {}))
 
