@@ -2,6 +2,10 @@
 
 CASES = [
     (
+        "xnb.attribute(model, x, target, 'rollout', special=(0, 0))",
+        "model = xnb.models.ViT(size=8, patch=4, channels=2, classes=3, width=8, heads=2, depth=2).eval()",
+    ),
+    (
         "xnb.attribute(model, x, target, 'raw_attention', block=7)",
         "model = xnb.models.ViT(size=8, patch=4, channels=2, classes=3, width=8, heads=2, depth=2).eval()",
     ),
