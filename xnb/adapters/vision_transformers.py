@@ -11,6 +11,8 @@ from xnb.adapters.wrapping import WrappedModel
 from xnb.check import refuse, require
 from xnb.types import Batch, Logits, Model
 
+_WITHOUT_TOKENS = "xnb.attribute(model, x, target, 'integrated_gradients')  # needs no tokens"
+_NEEDS_INPUT = "xnb.adapters.vision_transformer(model, x)  # an input that the model takes"
 _TOLERANCE = 1e-4  # in parts of the largest logit: rounding of float32 through many layers
 
 
@@ -27,13 +29,13 @@ def vision_transformer(model: Model, x: Batch | None = None) -> "StagedTransform
     Raises:
         ValueError: no such row of blocks, or the stages do not give the model's logits.
     """
-    hint = "xnb.adapters.vision_transformer(model, x[:1])  # an input that the model takes"
     if not isinstance(model, nn.Module):
-        refuse("vision_transformer: the model must be a module", model, "class Net(nn.Module): ...")
+        refuse("vision_transformer: the model must be a module", model, _WITHOUT_TOKENS)
     example = _make_picture(model) if x is None else x[:1]
     whole = _WithLogits(model)
     stages = search_stages(whole, example)
     if stages is None:
+        hint = _NEEDS_INPUT if x is None else _WITHOUT_TOKENS
         refuse(
             "vision_transformer: the model must have blocks that hand tokens (B, N, D) on", type(model).__name__, hint
         )
