@@ -12,7 +12,9 @@ from torch import Tensor
 from xnb.access.attention.attention_capture import Attention, AttentionCapture
 from xnb.access.attention.attention_check import check_attention
 from xnb.access.attention.attention_products import Factor, Product
+from xnb.access.ledger import add_passes
 from xnb.access.memo import answer_once
+from xnb.access.model_call import chunk_logits
 from xnb.access.rows import select_rows
 from xnb.check import require
 from xnb.methods.token_changes import change_numbers, find_owners_by_changes
@@ -82,7 +84,7 @@ def _look(model: Model, x: Batch, who: str) -> SeenAttention:
     with torch.enable_grad(), select_rows(slice(0, 1), len(x)):
         leaf = first.clone().requires_grad_()
         with _TokensAlone(1) as capture:
-            model(leaf.clone())
+            chunk_logits(model, leaf.clone())
         require_attention(capture.attentions, 1, who)
         by_key = [layer.values[0].transpose(0, 1).flatten(1) for layer in capture.attentions]
         has_slopes = _reads_by_slopes(by_key, leaf)
@@ -113,7 +115,7 @@ def _look(model: Model, x: Batch, who: str) -> SeenAttention:
 def _read_tokens(model: Model, number: int, x: Batch) -> Tensor:
     """Values of one attention, the first being 0, as if no token had read another."""
     with _TokensAlone(1) as capture:
-        model(x.clone())
+        chunk_logits(model, x.clone())
     return capture.attentions[number].values[0].transpose(0, 1).flatten(1)
 
 
@@ -122,8 +124,15 @@ def _reads_by_slopes(by_key: list[Tensor], leaf: Batch) -> bool:
     with_graph = [tokens.sum() for tokens in by_key if tokens.requires_grad]
     if not with_graph:
         return False
-    slopes = torch.autograd.grad(with_graph, leaf, retain_graph=True, allow_unused=True)
-    return slopes[0] is not None
+    return _find_slope(with_graph, leaf) is not None
+
+
+def _find_slope(totals: list[Tensor], leaf: Batch) -> Tensor | None:
+    """Slope of a sum with respect to the input, None where there is none; counted as a backward pass where there is."""
+    (slope,) = torch.autograd.grad(totals, leaf, retain_graph=True, allow_unused=True)
+    if slope is not None:
+        add_passes(backward=len(leaf))
+    return slope
 
 
 def _require_whole_pictures(attention: Attention, leaf: Batch, who: str) -> None:
@@ -132,7 +141,7 @@ def _require_whole_pictures(attention: Attention, leaf: Batch, who: str) -> None
         return
     places = []
     for values in (attention.values[0, :1, 0], attention.values[0, :, 0]):
-        (slope,) = torch.autograd.grad(values.sum(), leaf, retain_graph=True, allow_unused=True)
+        slope = _find_slope([values.sum()], leaf)
         places.append(torch.zeros_like(leaf) if slope is None else (slope != 0).any(1))
     whole = torch.equal(*places)
     require(whole, f"{who}: attention must be over whole inputs", "windows", HINT)
@@ -169,7 +178,7 @@ def _find_small_piece(by_key: list[Tensor], leaf: Batch) -> tuple[int, Tensor]:
     """
     for tokens in by_key:
         for token in tokens if tokens.requires_grad else ():
-            (slope,) = torch.autograd.grad(token.sum(), leaf, retain_graph=True, allow_unused=True)
+            slope = _find_slope([token.sum()], leaf)
             reads = torch.zeros_like(leaf, dtype=torch.bool) if slope is None else slope != 0
             if reads.all():
                 break

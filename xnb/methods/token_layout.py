@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from xnb.access.ledger import add_passes
 from xnb.check import refuse, require
 from xnb.methods.token_cells import find_cells
 from xnb.types import Attribution, Batch
@@ -105,6 +106,7 @@ class _Dependence:
         (slope,) = torch.autograd.grad(self.tokens, self.x, weights, retain_graph=True, allow_unused=True)
         if slope is None:
             return torch.zeros_like(self.x[0], dtype=torch.bool)
+        add_passes(backward=1)
         return slope[0] != 0
 
     def find_owners(self, among: Bool[Tensor, " N"]) -> Int[Tensor, "*shape"] | None:

@@ -14,7 +14,7 @@ from xnb.access import hooks
 from xnb.access.attention.attention_capture import AttentionCapture
 from xnb.access.attention.stages import find_stages
 from xnb.access.chunking import chunks, join_chunks
-from xnb.access.model_call import check_explainable
+from xnb.access.model_call import check_explainable, chunk_logits
 from xnb.access.rows import select_rows
 from xnb.check import require
 from xnb.methods.attention_pass import gradient_at, readout_shares
@@ -219,5 +219,5 @@ def _find_last_norm(model: nn.Module, x: Batch) -> str:
     norms = [name for name, module in hooks.modules_by_name(model).items() if id(module) in inside]
     require(bool(norms), "token_cam: the last block must have a layer norm", type(last).__name__, "layer='blocks.3'")
     with torch.no_grad(), hooks.capture_outputs(model, *norms) as outputs, select_rows(slice(0, 1), len(x)):
-        model(x[:1])
+        chunk_logits(model, x[:1])
     return next(iter(outputs))  # filled in as layers run

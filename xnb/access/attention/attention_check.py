@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from xnb.access import hooks
 from xnb.access.attention.attention_capture import AttentionCapture
 from xnb.access.attention.attention_products import Factor, Product
+from xnb.access.model_call import chunk_logits
 from xnb.types import Batch, Model
 
 
@@ -79,7 +80,7 @@ def _run_watched(model: Model, x: Batch, make: Callable[[Callable[[], str]], Any
     if isinstance(model, nn.Module):
         watch = hooks.watch_calls(model, enter, leave)
     with watch, capture:
-        model(x.clone())
+        chunk_logits(model, x.clone())
     return capture
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from xnb.access import hooks
 from xnb.access.attention.attention_capture import AttentionCapture
+from xnb.access.ledger import add_passes
 from xnb.access.memo import answer_once
 from xnb.access.rows import select_rows
 from xnb.check import refuse
@@ -159,6 +160,7 @@ def _watch_pass(model: nn.Module, x: Batch) -> tuple[dict[str, list[_Call]], lis
     capture = AttentionCapture(1, lambda: running[-1])
     with torch.no_grad(), hooks.watch_calls(model, enter, leave), capture:
         model(x)
+    add_passes(forward=len(x))
     return calls, [layer.layer for layer in capture.attentions]
 
 
