@@ -10,6 +10,7 @@ from benchmarks.cases import Case, Peer, in_double, row
 from benchmarks.peers import sizes
 from benchmarks.workloads import Workload
 from xnb import metrics
+from xnb.access.draws import make_generator
 from xnb.methods.gradient import gradient
 from xnb.metrics.imputers import NOISE, noisy_linear_imputation
 from xnb.metrics.map_values import broadcast_units, rank_units
@@ -66,7 +67,7 @@ def imputation(w: Workload) -> Case:
     place = rank_units(w.x.sum(1).flatten(1), 0)
     shares = torch.arange(1, 10) / 10
     removed = torch.stack([broadcast_units((place < share * place.shape[1]).to(w.x), w.x, (2, 3)) for share in shares])
-    added = torch.randn(w.x.shape[1:], generator=torch.Generator().manual_seed(0)).to(w.x) * NOISE * removed
+    added = torch.randn(w.x.shape[1:], generator=make_generator("imputed noise", 0)).to(w.x) * NOISE * removed
 
     def ours(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
         return noisy_linear_imputation(x, removed)

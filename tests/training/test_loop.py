@@ -73,7 +73,9 @@ def test_diverged_run_names_epoch_and_batch(parts):
     train, valid = parts
     poisoned = Part(train.x.clone(), train.y)
     poisoned.x[100] = torch.inf
-    with pytest.raises(FloatingPointError, match=r"in epoch 1, batch [1-6]\n  got: nan\n  try: optimizer=torch.optim.AdamW"):
+    with pytest.raises(
+        FloatingPointError, match=r"in epoch 1, batch [1-6]\n  got: nan\n  try: optimizer=torch.optim.AdamW"
+    ):
         list(train_epochs(fresh(), poisoned, valid, epochs=3, batch=32))
 
 

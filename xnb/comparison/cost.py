@@ -43,6 +43,7 @@ def _try_image(plan: Plan, block: ImageBlock, metrics: Mapping[str, Sequence[str
     """Count the passes that one image takes, from a trial whose values are thrown away."""
     first = block.rows.start
     model, part = plan.models[block.model], plan.part[first : first + 1]
+    # What belongs to an image, such as its mask, follows its number in the batch.
     selected = select_rows(torch.tensor(plan.images[first : first + 1]), plan.size)
     with hide_progress(), selected, remember_answers(), run_first_changes(1), count_passes() as passes:
         target = predict_class(logits(model, part.x)) if plan.target is None else plan.target[first : first + 1]

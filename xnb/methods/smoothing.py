@@ -92,6 +92,7 @@ def _noisy_gradient_moments(
 ) -> Moments:
     """Moments of the gradient under noise; within `explain`, smoothgrad and vargrad share those of equal noise."""
     flat = x.flatten(1)
+    # As the paper does: noise in proportion to the range of values of each input.
     value_range = flat.amax(1) - flat.amin(1)
     deviation = sigma * align_to_inputs(value_range, x)
 
@@ -178,7 +179,9 @@ def expected_gradients(
 
         def find_start(draws: slice, rows: slice) -> Tensor:
             # drawn for all inputs together: a result must not depend on the batch that it comes in
-            return baselines[indices[rows]] if own else baselines[numbers[draws]]
+            if own:
+                return baselines[indices[rows]]
+            return baselines[numbers[draws]]
 
         def move_along_path(draws: slice, rows: slice) -> Tensor:
             start = find_start(draws, rows)
