@@ -22,6 +22,8 @@ from xnb.methods.token_layout import Patch, Special, TokenLayout, find_token_lay
 from xnb.types import Batch, Model
 
 HINT = "xnb.attribute(model, x, target, 'integrated_gradients')  # or write attention as softmax(...) @ values"
+# Share of a picture from which on a token reads what many others read too, as behind layers that overlap.
+_MUCH = 0.1
 
 
 class TokenKnobs(NamedTuple):
@@ -183,8 +185,18 @@ def _find_small_piece(by_key: list[Tensor], leaf: Batch) -> tuple[int, Tensor]:
             if reads.all():
                 break
             if reads.any():
-                return len(tokens), reads
+                return len(tokens), _shrink_piece(reads)
     return len(by_key[0]), _mark_corner(leaf)
+
+
+def _shrink_piece(reads: Tensor) -> Tensor:
+    """One place of a picture or volume where a token reads much of it: a change there leaves other tokens alone."""
+    if reads.ndim < 4 or reads.double().mean() < _MUCH:
+        return reads
+    places = reads.any(1, keepdim=True)
+    first = torch.zeros_like(places).flatten()
+    first[places.flatten().int().argmax()] = True
+    return reads & first.view_as(places)
 
 
 def _mark_corner(x: Batch) -> Tensor:
