@@ -1,4 +1,7 @@
-"""A picture is drawn as it is, or refused with the line that makes it one."""
+"""A picture is drawn as it is, or refused with the line that makes it one.
+
+Tests: xnb.plot.pictures.
+"""
 
 import numpy as np
 import pytest

@@ -90,7 +90,7 @@ def test_an_old_python_is_refused(make, tmp_path):
 
 def test_help_names_every_command(make):
     commands = {line.split()[1] for line in make().stdout.splitlines() if line.startswith("make ")}
-    assert commands == {"figures", "lab", "app", "test", "bench", "refresh", "lint", "clean"}
+    assert commands == {"figures", "lab", "app", "test", "bench", "models", "refresh", "lint", "clean"}
 
 
 def test_continuous_integration_runs_the_tests():
