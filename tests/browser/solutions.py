@@ -78,4 +78,8 @@ def mine(model, part):
     marks = part.parts == 2
     return training.cross_entropy(model, data.Part(torch.where(marks, GREY, part.x), part.y))
 """,
+    "11": """
+smallest = "blur"
+rather_cat = adapters.contrast(net, 281, 285)
+""",
 }
