@@ -64,7 +64,7 @@ def test_instances_of_a_bag_are_read_alone():
     [
         (
             lambda: picture_classifier("max"),
-            "pool must be a known one\n  got: 'max'\n  try: one of attention, gated, mean",
+            r"pool must be a known one\n  got: 'max'\n  try: one of \['attention', 'gated', 'mean'\]",
         ),
         (lambda: picture_classifier(reach=5), r"reach must lie in \[0, depth\]\n  got: \(5, 4\)\n  try: reach=4"),
         (lambda: SelfAttentionClassifier()(torch.rand(1, 3, 16, 16)), "there must be 64 tokens"),
