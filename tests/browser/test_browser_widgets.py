@@ -91,7 +91,7 @@ def mark_move(move):
     return pytest.param(*move, id="-".join(move[:3]), marks=waits if move in WAIT_FOR_THE_SLIDER else ())
 
 
-@pytest.mark.parametrize(("name", "control", "how", "given"), map(mark_move, MOVES))
+@pytest.mark.parametrize(("name", "control", "how", "given"), [mark_move(move) for move in MOVES])
 def test_a_move_changes_the_picture_to_that_of_the_pure_function(widget, twins, name, control, how, given):
     shown = widget(name)
     before = shown.picture()
