@@ -25,16 +25,21 @@ def grey(path):
     return np.asarray(Image.open(path).convert("L").resize((32, 32), Image.Resampling.BOX), dtype=float)
 
 
-def test_the_picture_is_what_the_code_draws(tmp_path, monkeypatch):
-    code = re.search(r"```python\n(.*?)```", README, re.S).group(1)
-    assert README[: README.index(code)].count("\n") < 15
-    monkeypatch.chdir(tmp_path)
+def run_in(folder, code, monkeypatch):
+    """Run the page's code in a folder, without a screen; the style that it sets does not outlive it."""
+    monkeypatch.chdir(folder)
     backend = mpl.get_backend()
     mpl.use("agg")
     with mpl.rc_context():
         exec(code, {})
         mpl.pyplot.close("all")
     mpl.use(backend)
+
+
+def test_the_picture_is_what_the_code_draws(tmp_path, monkeypatch):
+    code = re.search(r"```python\n(.*?)```", README, re.S).group(1)
+    assert README[: README.index(code)].count("\n") < 15
+    run_in(tmp_path, code, monkeypatch)
     assert np.abs(grey(tmp_path / "readme.png") - grey(folders.ROOT / "figures" / "readme.png")).mean() < 1.5
 
 
@@ -52,13 +57,7 @@ def photographs(tmp_path):
 def test_the_second_picture_is_what_the_code_draws(photographs, monkeypatch):
     _, code, *_ = re.findall(r"```python\n(.*?)```", README, re.S)
     assert len(code.strip().splitlines()) <= 15
-    monkeypatch.chdir(photographs)
-    backend = mpl.get_backend()
-    mpl.use("agg")
-    with mpl.rc_context():
-        exec(code, {})
-        mpl.pyplot.close("all")
-    mpl.use(backend)
+    run_in(photographs, code, monkeypatch)
     difference = grey(photographs / "photographs.png") - grey(folders.ROOT / "figures" / "photographs.png")
     assert np.abs(difference).mean() < 1.5
 
