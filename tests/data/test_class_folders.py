@@ -138,7 +138,7 @@ def test_transparency_is_laid_on_white(root):
 
 def test_mixed_sizes_are_refused_or_resized(root):
     picture(side=16).save(root / "train" / "cat" / "1.png")
-    with pytest.raises(ValueError, match=r"must have one size; 1.png differs.*\n.*\n  try: image_folder\(path, size="):
+    with pytest.raises(ValueError, match=r"must have one size; 1.png differs.*\n.*\n  try: size=224"):
         data.image_folder(root)
     assert data.image_folder(root, size=6).train.x.shape == (6, 3, 6, 6)
 

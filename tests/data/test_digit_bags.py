@@ -139,7 +139,7 @@ def test_places_in_the_bag_tell_nothing():
 @pytest.mark.parametrize(
     ("knobs", "says"),
     [
-        ({"task": "nine"}, r"must be a known one\n  got: 'nine'\n  try: one of single_positive, four_bags"),
+        ({"task": "nine"}, r"must be a known one\n  got: 'nine'\n  try: one of \['single_positive', 'four_bags'"),
         ({"n": (-1, 2)}, "two numbers of bags"),
         ({"size": 0}, "at least 1 instances\n  got: 0"),
         ({"task": "adjacent_pairs", "size": 2}, "adjacent_pairs needs bags of at least 3 instances\n  got: 2"),

@@ -111,7 +111,7 @@ def test_correlated_backgrounds_make_suppressors_and_white_ones_do_not():
 @pytest.mark.parametrize(
     ("knobs", "says"),
     [
-        ({"task": "and"}, "task must be a known one\n  got: 'and'\n  try: one of linear"),
+        ({"task": "and"}, r"task must be a known one\n  got: 'and'\n  try: one of \['linear'"),
         ({"background": "imagenet"}, "white or correlated"),
         ({"n": (-1, 2)}, "two numbers of pictures"),
     ],
