@@ -108,11 +108,17 @@ class Widget:
             return "index", at if isinstance(like.index, tuple) else at[0]
         if box.locator("input[type=checkbox]").count():
             return "value", box.locator("input[type=checkbox]").is_checked()
+        if like.has_trait("index"):  # a slider over a list of values
+            return "index", list(map(str, like.options)).index(self.readout(description))
         return "value", type(like.value)(self.number(description))
 
     def number(self, description):
-        """What stands beside a slider."""
-        return float(self.box(description).locator(".widget-readout").text_content())
+        """What stands beside a slider of numbers."""
+        return float(self.readout(description))
+
+    def readout(self, description):
+        """What stands beside a slider, as text."""
+        return self.box(description).locator(".widget-readout").text_content()
 
     def press(self, description, key, times=1):
         """Focus the control and press a key."""

@@ -77,21 +77,7 @@ MOVES = [
 ]
 
 
-# The explorer's window is chosen among sizes now, "automatic" first; these moves wait for the slider that it was.
-WAIT_FOR_THE_SLIDER = (
-    ("explore", "method", "choose", ("occlusion",)),
-    ("explore", "window", "press", ("ArrowRight", 3)),
-    ("explore", "window", "drag", (0.1,)),
-    ("explore", "baseline", "drag", (0.5,)),
-)
-
-
-def mark_move(move):
-    waits = pytest.mark.xfail(run=False, reason="the window of the explorer is no slider of numbers any more")
-    return pytest.param(*move, id="-".join(move[:3]), marks=waits if move in WAIT_FOR_THE_SLIDER else ())
-
-
-@pytest.mark.parametrize(("name", "control", "how", "given"), [mark_move(move) for move in MOVES])
+@pytest.mark.parametrize(("name", "control", "how", "given"), MOVES)
 def test_a_move_changes_the_picture_to_that_of_the_pure_function(widget, twins, name, control, how, given):
     shown = widget(name)
     before = shown.picture()
