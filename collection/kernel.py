@@ -119,11 +119,16 @@ def _assigned_names(source: str) -> set[str]:
 
 
 def remove_traces(notebook: NotebookNode) -> None:
-    """Take away what an earlier run or an editor left: outputs, counts, all metadata but tags."""
+    """Take away what an earlier run or an editor left: outputs, counts, all metadata but tags.
+
+    A cell tagged `hide-input` is folded: JupyterLab shows its output, and its source after a click.
+    """
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({"tags": cell.metadata.tags} if "tags" in cell.metadata else {})
+        tags = cell.metadata.get("tags", [])
+        folded = {"jupyter": {"source_hidden": True}} if "hide-input" in tags else {}
+        cell.metadata = nbformat.from_dict(folded | ({"tags": tags} if tags else {}))
         if cell.cell_type == "code":
             cell.update(outputs=[], execution_count=None)
 

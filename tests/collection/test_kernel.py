@@ -72,6 +72,14 @@ def test_leaves_nothing_that_differs_from_run_to_run(tmp_path):
     assert book.cells[0].outputs[1].data.keys() == {"text/plain"}
 
 
+@pytest.mark.parametrize("tags", [["hide-input"], []])
+def test_a_cell_that_is_tagged_so_is_folded_and_no_other(tags, tmp_path):
+    book = notebook("x = 1", tags=tags)
+    book.cells[0].metadata["jupyter"] = {"source_hidden": not tags, "outputs_hidden": True}
+    run(book, tmp_path)
+    assert book.cells[0].metadata == ({"tags": tags, "jupyter": {"source_hidden": True}} if tags else {})
+
+
 def test_an_expected_error_shows_no_library_paths(tmp_path):
     book = notebook("import json\njson.loads('{')", tags=["raises-exception"])
     run(book, tmp_path)

@@ -72,8 +72,14 @@ def no_address(book):
 
 def no_times_and_no_widget_state(book):
     live = [cell.id for cell, output in outputs(book) if any("widget-view" in kind for kind in output.get("data", {}))]
-    foreign = [(cell.id, key) for cell in book.cells for key in cell.metadata if key != "tags"]
+    foreign = [(cell.id, key) for cell in book.cells for key in cell.metadata if key not in ("tags", "jupyter")]
     return live + foreign + [key for key in book.metadata if key not in ("kernelspec", "language_info")]
+
+
+def folded_cells_are_tagged(book):
+    """JupyterLab folds by one entry, pages made of notebooks by the tag: a reader sees the same in both."""
+    wanted = {True: {"source_hidden": True}, False: {}}
+    return [cell.id for cell in book.cells if cell.metadata.get("jupyter", {}) != wanted["hide-input" in tags(cell)]]
 
 
 def readable_unique_ids(book):
@@ -223,6 +229,9 @@ BROKEN = [
     (no_times_and_no_widget_state, change(7, metadata={"execution": {"iopub.status.busy": "2030"}})),
     (no_times_and_no_widget_state, emit("display_data", data={"application/vnd.jupyter.widget-view+json": {}})),
     (no_times_and_no_widget_state, lambda book: book.metadata.update(widgets={})),
+    (folded_cells_are_tagged, change(7, metadata={"tags": ["hide-input"]})),
+    (folded_cells_are_tagged, change(7, metadata={"jupyter": {"source_hidden": True}})),
+    (folded_cells_are_tagged, change(7, metadata={"tags": ["hide-input"], "jupyter": {"outputs_hidden": True}})),
     (readable_unique_ids, change(7, id="3f2a9c1e")),
     (readable_unique_ids, change(7, id="setup")),
     (kernel_is_python3, lambda book: book.metadata.kernelspec.update(name="my-env")),
