@@ -10,7 +10,7 @@ from widget_cases import shapes, trained_net
 from xnb.adapters import with_inputs
 from xnb.data import Part, Split
 from xnb.models import Net
-from xnb.widgets.explained import likeliest_classes, prepare_subject
+from xnb.widgets.explained import check_uploadable, likeliest_classes, prepare_subject
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +108,34 @@ def test_what_belongs_to_an_input_runs_with_it():
     assert subject.predicted_class(0) == 0
     with subject.run_input(1) as x:
         torch.testing.assert_close(subject.model(x), rows[1:2])
+    assert subject.needs_rows
+    assert not prepare_subject(nn.Linear(2, 2).eval(), torch.zeros(3, 2)).needs_rows
+
+
+@pytest.mark.usefixtures("as_users_run")
+@pytest.mark.parametrize(
+    ("x", "rows", "rule"),
+    [
+        ((3, 3, 4, 4), 3, "has a row for each input"),
+        ((3, 5, 4, 4), 1, "only pictures of 1 or 3 channels"),
+        ((3, 2), 1, "only pictures of 1 or 3 channels"),
+    ],
+    ids=["a-row-each", "five-channels", "table"],
+)
+def test_what_an_uploaded_picture_cannot_stand_beside_is_refused(x, rows, rule):
+    subject = prepare_subject(first_two_and(torch.ones(rows, 2)), torch.zeros(x))
+    with pytest.raises(ValueError, match=rule):
+        check_uploadable(subject)
+
+
+def test_a_row_that_serves_all_inputs_serves_an_uploaded_one():
+    subject = prepare_subject(first_two_and(torch.tensor([[1.0, 0.0]])), torch.zeros(3, 3, 4, 4))
+    check_uploadable(subject)
+    more = subject.add_upload(torch.ones(1, 3, 4, 4))
+    with more.run_input(3) as x:
+        torch.testing.assert_close(more.model(x), torch.tensor([[2.0, 1.0]]))
+
+
+def first_two_and(rows):
+    """Logits: the first two numbers of an input and its row, added."""
+    return with_inputs(lambda x, rows: x.flatten(1)[:, :2] + rows, rows=rows).eval()

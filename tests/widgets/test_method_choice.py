@@ -22,11 +22,21 @@ def of_four_pixels(x):
     return x.flatten(1)[:, :4]
 
 
-def test_the_first_method_given_is_shown_where_the_default_is_not_among_them():
-    panel = explore(trained_net(), shapes(), methods=["grad_cam", "gradient"])
-    assert [name for _, name in panel.controls["method"].options] == ["gradient", "grad_cam"]
-    assert panel.question.method == "gradient"
-    assert explore(trained_net(), shapes(), methods=["grad_cam"]).question.method == "grad_cam"
+@pytest.mark.parametrize("methods", [["grad_cam", "gradient"], ["edges", "gradient_times_input"], ["lrp"]])
+def test_the_first_method_given_is_shown(methods):
+    panel = explore(trained_net(), shapes(), methods=methods)
+    assert {name for _, name in panel.controls["method"].options} == set(methods)
+    assert panel.question.method == methods[0]
+
+
+def test_the_first_method_given_that_is_right_is_shown():
+    panel = explore(trained_net(), shapes(), methods=["rollout", "edges", "gradient_times_input"])
+    assert panel.question.method == "edges"
+    assert "no attention was seen" in panel.controls["refused"].value
+
+
+def test_of_all_methods_a_quick_one_is_shown():
+    assert explore(trained_net(), shapes()).question.method == "gradient_times_input"
 
 
 def test_one_method_is_a_list_of_one():
@@ -131,4 +141,5 @@ def test_methods_side_by_side_are_tried_before_they_are_shown(monkeypatch):
 def test_the_one_that_was_asked_for_comes_first():
     table = method_choice.lint_methods(prepare_subject(trained_net(), shapes()), ["edges", "gradient", "rollout"])
     assert choose_first(table, "edges") == "edges"
-    assert choose_first(table, None) == "gradient"
+    assert choose_first(table) == "gradient"
+    assert choose_first(table, in_order=True) == "edges"

@@ -34,6 +34,7 @@ class Subject:
         features: names of a table's columns.
         names: of the inputs that were not uploaded, such as their files.
         uploads: how many inputs at the end were uploaded; nothing is known of those.
+        needs_rows: whether the model must be told which of the inputs it runs, as its further inputs have rows too.
         unit: how what the model returns becomes probabilities.
         words: of each text whose embeddings `(T, D)` are explained.
         mean: and `std`, of pictures that were normalised: `x * std + mean` is shown.
@@ -49,6 +50,7 @@ class Subject:
     features: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     uploads: int = 0
+    needs_rows: bool = False
     unit: Unit = "softmax"
     words: tuple[tuple[str, ...], ...] = ()
     mean: Numbers = 0.0
@@ -170,7 +172,7 @@ def prepare_subject(
     require(x.ndim > 0 and len(x) > 0, "widgets: there must be inputs to show", x, "data.shapes(n=(0, 60))")
 
     own_model = _copy_in_evaluation(model)
-    out = _run_first(own_model, x)  # a plain function does not say how many classes it knows
+    out, needs_rows = _run_first(own_model, x)  # a plain function does not say how many classes it knows
     count = max(out.shape[1], 2)  # one logit has two classes
     names = tuple(classes or _default_classes(data, count))
     hint = f'classes=[f"class {{k}}" for k in range({count})]'
@@ -187,6 +189,7 @@ def prepare_subject(
         **_known_facts(data, count),
         features=_feature_names(data, x),
         names=data.names if isinstance(data, Split) else (),
+        needs_rows=needs_rows,
         unit=check_unit(unit, out) if unit else find_unit(out),
         words=texts,
         mean=mean,
@@ -194,15 +197,20 @@ def prepare_subject(
     )
 
 
-def _run_first(model: Model, x: Batch) -> Float[Tensor, "1 K"]:
-    """What the model returns for the first input; one input that has no batch axis is refused as such."""
-    # Whatever goes wrong comes again below, unless only the batch axis is missing.
+def _run_first(model: Model, x: Batch) -> tuple[Float[Tensor, "1 K"], bool]:
+    """What the model returns for the first input, and whether it must be told that it is the first.
+
+    One input that has no batch axis is refused as such.
+    """
+    # Whatever goes wrong comes again below, unless only the rows or the batch axis are missing.
+    with suppress(Exception):
+        return logits(model, x[:1]), False
     with suppress(Exception), select_rows(slice(1), len(x)):
-        return logits(model, x[:1])
+        return logits(model, x[:1]), True
     if x.ndim <= 3:
         logits(model, x)
     with select_rows(slice(1), len(x)):
-        return logits(model, x[:1])
+        return logits(model, x[:1]), True
 
 
 def check_explorable(subject: Subject) -> None:
@@ -211,6 +219,16 @@ def check_explorable(subject: Subject) -> None:
     hint = "xnb.widgets.attention(model, data)"
     require(subject.evidence is None, "explore: inputs must not be bags of instances", x, hint)
     require(x.ndim in _KINDS, "explore: inputs have 2 to 5 axes, the first that of the inputs", x, "x.flatten(1)")
+
+
+def check_uploadable(subject: Subject) -> None:
+    """Refuse a button for pictures where no picture from a file can stand beside the inputs."""
+    x = subject.x
+    is_picture = subject.kind == "picture" and x.shape[1] in (1, 3)
+    rule = "explore: only pictures of 1 or 3 channels can be uploaded beside the inputs"
+    require(is_picture, rule, x, "xnb.widgets.explore(model, x)  # without upload")
+    rule = "explore: what else the model takes has a row for each input, and none for a picture that is uploaded"
+    require(not subject.needs_rows, rule, x, "xnb.widgets.explore(model, x)  # without upload")
 
 
 def _read_words(words: Sequence[Sequence[str]], x: Batch) -> tuple[tuple[str, ...], ...]:

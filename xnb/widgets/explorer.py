@@ -13,7 +13,7 @@ from xnb.types import Model
 from xnb.widgets import markup, static
 from xnb.widgets.cache import BoundedCache
 from xnb.widgets.colours import Numbers
-from xnb.widgets.explained import Data, Subject, check_explorable, prepare_subject
+from xnb.widgets.explained import Data, Subject, check_explorable, check_uploadable, prepare_subject
 from xnb.widgets.explore_state import Look, MapAnswer, Question, answer_question, scale_end
 from xnb.widgets.explorer_pages import (
     NO_REMOVAL,
@@ -80,10 +80,11 @@ def explore(
     Args:
         data: the test part of a split, a part, or inputs alone.
         classes: their names; those of the split if omitted.
-        method: which is shown first; gradient times input where it is right for the model.
+        method: which is shown first; by default the first of `methods`, and of all gradient times input, where that is
+            right for the model.
         picture: which input is shown first.
         methods: those that are offered, all by default.
-        upload: with a button for pictures of one's own, brought to the size of the others.
+        upload: with a button for pictures of one's own, brought to the size of the others, which are pictures too.
         unit: how outputs become probabilities: "softmax", "sigmoid" (each class a label of its own), "as is". By
             default one logit goes through the sigmoid, stated probabilities stay, all else goes through softmax.
         words: of each text, one for each of its T embeddings.
@@ -95,8 +96,10 @@ def explore(
     """
     subject = prepare_subject(model, data, classes, unit=unit, words=words, mean=mean, std=std)
     check_explorable(subject)
+    if upload:
+        check_uploadable(subject)
     table = survey_methods(subject, read_methods(methods, method))
-    start = Question(picture=picture, method=choose_first(table, method))
+    start = Question(picture=picture, method=choose_first(table, method, in_order=methods is not None))
     return _ExplorerPanel(subject, start, table, upload=upload)
 
 

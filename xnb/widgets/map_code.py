@@ -11,7 +11,7 @@ from xnb.widgets.explore_state import Look, MapAnswer, Question, model_knobs, sc
 
 
 def code_lines(subject: Subject, question: Question, answer: MapAnswer, look: Look) -> list[str]:
-    """Two lines of Python: `a = xnb.attribute(...)`, and the call that draws `a`.
+    """Lines of Python to paste into a cell: imports, `a = xnb.attribute(...)`, and the call that draws `a`.
 
     They use the names `model` and `data`, or `x` in place of `data` for an uploaded picture, which is in no data set.
     """
@@ -19,9 +19,14 @@ def code_lines(subject: Subject, question: Question, answer: MapAnswer, look: Lo
     inputs = f"{subject.source}[{row}:{row + 1}]"  # a batch of one, such as `data.test.x[3:4]`
     if subject.is_upload(row):
         inputs = "x"
-    explain_line = _attribute_line(subject, question, answer, inputs)
-    draw_line = _plot_line(subject, row, answer, look, inputs)
-    return [explain_line, draw_line]
+    lines = [_attribute_line(subject, question, answer, inputs)]
+    imports = ["import matplotlib.pyplot as plt", "import torch", "import xnb"]
+    if "square_grid(" in lines[0]:
+        imports.append("from xnb.access.regions import square_grid")
+    if subject.needs_rows:  # alone, an input would not find what belongs to it
+        imports.append("from xnb.access.rows import select_rows")
+        lines = [f"with select_rows(slice({row}, {row + 1}), len({subject.source})):", f"    {lines[0]}"]
+    return [*imports, *lines, _plot_line(subject, row, answer, look, inputs)]
 
 
 def _attribute_line(subject: Subject, question: Question, answer: MapAnswer, inputs: str) -> str:
@@ -47,7 +52,7 @@ def _plot_line(subject: Subject, row: int, answer: MapAnswer, look: Look, inputs
     """Call that draws `a` as the widget does."""
     if subject.kind == "table":
         features = list(subject.features)
-        return f"plot.bars({features}, a[0], plt.gca(), label='score')"
+        return f"xnb.plot.bars({features}, a[0], plt.gca(), label='score')"
     # The line must draw the same colours, so that the end of the scale is written into it.
     end = f"{scale_end(answer, look):.4g}"
     values = "a[0]"
@@ -56,13 +61,13 @@ def _plot_line(subject: Subject, row: int, answer: MapAnswer, look: Look, inputs
         end = "1"
     match subject.kind:
         case "signal":
-            return f"plot.signal({inputs}[0], ({values}).sum(0), plt.gca(), limit={end})"
+            return f"xnb.plot.signal({inputs}[0], ({values}).sum(0), plt.gca(), limit={end})"
         case "volume":
-            return f"plot.slices({inputs}[0], {values}, plt.figure(), limit={end})"
+            return f"xnb.plot.slices({inputs}[0], {values}, plt.figure(), limit={end})"
         case "text":
-            return f"plot.tokens({list(subject.words[row])}, {values}, plt.gca(), limit={end})"
+            return f"xnb.plot.tokens({list(subject.words[row])}, {values}, plt.gca(), limit={end})"
     under = f", under={_picture_source(subject, inputs)}, opacity={look.opacity:.2g}" if look.opacity < 1 else ""
-    return f"plot.attribution({values}, plt.gca(), limit={end}{under})"
+    return f"xnb.plot.attribution({values}, plt.gca(), limit={end}{under})"
 
 
 def _picture_source(subject: Subject, inputs: str) -> str:
@@ -77,5 +82,5 @@ def _knob_source(name: str, value: object, x: Shaped[Tensor, "..."]) -> str:
     """Expression of Python for a knob's value; squares are written as the grid that they stand for."""
     if name == "regions":
         H, W = x.shape[2:]
-        return f"regions.square_grid({H}, {W}, {value})"
+        return f"square_grid({H}, {W}, {value})"
     return repr(value)

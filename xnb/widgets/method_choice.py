@@ -35,14 +35,21 @@ def read_methods(methods: str | Sequence[str] | None, method: str | None = None)
     return names
 
 
-def choose_first(table: pd.DataFrame, method: str | None) -> str:
-    """The method that is shown first: the one that was asked for, else a quick one, else the first that is valid.
+def choose_first(table: pd.DataFrame, method: str | None = None, *, in_order: bool = False) -> str:
+    """The method that is shown first: the one that was asked for, or the first that is right for the model.
+
+    Args:
+        table: of the methods that are offered, in their order.
+        method: the one that was asked for, if one was.
+        in_order: take the methods in the order of the table, which somebody gave; else a quick one comes first.
 
     Raises:
         ValueError: the one that was asked for, or every one, is refused; the reason is that of the method.
     """
     valid = list(table.index[table["valid"]])
-    wanted = [method] if method else [_PREFERRED, *(name for _, name in method_options(table))]
+    wanted = valid if in_order else [_PREFERRED, *(name for _, name in method_options(table))]
+    if method is not None:
+        wanted = [method]
     usable = [name for name in wanted if name in valid]
     reasons = "; ".join(refusal_reasons(table).values())
     require(bool(usable), "widgets: no method is right for this model", reasons, "xnb.lint(model, x)")
