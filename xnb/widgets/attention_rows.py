@@ -1,17 +1,18 @@
 """What an attention reads: rows of its weights, and rows multiplied back through several layers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress, pairwise
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from xnb.access.hooks import capture_attention
 from xnb.access.score import logits
-from xnb.check import require
 from xnb.widgets import pixels
 from xnb.widgets.explained import Subject
+from xnb.widgets.patch_tokens import PatchTokens
 from xnb.widgets.pixels import Pixels
 
 
@@ -33,18 +34,44 @@ class LayerAttention:
     layer: str
     weights: Float[NDArray, "h N M"]
 
+    @property
+    def has_tokens_as_queries(self) -> bool:
+        """Whether the tokens that ask are those that are read."""
+        return self.weights.shape[1] == self.weights.shape[2]
 
-def capture_layers(subject: Subject, row: int) -> list[LayerAttention]:
-    """Return the attention of each layer for one input."""
+
+def capture_layers(subject: Subject, row: int, over_tokens: Sequence[bool]) -> list[LayerAttention]:
+    """Return the attention of each layer for one input, of the attentions that are over tokens."""
     with capture_attention(subject.module) as captures, subject.run_input(row) as x:
         logits(subject.model, x)
-    hint = "xnb.widgets.explore(model, x)  # needs no attention"
-    require(bool(captures), "attention: no attention was seen", "a forward pass without any", hint)
     layers = []
-    for capture in captures:
+    for capture in compress(captures, over_tokens):
         weights = capture.weights[0].detach().cpu().numpy()
         layers.append(LayerAttention(capture.layer, weights))
     return layers
+
+
+def fit_selection(layers: Sequence[LayerAttention], selection: RowSelection) -> RowSelection:
+    """The same row, or the last that there is: layers may have different numbers of heads and queries.
+
+    Layers are followed down as long as each reads the tokens that the one below hands on.
+    """
+    layer = selection.layer % len(layers)
+    heads, queries = layers[layer].weights.shape[:2]
+    head = None if selection.head is None else min(selection.head, heads - 1)
+    query = min(selection.query, queries - 1)
+    depth = min(selection.depth, _count_joined(layers[: layer + 1]))
+    return replace(selection, layer=layer, head=head, query=query, depth=depth)
+
+
+def _count_joined(layers: Sequence[LayerAttention]) -> int:
+    """How many layers, counted from the last, read the tokens that the one before them hands on."""
+    count = 1
+    for upper, lower in pairwise(reversed(layers)):
+        if upper.weights.shape[2] != lower.weights.shape[1]:
+            break
+        count += 1
+    return count
 
 
 def attention_row(layers: Sequence[LayerAttention], selection: RowSelection) -> Float[NDArray, " M"]:
@@ -52,13 +79,14 @@ def attention_row(layers: Sequence[LayerAttention], selection: RowSelection) -> 
 
     At depth 1 these are the weights themselves; deeper, half of each layer is its shortcut, as in rollout
     (arXiv:2005.00928), which is a convention and no measurement.
+
+    Args:
+        selection: one that the layers have, see `fit_selection`.
     """
-    last = selection.layer % len(layers)
-    first = max(0, last + 1 - selection.depth)
-    followed = layers[first : last + 1]
+    first = selection.layer + 1 - selection.depth
+    followed = layers[first : selection.layer + 1]
     *earlier, top = [_layer_matrix(layer, selection) for layer in followed]
-    query = min(selection.query, len(top) - 1)  # layers may have different numbers of queries
-    row = top[query]
+    row = top[selection.query]
     for matrix in reversed(earlier):
         row = row @ matrix
     return row
@@ -66,11 +94,7 @@ def attention_row(layers: Sequence[LayerAttention], selection: RowSelection) -> 
 
 def _layer_matrix(layer: LayerAttention, selection: RowSelection) -> Float[NDArray, "N M"]:
     """Weights of the selected head, or the mean of all; half of it the shortcut where several layers are followed."""
-    if selection.head is None:
-        weights = layer.weights.mean(0)
-    else:
-        head = min(selection.head, len(layer.weights) - 1)  # layers may have different numbers of heads
-        weights = layer.weights[head]
+    weights = layer.weights.mean(0) if selection.head is None else layer.weights[selection.head]
     N, M = weights.shape
     if selection.depth == 1 or N != M:
         return weights
@@ -78,38 +102,28 @@ def _layer_matrix(layer: LayerAttention, selection: RowSelection) -> Float[NDArr
     return (weights + shortcut) / 2
 
 
-def token_layout(tokens: int) -> tuple[int, int]:
-    """How many tokens stand in front, and how many patches a side has: 65 are a class token and 8 x 8 patches."""
-    side = int(np.sqrt(tokens))
-    return tokens - side * side, side
+def name_query(layer: LayerAttention, tokens: PatchTokens, query: int) -> str:
+    """What asks: a token, or where others ask than are read, the number of the query."""
+    if layer.has_tokens_as_queries:
+        return tokens.name(query)
+    return f"query {query + 1}"
 
 
-def token_name(token: int, tokens: int) -> str:
-    """Name of a token: the class token, a register, or row and column of a patch."""
-    front, side = token_layout(tokens)
-    if token < front:
-        if token == 0:
-            return "the class token"
-        return f"register {token}"
-    row, column = divmod(token - front, side)
-    return f"row {row + 1}, column {column + 1}"
+def mark_query(layer: LayerAttention, tokens: PatchTokens, query: int) -> Bool[NDArray, "H W"]:
+    """The pixels of the patch that asks; none where no patch does."""
+    if layer.has_tokens_as_queries:
+        return tokens.mark_pixels(query)
+    return np.zeros(tokens.owner.shape, dtype=bool)
 
 
-def draw_attention_row(subject: Subject, row: NDArray) -> Pixels:
-    """Draw the row as a picture of its patches: light is much, dark is little."""
-    front, side = token_layout(len(row))
-    patches = row[front:].reshape(side, side)
-    rgb = pixels.unsigned_colours(patches, float(patches.max()))
+def draw_attention_row(subject: Subject, row: NDArray, tokens: PatchTokens) -> Pixels:
+    """Draw the row on the patches of its tokens: light is much, dark is little."""
+    weights = tokens.put_on_picture(row)
+    rgb = pixels.unsigned_colours(weights, float(weights.max()))
     H, W = subject.x.shape[2:]
     return pixels.resize_nearest(rgb, pixels.display_size(H, W))
 
 
-def draw_query(subject: Subject, selection: RowSelection, tokens: int) -> Pixels:
+def draw_query(subject: Subject, picture: int, patch: NDArray) -> Pixels:
     """Draw the picture with an outline of the query's patch, or without one where the query is no patch."""
-    front, side = token_layout(tokens)
-    mask = np.zeros((side, side), dtype=bool)
-    if selection.query >= front:
-        patch = divmod(selection.query - front, side)
-        mask[patch] = True
-    picture = subject.shown_picture(selection.picture)
-    return pixels.draw_outline(pixels.enlarge_picture(picture), mask)
+    return pixels.draw_outline(pixels.enlarge_picture(subject.shown_picture(picture)), patch)

@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from xnb.methods.seen_attention import TokenKnobs
+from xnb.methods.token_layout import Patch, Special
 from xnb.types import Model
 from xnb.widgets import markup, pixels, static
 from xnb.widgets.attention_rows import (
@@ -17,14 +19,16 @@ from xnb.widgets.attention_rows import (
     capture_layers,
     draw_attention_row,
     draw_query,
-    token_layout,
-    token_name,
+    fit_selection,
+    mark_query,
+    name_query,
 )
 from xnb.widgets.bags import BagPanel
 from xnb.widgets.cache import BoundedCache
 from xnb.widgets.clickable import ClickablePicture
 from xnb.widgets.explained import Data, Subject, likeliest_classes, prepare_subject
 from xnb.widgets.panel import AUTOMATIC, Panel, make_dropdown, make_input_slider, make_slider, selected_value
+from xnb.widgets.patch_tokens import PatchTokens, SeenLayers, find_patches, see_layers
 from xnb.widgets.pixels import Pixels
 
 _MAX_TOKENS_LISTED = 4
@@ -38,93 +42,139 @@ def attention(
     *,
     classes: Sequence[str] | None = None,
     picture: int = 0,
+    special: Special = None,
+    patch: Patch = None,
 ) -> "_AttentionPanel | BagPanel":
     """Read a model's attention: layer, head, query (click a patch) and rollout depth; of bags, instances by evidence.
 
     Weights say what is read, not what it says: they have no sign and no class. `xnb.access.hooks.attention_proof` shows
-    that they are those which the model used.
+    that they are those which the model used. Which token stands for which patch is seen from what each of them reads,
+    and a class token is one without a patch that the score reads.
 
     Args:
         data: the test part of a split, a part, or inputs alone: pictures, or bags `(B, N, C, H, W)`.
         classes: their names; those of the split if omitted.
         picture: which input is shown first.
+        special: numbers of the tokens that are no patch; None finds them.
+        patch: side of a patch, or its height and width; None finds it.
 
     Raises:
-        ValueError: no attention was seen.
+        ValueError: no attention was seen, or not for each token its own patch or instance.
     """
     subject = prepare_subject(model, data, classes)
-    if subject.x.ndim == 5:
+    if subject.evidence is not None:
         return BagPanel(subject, picture)
-    return _AttentionPanel(subject, picture)
+    layers = see_layers(subject, TokenKnobs(special=special, patch=patch))
+    if layers.are_of_instances():
+        return BagPanel(subject, picture)
+    return _AttentionPanel(subject, picture, layers)
 
 
 class _AttentionPanel(Panel):
     """The widget of `attention` for pictures.
 
     Attributes:
-        front: how many tokens stand before the patches.
+        tokens: for each layer, what the tokens stand for that it reads.
         clickable: the picture, whose patches can be clicked.
     """
 
-    def __init__(self, subject: Subject, picture: int) -> None:
+    def __init__(self, subject: Subject, picture: int, seen: SeenLayers) -> None:
         self.subject = subject
+        self.seen = seen
+        self.tokens = find_patches(subject, seen)
         self.captures: BoundedCache[int, list[LayerAttention]] = BoundedCache()
-        layers = self.layers(picture)
-        tokens = layers[-1].weights.shape[-1]
-        self.front, side = token_layout(tokens)
         size = pixels.display_size(*subject.x.shape[2:])
-        self.clickable = ClickablePicture(side, side, size, self.select_patch, "ask")
-        controls = _attention_controls(subject, layers, picture)
+        rows, columns = self.tokens[-1].grid.shape
+        self.clickable = ClickablePicture(rows, columns, size, self.select_patch, "ask")
+        controls = _attention_controls(subject, self.layers(picture), picture)
         super().__init__(controls, ("map", "facts"), before=[self.clickable])
         self.refresh()
 
     def layers(self, picture: int) -> list[LayerAttention]:
         """Attention of each layer for one input; the model is run once for it."""
-        return self.captures.get(picture, lambda: capture_layers(self.subject, picture))
+        return self.captures.get(picture, lambda: capture_layers(self.subject, picture, self.seen.over_tokens))
 
     def select_patch(self, row: int, column: int) -> None:
-        """Select the patch that is clicked as the query."""
-        query = self.front + row * self.clickable.columns + column
-        slider = self.controls["query"]
-        slider.value = min(query, slider.max)
+        """Select the patch that is clicked as the query, where the tokens that are read are those that ask."""
+        selection = self.selection
+        rows, columns = self.tokens[-1].grid.shape
+        query = self.tokens[selection.layer].at_place((row + 0.5) / rows, (column + 0.5) / columns)
+        if query is not None and self.selected_layer.has_tokens_as_queries:
+            self.controls["query"].value = query
 
     @property
     def selection(self) -> RowSelection:
-        """What the controls select now."""
+        """What the controls select now, as far as the selected layer has it."""
         values = {name: selected_value(control) for name, control in self.controls.items()}
-        return RowSelection(**values)
+        return fit_selection(self.layers(values["picture"]), RowSelection(**values))
+
+    @property
+    def selected_layer(self) -> LayerAttention:
+        """The layer whose row is shown."""
+        selection = self.selection
+        return self.layers(selection.picture)[selection.layer]
+
+    @property
+    def row(self) -> NDArray:
+        """The weight of each token that is read."""
+        selection = self.selection
+        return attention_row(self.layers(selection.picture), selection)
+
+    @property
+    def read_tokens(self) -> PatchTokens:
+        """What the tokens stand for that are read: those of the lowest layer that is followed."""
+        selection = self.selection
+        return self.tokens[selection.layer + 1 - selection.depth]
+
+    @property
+    def query_name(self) -> str:
+        """What asks."""
+        selection = self.selection
+        return name_query(self.selected_layer, self.tokens[selection.layer], selection.query)
 
     @property
     def picture(self) -> Pixels:
         """The weights over the picture, as they are shown."""
+        return draw_attention_row(self.subject, self.row, self.read_tokens)
+
+    def draw_query(self) -> Pixels:
+        """The picture with an outline of the patch that asks."""
         selection = self.selection
-        row = attention_row(self.layers(selection.picture), selection)
-        return draw_attention_row(self.subject, row)
+        patch = mark_query(self.selected_layer, self.tokens[selection.layer], selection.query)
+        return draw_query(self.subject, selection.picture, patch)
 
     def draw(self) -> Iterator[tuple[str, str]]:
-        selection = self.selection
-        layers = self.layers(selection.picture)
-        row = attention_row(layers, selection)
-        description = _describe_row(selection, row)
+        row = self.row
+        description = self._describe_row(row)
 
         # The picture is no area: it must stay below the buttons that are clicked, so it is drawn here.
-        query = token_name(selection.query, len(row))
-        alt = f"input {selection.picture}, asked: {query}"
-        rgb = draw_query(self.subject, selection, len(row))
-        self.clickable.html.value = markup.image_html(rgb, alt)
+        alt = f"input {self.selection.picture}, asked: {self.query_name}"
+        self.clickable.html.value = markup.image_html(self.draw_query(), alt)
 
-        image = markup.image_html(draw_attention_row(self.subject, row), description)
-        end = float(row[self.front :].max())
+        image = markup.image_html(self.picture, description)
+        end = float(self.read_tokens.put_on_picture(row).max())
         yield "map", markup.column_html(image, markup.scale_html(end, sign=False))
-        yield "facts", self._facts_page(selection, row, description)
+        yield "facts", self._facts_page(row, description)
 
-    def _facts_page(self, selection: RowSelection, row: NDArray, description: str) -> str:
+    def _facts_page(self, row: NDArray, description: str) -> str:
         """What is read in numbers, beside what the model predicts."""
-        most_read = markup.table_html("Most read", _row_facts(row))
-        probabilities = self.subject.class_probabilities(selection.picture)
+        most_read = markup.table_html("Most read", _row_facts(row, self.read_tokens))
+        probabilities = self.subject.class_probabilities(self.selection.picture)
         likeliest = likeliest_classes(probabilities, _MAX_CLASSES_READ)
         bars = markup.bars_html(self.subject.class_names(likeliest), probabilities[likeliest])
         return markup.column_html(most_read, bars, markup.note_html(description), width="256px")
+
+    def _describe_row(self, row: NDArray) -> str:
+        """Say what the query reads most, for a reader who cannot see the map."""
+        selection = self.selection
+        layer = f"layer {selection.layer + 1}"
+        through = layer if selection.depth == 1 else f"{selection.depth} layers up to {layer}"
+        head = "the mean of all heads"
+        if selection.head is not None:
+            head = f"head {selection.head + 1}"
+        most_read = int(row.argmax())
+        name = self.read_tokens.name(most_read)
+        return f"{self.query_name} reads, by {head} of {through}: most of {name}, {row[most_read]:.0%}"
 
     def describe(self) -> str:
         return f"attention: input {self.selection.picture}. Run the cell to move it."
@@ -132,13 +182,10 @@ class _AttentionPanel(Panel):
     def draw_static(self) -> Figure:
         """Draw the query, what it reads, and the probabilities."""
         selection = self.selection
-        layers = self.layers(selection.picture)
-        row = attention_row(layers, selection)
         fig, axes = static.new_figure(3)
-        query = token_name(selection.query, len(row))
-        static.show_pixels(draw_query(self.subject, selection, len(row)), axes[0], f"asked: {query}")
-        depth = f"layer {selection.layer + 1} of {len(layers)}"
-        static.show_pixels(draw_attention_row(self.subject, row), axes[1], f"reads, {depth}")
+        static.show_pixels(self.draw_query(), axes[0], f"asked: {self.query_name}")
+        depth = f"layer {selection.layer + 1} of {len(self.tokens)}"
+        static.show_pixels(self.picture, axes[1], f"reads, {depth}")
         # More bars than beside the map, as the figure has room for them.
         probabilities = self.subject.class_probabilities(selection.picture)
         likeliest = likeliest_classes(probabilities, _MAX_CLASSES_STATIC)
@@ -149,8 +196,9 @@ class _AttentionPanel(Panel):
 def _attention_controls(subject: Subject, layers: Sequence[LayerAttention], picture: int) -> dict[str, Any]:
     """Make the controls, each called as the field of `RowSelection` that it sets."""
     last = len(layers) - 1
-    # The last layer speaks for all: where one has fewer heads or queries, `attention_row` takes the last it has.
-    heads, queries = layers[last].weights.shape[:2]
+    # Where the selected layer has fewer heads or queries, `fit_selection` takes the last it has.
+    heads = max(len(layer.weights) for layer in layers)
+    queries = max(layer.weights.shape[1] for layer in layers)
     layer_options = [(f"{k + 1}: {layer.layer}", k) for k, layer in enumerate(layers)]
     single_heads = [(str(k + 1), k) for k in range(heads)]
     head_options = [("mean of all", AUTOMATIC), *single_heads]
@@ -163,27 +211,12 @@ def _attention_controls(subject: Subject, layers: Sequence[LayerAttention], pict
     }
 
 
-def _describe_row(selection: RowSelection, row: NDArray) -> str:
-    """Say what the query reads most, for a reader who cannot see the map."""
-    layer = f"layer {selection.layer + 1}"
-    through = layer if selection.depth == 1 else f"{selection.depth} layers up to {layer}"
-    head = "the mean of all heads"
-    if selection.head is not None:
-        head = f"head {selection.head + 1}"
-    query = token_name(selection.query, len(row))
-    most_read = int(row.argmax())
-    name = token_name(most_read, len(row))
-    return f"{query} reads, by {head} of {through}: most of {name}, {row[most_read]:.0%}"
-
-
-def _row_facts(row: NDArray) -> dict[str, str]:
-    """Shares of the tokens that are read most and of those in front, and how many tokens are read in effect."""
-    tokens = len(row)
-    front, _ = token_layout(tokens)
+def _row_facts(row: NDArray, tokens: PatchTokens) -> dict[str, str]:
+    """Shares of the tokens that are read most and of those without a patch, and how many are read in effect."""
     most_read = row.argsort()[::-1][:_MAX_TOKENS_LISTED]
-    listed = [*most_read.tolist(), *range(front)]
-    facts = {token_name(token, tokens): f"{row[token]:.1%}" for token in listed}
+    listed = [*most_read.tolist(), *tokens.others]
+    facts = {tokens.name(token): f"{row[token]:.1%}" for token in listed}
     # The exponential of the entropy: so many tokens, each read as much, would have the same.
     entropy = -(row * np.log(row.clip(1e-12))).sum()
     evenly = float(np.exp(entropy))
-    return facts | {"as if evenly read": f"{evenly:.0f} of {tokens} tokens"}
+    return facts | {"as if evenly read": f"{evenly:.0f} of {tokens.count} tokens"}
