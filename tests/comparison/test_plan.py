@@ -2,10 +2,12 @@
 
 from functools import partial
 
+import pytest
 import torch
 from small_sweep import mean_of_map
 from torch import nn
 
+import xnb
 from xnb.comparison.plan import choose_images, describe_function, fingerprint, make_plan
 from xnb.data import Part
 from xnb.methods.integrated_gradients import integrated_gradients
@@ -51,3 +53,51 @@ def test_settings_describe_every_method_and_metric():
     assert described["methods"].keys() == {"ig", "random", "constant", "input", "edges", "centre"}
     assert described["methods"]["ig"].endswith(".integrated_gradients(steps=3)")
     assert described["metrics"].keys() == {"mean_of_map"}
+
+
+class TestUnits:
+    """f = sum of w_t x_t over six tokens of two features; token 0 holds all of it, so its removal takes all."""
+
+    @staticmethod
+    def model(x):
+        f = x[:, 0].sum(1)
+        return torch.stack([f, torch.zeros_like(f)], 1)
+
+    part = Part(torch.ones(2, 6, 2), torch.zeros(2, dtype=torch.long))
+    methods = ("occlusion", "gradient_times_input", "edges", "centre")
+    metrics = ("deletion", "effective_support")
+
+    def compare(self, **knobs):
+        settings = {"deletion": {"steps": 6, "impute": "zero", "unit": "as is"}, **knobs.pop("knobs", {})}
+        table = xnb.compare(self.model, self.part, self.methods, self.metrics, target=0, knobs=settings, **knobs)
+        return table.set_index(["method", "metric"]).sort_index()
+
+    def test_units_reach_every_method_and_metric_that_takes_them(self):
+        """Token 0 goes first: the score is 2, then 0 for five steps: an area of (2 / 2) / 6; one token holds all."""
+        table = self.compare(units=(1,))
+        assert table["error"].isna().all()
+        for method in ("occlusion", "gradient_times_input"):
+            assert table.loc[(method, "deletion"), "value"].tolist() == pytest.approx([1 / 6] * 2)
+            assert table.loc[(method, "effective_support"), "value"].tolist() == pytest.approx([1, 1])
+        assert table.loc[("centre", "effective_support"), "value"].iloc[0] > 2
+
+    def test_a_knob_of_one_alone_goes_first(self):
+        table = self.compare(units=(1,), knobs={"effective_support": {"units": (1, 2)}})
+        support = table.loc[("gradient_times_input", "effective_support"), "value"]
+        assert support.tolist() == pytest.approx([2, 2])
+
+    def test_without_them_nobody_guesses(self):
+        table = self.compare()
+        errors = table["error"].dropna().unique()
+        assert table.loc[("gradient_times_input", "deletion"), "error"].notna().all()
+        assert all("must be named" in error for error in errors)
+        assert table.loc[("occlusion", "deletion"), "error"].str.startswith("ValueError: occlusion: which axes").all()
+
+    def test_they_are_checked_before_anything_runs(self):
+        with pytest.raises(ValueError, match=r"compare: units must be axes of x(.|\n)*try: units=\(2,\)"):
+            self.compare(units=(3,))
+
+    def test_they_are_part_of_the_settings_of_a_file(self, tmp_path):
+        self.compare(units=(1,), path=tmp_path / "a.parquet")
+        with pytest.raises(ValueError, match="settings"):
+            self.compare(units=(2,), path=tmp_path / "a.parquet")

@@ -143,5 +143,10 @@ CASES = [
         "xnb.comparison.pareto(table, 'zebra')",
         "table = xnb.compare([model], xnb.data.Part(x, target), ['gradient'], ['deletion'])",
     ),
+    ("xnb.comparison.estimate_mean([1.0])", ""),
+    ("xnb.comparison.estimate_mean(values)", "values = np.array([[1, 2, np.nan], [2, 3, 4]])"),
+    ("xnb.comparison.estimate_mean([1, 2], level=95)", ""),
+    ("xnb.comparison.estimate_mean([1, 2], power=0.1)", ""),
+    ("xnb.comparison.estimate_rank_correlation([1, 2, 3], [1, 2, 3])", ""),
     ("xnb.widgets.layers(model, x, layer='zebra')", ""),
 ]

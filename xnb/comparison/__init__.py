@@ -1,11 +1,25 @@
 """Methods x metrics x images in one table that survives a killed run, and what the table says.
 
-    from xnb.comparison import agreement, intervals, pareto, ranks
+    from xnb.comparison import agreement, estimate_differences, intervals, pareto, ranks
 
 `xnb.compare` is the function itself.
 """
 
 from xnb.comparison.sweep import compare as compare
+from xnb.comparison.claims import (
+    Verdict as Verdict,
+    judge_estimate as judge_estimate,
+    judge_identity as judge_identity,
+    judge_search as judge_search,
+    read_claims as read_claims,
+)
+from xnb.comparison.differences import estimate_differences as estimate_differences
+from xnb.comparison.inference import adjust_holm as adjust_holm, estimate_mean as estimate_mean
+from xnb.comparison.rank_statistics import (
+    estimate_concordance as estimate_concordance,
+    estimate_rank_correlation as estimate_rank_correlation,
+    estimate_ranks as estimate_ranks,
+)
 from xnb.comparison.statistics import (
     agreement as agreement,
     concordance as concordance,

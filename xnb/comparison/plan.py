@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from xnb.access.inputs import read_input
 from xnb.access.targets import read_target
+from xnb.access.units import Units, check_axes
 from xnb.check import refuse, require
 from xnb.data import Part
 from xnb.methods import METHODS
@@ -87,6 +88,7 @@ def make_plan(
     seed: int,
     knobs: Knobs,
     batch: int,
+    units: Units = None,
 ) -> Plan:
     """Look up and check everything before anything is run; arguments are those of `xnb.compare`."""
     data = _read_data(models, data)
@@ -100,14 +102,15 @@ def make_plan(
     # A misspelt label would leave a method at its defaults, and nobody would notice.
     require(not unknown, "compare: knobs of what is not compared", unknown, f"one of {labels}")
     rows = torch.tensor(positions)
+    shared = {"seed": seed} if units is None else {"seed": seed, "units": check_axes(units, data.x, "compare")}
     return Plan(
         models=models,
         part=data[rows],
         images=positions,
         size=len(data),
         target=None if classes is None else classes[rows],
-        methods=_bind_all(method_functions, METHODS.find, knobs, seed),
-        metrics=_bind_all(metric_functions, METRICS.find, knobs, seed),
+        methods=_bind_all(method_functions, METHODS.find, knobs, shared),
+        metrics=_bind_all(metric_functions, METRICS.find, knobs, shared),
         batch=batch,
         seed=seed,
     )
@@ -171,20 +174,20 @@ def _bind_all(
     functions: Mapping[str, str | Callable],
     find: Callable[[str], Callable],
     knobs: Knobs,
-    seed: int,
+    shared: Mapping[str, object],
 ) -> dict[str, Callable]:
     """Return functions by label with their knobs set; `find` looks up those that are names."""
     bound = {}
     for label, name_or_function in functions.items():
         function = name_or_function if callable(name_or_function) else find(name_or_function)
         check_knobs(function, knobs.get(label, {}), f"compare: {label}")
-        bound[label] = _bind_knobs(function, knobs.get(label, {}), seed)
+        bound[label] = _bind_knobs(function, knobs.get(label, {}), shared)
     return bound
 
 
-def _bind_knobs(function: Callable, knobs: Mapping[str, object], seed: int) -> Callable:
-    """Return the function with these knobs set, and the seed where it takes one and they say no other."""
-    defaults = {"seed": seed} if takes_knob(function, "seed") else {}
+def _bind_knobs(function: Callable, knobs: Mapping[str, object], shared: Mapping[str, object]) -> Callable:
+    """Return the function with these knobs set, and the shared ones that it takes where they say no other."""
+    defaults = {name: value for name, value in shared.items() if takes_knob(function, name)}
     return partial(function, **(defaults | dict(knobs)))
 
 

@@ -1,10 +1,11 @@
 """What a table of `xnb.compare` says: means with their uncertainty, ranks, agreement, and what cheapness costs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from xnb.check import require
@@ -40,7 +41,7 @@ def intervals(
         ValueError: `versus` is not among the methods, or `level` not in (0, 1).
     """
     require(0 < level < 1, "intervals: level must lie between 0 and 1", level, "level=0.95")
-    values = _subtract_method(_image_columns(table), versus)
+    values = subtract_method(image_columns(table), versus)
     low, high = _bootstrap_mean(values.to_numpy(), level, resamples, seed)
     columns = {
         "mean": values.mean(axis=1),
@@ -53,13 +54,13 @@ def intervals(
         # The mean of each model first: how images differ is what the interval tells.
         model_means = []
         for _, rows in table.groupby("model"):
-            model_values = _subtract_method(_image_columns(rows), versus)
+            model_values = subtract_method(image_columns(rows), versus)
             model_means.append(model_values.mean(axis=1))
         summary["spread"] = pd.concat(model_means, axis=1).std(axis=1)
     return summary.reset_index()
 
 
-def _image_columns(table: pd.DataFrame) -> pd.DataFrame:
+def image_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Return values with a row for each (method, metric) and a column for each image; means where models are several.
 
     Rows stand in the order of the table, images by their number.
@@ -71,15 +72,15 @@ def _image_columns(table: pd.DataFrame) -> pd.DataFrame:
     return by_image.reindex(order)
 
 
-def _subtract_method(values: pd.DataFrame, versus: str | None) -> pd.DataFrame:
+def subtract_method(values: pd.DataFrame, versus: str | None) -> pd.DataFrame:
     """Return the differences from the values of one method by the same metric on the same image.
 
-    `values` are as `_image_columns` returns them: rows (method, metric), columns images.
+    `values` are as `image_columns` returns them: rows (method, metric), columns images.
     """
     if versus is None:
         return values
     methods = values.index.unique("method")
-    require(versus in methods, "intervals: versus must be one of the methods", versus, f"one of {list(methods)}")
+    require(versus in methods, "versus must be one of the methods", versus, f"one of {list(methods)}")
     reference = values.xs(versus, level="method")
     metrics = values.index.get_level_values("metric")
     # One row of the reference for each row of the values, subtracted by position: their indices differ.
@@ -105,7 +106,7 @@ def _bootstrap_mean(values: NDArray, level: float, resamples: int, seed: int) ->
     return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
 
 
-def _signed_means(table: pd.DataFrame, better: Directions | None = None) -> pd.DataFrame:
+def signed_means(table: pd.DataFrame, better: Directions | None = None) -> pd.DataFrame:
     """Return the mean of each method (rows) by each metric (columns), with the sign by which more is better.
 
     Metrics of which neither direction is better are left out, and methods that some metric has no value for.
@@ -113,17 +114,25 @@ def _signed_means(table: pd.DataFrame, better: Directions | None = None) -> pd.D
     Raises:
         ValueError: a metric's direction is not known.
     """
-    means = _image_columns(table).mean(axis=1).unstack("metric")
+    means = image_columns(table).mean(axis=1).unstack("metric")
     means = means.loc[table["method"].unique(), table["metric"].unique()]
+    signs = metric_signs(list(means.columns), better)
+    # Methods are dropped last: NaN by a metric without a better end must not cost a method its rank.
+    return (means * signs)[signs.index].dropna()
+
+
+def metric_signs(metrics: Sequence[str], better: Directions | None = None) -> "pd.Series[int]":
+    """Return 1 for each metric of which more is better, -1 of which less is; others are left out.
+
+    Raises:
+        ValueError: a metric's direction is not known.
+    """
     directions = {name: card.better for name, card in METRICS.cards.items()} | dict(better or {})
-    metrics: list[str] = list(means.columns)
     unknown = [name for name in metrics if name not in directions]
     rule = "ranks: of some metrics it is not known which end is better"
     require(not unknown, rule, unknown, "better={...: 'higher'}")
-    signs = pd.Series([_SIGNS[directions[name]] for name in metrics], index=metrics)
-    judged = signs.index[signs != 0]
-    # Methods are dropped last: NaN by a metric without a better end must not cost a method its rank.
-    return (means * signs)[judged].dropna()
+    signs = pd.Series({name: _SIGNS[directions[name]] for name in metrics})
+    return signs[signs != 0]
 
 
 def ranks(table: pd.DataFrame, *, better: Directions | None = None) -> pd.DataFrame:
@@ -135,7 +144,7 @@ def ranks(table: pd.DataFrame, *, better: Directions | None = None) -> pd.DataFr
     Raises:
         ValueError: a metric's direction is not known.
     """
-    return _signed_means(table, better).rank(ascending=False)
+    return signed_means(table, better).rank(ascending=False)
 
 
 def agreement(table: pd.DataFrame, *, better: Directions | None = None) -> pd.DataFrame:
@@ -146,25 +155,26 @@ def agreement(table: pd.DataFrame, *, better: Directions | None = None) -> pd.Da
 def concordance(table: pd.DataFrame, *, better: Directions | None = None) -> float:
     r"""Return Kendall's W of all metrics: 1 if they rank the methods in the same order, about 1 / metrics if by chance.
 
-    .. math:: W = \frac{12 \sum_i (R_i - \bar R)^2}{m^2 (n^3 - n) - m \sum_j T_j}
+    .. math:: W = \frac{\operatorname{Var}_i(\sum_j r_{ij})}{m \sum_j \operatorname{Var}_i(r_{ij})}
 
-    with :math:`R_i` the sum of method i's ranks by m metrics, n methods, and :math:`T_j = \sum (t^3 - t)` over the
-    ties of metric j. Metrics that share a definition (`morf`, `srg`) agree for that reason. NaN without two methods
-    and two metrics, or where all is tied.
+    with :math:`r_{ij}` the rank of method i by metric j of m, ties sharing their mean. Metrics that share a definition
+    (`morf`, `srg`) agree for that reason. NaN without two methods and two metrics, or where all is tied.
+    `estimate_concordance` says what chance gives.
 
     Source: Kendall & Babington Smith 1939, doi:10.1214/aoms/1177732186
     """
-    table_of_ranks = ranks(table, better=better)
-    n, m = table_of_ranks.shape
-    ties = 0
-    for _, column in table_of_ranks.items():
-        t = column.value_counts()
-        ties += (t**3 - t).sum()
-    largest = m**2 * (n**3 - n) - m * ties
-    if largest <= 0 or m < 2:
-        return float("nan")
-    deviations = table_of_ranks.sum(axis=1) - m * (n + 1) / 2  # the mean of the sums is known: ties share their mean
-    return float(12 * deviations.pow(2).sum() / largest)
+    return float(kendall_w(ranks(table, better=better).to_numpy()))
+
+
+def kendall_w(table_of_ranks: Float[np.ndarray, "*draws methods metrics"]) -> Float[np.ndarray, "*draws"]:
+    """Return Kendall's W of each table of ranks; NaN where it is not defined."""
+    methods, metrics = table_of_ranks.shape[-2:]
+    if methods < 2 or metrics < 2:
+        return np.full(table_of_ranks.shape[:-2], np.nan)
+    of_sums = table_of_ranks.sum(-1).var(-1)
+    of_ranks = table_of_ranks.var(-2).sum(-1)
+    undefined = np.full_like(of_sums, np.nan)
+    return np.divide(of_sums, metrics * of_ranks, out=undefined, where=of_ranks > 0)
 
 
 def pareto(
@@ -188,13 +198,13 @@ def pareto(
     """
     rows = table[table["metric"] == metric]
     require(len(rows) > 0, "pareto: no such metric in the table", metric, f"one of {list(table['metric'].unique())}")
-    signed = _signed_means(rows, better)
+    signed = signed_means(rows, better)
     require(metric in signed, "pareto: of this metric neither direction is better", metric, "metric='srg'")
     costs = rows["forward"] + _BACKWARD_COST * rows["backward"] if cost == "passes" else rows[cost]
     # the value as it is for the reader, its sign turned for the front
     columns = {
         "cost": costs.groupby(rows["method"]).mean(),
-        "value": _image_columns(rows).mean(axis=1).droplevel("metric"),
+        "value": image_columns(rows).mean(axis=1).droplevel("metric"),
     }
     methods = pd.DataFrame(columns).loc[signed.index]
     methods["front"] = _is_on_front(methods["cost"].to_numpy(), signed[metric].to_numpy())

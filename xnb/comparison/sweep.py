@@ -13,6 +13,7 @@ from xnb.access.memo import remember_answers
 from xnb.access.rows import select_rows
 from xnb.access.score import logits
 from xnb.access.targets import predict_class
+from xnb.access.units import Units
 from xnb.check import PromiseWarning, is_finite, require
 from xnb.comparison.cells import Piece, explain_pieces, measure_pieces
 from xnb.comparison.cost import announce_cost
@@ -36,6 +37,7 @@ def compare(
     target: TargetLike | None = None,
     seed: int = 0,
     knobs: Knobs | None = None,
+    units: Units = None,
     path: str | Path | None = None,
     batch: int = 16,
 ) -> pd.DataFrame:
@@ -60,6 +62,8 @@ def compare(
         target: a class for each input of the data, e.g. `data.y`, or one for all; the predicted class if omitted.
         seed: of the draw, and of every method and metric that takes one.
         knobs: by label, for methods and metrics that want other than their defaults, `{"occlusion": {"window": 8}}`.
+        units: axes of the inputs that number what is removed, counted and painted over, for every method and metric
+            that takes them: `(2,)` of signals, `(1,)` of tokens; None: each sees them, `xnb.access.units.find_axes`.
         path: Parquet file. Until it is finished, every cell (a method by a metric on a block of images) is a line of
             JSON in the folder `.parts` beside it: the same call goes on where it was stopped, and ends with the same
             bytes. Seconds lie beside it, in `.seconds.parquet`.
@@ -78,6 +82,7 @@ def compare(
         target=target,
         seed=seed,
         knobs=knobs or {},
+        units=units,
         batch=batch,
     )
     store = Store(None if path is None else Path(path), plan.settings())
