@@ -69,7 +69,7 @@ def test_a_formula_is_a_theorem_or_a_fault():
 @pytest.mark.parametrize(
     ("before", "after", "says"),
     [
-        ('side = "below"', 'side = "left"', "must name a side"),
+        ('side = "below"', 'side = "left"', "must name the side"),
         ('side = "below"', "", "must have these entries"),
         ('side = "below"', 'side = "below"\nextra = 1', "must have these entries"),
         ("value = 0.5, ", "", "each bar of .* must have these entries"),
