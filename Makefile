@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+TENSORFLOW := .venv-tensorflow
+TENSORFLOW_INSTALLED := $(TENSORFLOW)/installed
 
 help:
 	@echo "make figures    run the notebooks, one on each core: figures into build/figures/, compared with the stored ones"
@@ -13,11 +15,14 @@ help:
 	@echo "                  FORCE=1          also what is up to date"
 	@echo "make lab        JupyterLab with the notebooks;  LAB_ARGS=\"--no-browser --port=9000\""
 	@echo "make app        the explorer as a web page, for pictures of your own;  APP_ARGS=\"--no-browser --port=9000\""
+	@echo "make serve-flask    a service that explains pictures, in Flask;  PORT=8000"
+	@echo "make serve-django   the same service in Django;  PORT=8001"
 	@echo "make test       lint, tests, and every notebook compared with its stored outputs, on all cores"
 	@echo "make refresh    run the notebooks and store their outputs and figures, in notebooks/ and figures/;  NOTEBOOK=02"
 	@echo "                  PROFILE=paper    store figures of such a run in figures/paper/;  DATASET=cifar10"
 	@echo "make bench      time every kernel beside other libraries;  BENCH_ARGS=\"--quick --only lrp\""
 	@echo "make models     ask which methods run on published networks, into MODELS.md; goes on where it was stopped"
+	@echo "make tensorflow    install TensorFlow apart, compare it with torch, and store what notebook 12 shows of it"
 	@echo "make lint       ruff, codespell and mypy alone;  make format  lets ruff repair"
 	@echo "make clean      remove build/ and caches; .venv/ and data/cache/ stay"
 
@@ -30,8 +35,21 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV)/: once, some minutes, as torch is large."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-	  --editable '.[notebooks,peers,test]'
+	  --editable '.[notebooks,peers,keras,serve,test]'
 	@touch $@
+
+# TensorFlow beside PyTorch can end the process: it has an environment and processes of its own.
+$(TENSORFLOW_INSTALLED): frameworks/requirements-tensorflow.txt | $(INSTALLED)
+	@echo "Installing TensorFlow into $(TENSORFLOW)/: once, 1.4 GB."
+	@$(PYTHON) -m venv $(TENSORFLOW)
+	@$(TENSORFLOW)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --requirement frameworks/requirements-tensorflow.txt
+	@touch $@
+
+tensorflow-environment: $(TENSORFLOW_INSTALLED)
+
+tensorflow: $(TENSORFLOW_INSTALLED)
+	@$(BIN)/python -m frameworks.record
 
 SELECTION = $(if $(NOTEBOOK),--notebook '$(NOTEBOOK)') $(if $(PROFILE),--profile '$(PROFILE)') \
   $(if $(DATASET),--dataset '$(DATASET)')
@@ -49,6 +67,13 @@ lab: $(INSTALLED)
 app: $(INSTALLED)
 	@$(BIN)/python -m voila app/explorer.ipynb --Voila.tornado_settings="{'websocket_max_message_size': 200000000}" \
 	  $(APP_ARGS)
+
+# Settings are environment variables: services/core/settings.py says which.
+serve-flask: $(INSTALLED)
+	@$(BIN)/python -m services.serve_flask --port $(or $(PORT),8000) $(SERVE_ARGS)
+
+serve-django: $(INSTALLED)
+	@$(BIN)/python -m services.serve_django --port $(or $(PORT),8001) $(SERVE_ARGS)
 
 # Tests, notebooks and the browser share all cores: conftest.py says what stays together, and what begins first.
 test: lint
@@ -72,6 +97,6 @@ format: $(INSTALLED)
 
 clean:
 	rm -rf build .pytest_cache .ruff_cache
-	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './$(TENSORFLOW)/*' -prune -exec rm -rf {} +
 
-.PHONY: help figures refresh lab app test bench models lint format clean
+.PHONY: help figures refresh lab app serve-flask serve-django test bench models tensorflow tensorflow-environment lint format clean

@@ -13,7 +13,7 @@ STAND_IN = """#!/bin/sh
 case "$*" in
   --version) echo Python 3.10.2 ;;
   *version_info*) test ! -e too-old ;;
-  *venv*) mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
+  *venv*) for folder; do :; done; mkdir -p $folder/bin; cp "$0" $folder/bin/python ;;
   *pip*) echo "$*" >> pip.log; test ! -e no-network ;;
   *) echo "python $*" ;;
 esac
@@ -22,7 +22,8 @@ esac
 
 @pytest.fixture
 def make(tmp_path):
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    (tmp_path / "frameworks").mkdir()
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "frameworks/requirements-tensorflow.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "python").write_text(STAND_IN)
     (tmp_path / "python").chmod(0o755)
@@ -43,7 +44,7 @@ def installations(folder):
 def test_installs_when_needed_and_only_then(make, tmp_path):
     assert "some minutes" in make("figures").stdout
     assert make("figures").stdout == "python -m collection.runner figures\n"
-    pinned = "--constraint constraints.txt --editable .[notebooks,peers,test]"
+    pinned = "--constraint constraints.txt --editable .[notebooks,peers,keras,serve,test]"
     assert installations(tmp_path) == [f"-m pip install --quiet --disable-pip-version-check {pinned}"]
     later = (tmp_path / ".venv" / "installed").stat().st_mtime + 1
     os.utime(tmp_path / "pyproject.toml", (later, later))
@@ -59,6 +60,18 @@ def test_an_installation_that_broke_off_is_done_again(make, tmp_path):
     assert len(installations(tmp_path)) == 2
 
 
+def test_tensorflow_is_installed_apart_and_again_where_it_broke_off(make, tmp_path):
+    assert make("figures").returncode == 0
+    (tmp_path / "no-network").touch()
+    assert make("tensorflow").returncode != 0
+    (tmp_path / "no-network").unlink()
+    assert make("tensorflow").stdout.splitlines()[-1] == "python -m frameworks.record"
+    assert make("tensorflow").stdout == "python -m frameworks.record\n"
+    apart = "--requirement frameworks/requirements-tensorflow.txt"
+    assert installations(tmp_path)[1:] == [f"-m pip install --quiet --disable-pip-version-check {apart}"] * 2
+    assert (tmp_path / ".venv-tensorflow" / "installed").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "command"),
     [
@@ -69,6 +82,8 @@ def test_an_installation_that_broke_off_is_done_again(make, tmp_path):
             "collection.runner figures --profile paper --dataset my data",
         ),
         (["app", "APP_ARGS=--port=9000"], f"voila app/explorer.ipynb --Voila.tornado_settings={LARGE} --port=9000"),
+        (["serve-flask"], "services.serve_flask --port 8000"),
+        (["serve-django", "PORT=9000", "SERVE_ARGS=--host=::"], "services.serve_django --port 9000 --host=::"),
         (["refresh", "NOTEBOOK=00"], "collection.runner refresh --notebook 00"),
         (["refresh", "PROFILE=paper"], "collection.runner refresh --profile paper"),
         (["lab", "LAB_ARGS=--port=9000"], "jupyterlab --LabApp.default_url=/lab/tree/notebooks --port=9000"),
@@ -90,7 +105,10 @@ def test_an_old_python_is_refused(make, tmp_path):
 
 def test_help_names_every_command(make):
     commands = {line.split()[1] for line in make().stdout.splitlines() if line.startswith("make ")}
-    assert commands == {"figures", "lab", "app", "test", "bench", "models", "refresh", "lint", "clean"}
+    assert commands == {
+        *("figures", "lab", "app", "test", "bench", "models", "tensorflow", "refresh", "lint", "clean"),
+        *("serve-flask", "serve-django"),
+    }
 
 
 def test_continuous_integration_runs_the_tests():
