@@ -68,6 +68,16 @@ def follow_hint(scope, call, hint):
         exec(hint, scope)
 
 
+def offer_values(call, refusal):
+    """The call with each value that `one of [...]` offers, in place of what came."""
+    came = str(refusal.error).split("\n  got: ")[1].split("\n  try: ")[0]
+    values = ast.literal_eval(refusal.hint.split("  # ")[0].removeprefix("one of "))
+    if came.startswith("[") and not isinstance(values[0], list):  # what is not known, of several that came
+        came = repr(ast.literal_eval(came)[0])
+    assert came in call, f"the case must write what it hands over as {came}"
+    return [call.replace(came, repr(value)) for value in values]
+
+
 def _with_keywords(call, hint):
     """The call with the keywords of the line in place of its own."""
     tree = ast.parse(call)

@@ -34,7 +34,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
             facts = json.loads((file.metadata() or {}).get("facts", "null"))
     except SafetensorError as error:
         refuse("weights: the file is damaged", f"{path.name}: {error}", f"remove {path.name} and train again")
-    require(isinstance(facts, dict), "weights: the file must hold facts about its training", path.name)
+    hint = "a file that `xnb.storage.write_tensors` made"
+    require(isinstance(facts, dict), "weights: the file must hold facts about its training", path.name, hint)
     return tensors, facts
 
 
@@ -50,7 +51,8 @@ def load_weights(model: nn.Module, path: Path) -> dict:
     shared = sorted(state.keys() & tensors.keys())
     misshapen = [name for name in shared if state[name].shape != tensors[name].shape]
     different = unmatched + misshapen
-    require(not different, "weights: the file belongs to another architecture", different[:4], f"facts: {facts}")
+    hint = f"a model as the file says it was made: {facts}"
+    require(not different, "weights: the file belongs to another architecture", different[:4], hint)
     model.load_state_dict(tensors)
     return facts
 

@@ -63,7 +63,7 @@ def test_a_batch_as_python_2_wrote_it():
     ids=["fewer labels", "label 10", "fewer pixels", "floats", "text", "no data", "a list"],
 )
 def test_other_contents_are_refused(held):
-    with pytest.raises(ValueError, match=r"must hold n x 3072 bytes and n labels\n  got: .*\n  try: bring"):
+    with pytest.raises(ValueError, match=r"must hold n x 3072 bytes and n labels\n  got: .*\n  try: import os; "):
         unpickle_batch(pickled(held))
 
 

@@ -5,6 +5,7 @@ Names at hand: xnb, torch, np, nn, model, net, x, target, a (an attribution), ma
 
 import access_cases
 import data_cases
+import disk_cases
 import method_cases
 
 _AXES = "from matplotlib.figure import Figure; ax = Figure().subplots()"
@@ -142,7 +143,7 @@ _CALLS = [
     ("xnb.attribute(model, x, target, 'centre')", _TABLE),
     ("xnb.attribute(model, x, target, 'edges')", _TABLE),
     ("xnb.attribute(model, x, target, 'occlusion')", _TABLE),
-    ("xnb.explain(model, x, target, methods=['zebra'])", ""),
+    ("xnb.explain(model, x, target, methods=['gradiant'])", ""),
     ("xnb.lint(model, x)", "x = x[0]"),
 ]
 
@@ -220,4 +221,5 @@ _FURTHER = [
 ]
 
 CASES = [*_ACCESS, *_ADAPTERS, *_CALLS, *_METRICS, *_ROOMS, *_FURTHER]
-CASES += [*access_cases.CASES, *data_cases.CASES, *method_cases.CASES]
+CASES += [*access_cases.CASES, *data_cases.CASES, *disk_cases.CASES, *method_cases.CASES]
+IN_WORDS = [*disk_cases.IN_WORDS]

@@ -5,7 +5,7 @@ CASES = [
     ("xnb.data.bags(n=(-1, 2))", ""),
     ("xnb.data.photos(size=0)", ""),
     ("xnb.data.robots(n=(-1, 2))", ""),
-    ("xnb.data.robots(n=(4, 2), remove=('wing',))", ""),
+    ("xnb.data.robots(n=(4, 2), remove=['wing'])", ""),
     ("xnb.data.shapes(size=8, n=(4, 2))", ""),
     ("xnb.data.shapes(n=(-1, 2))", ""),
     ("xnb.data.shapes(n=(4, 2), distractors=-1)", ""),

@@ -62,10 +62,10 @@ CASES = [
     ),
     (_MASKED, f"{_FOLDER}({{'1.png': 8, '2.png': 8}})"),
     (
-        "xnb.data.masked_photos(path, {}, size=8)",
-        f"{_FOLDER}({{'dog.jpg': 8, 'dog_mask.png': 8}}); import os; os.chdir(path.parent)",
+        "xnb.data.masked_photos(path, table={}, size=8)",
+        f"{_FOLDER}({{'dog.jpg': 8, 'dog_mask.png': 8}}, grey=1)",
     ),
-    ("xnb.data.bags(n=(4, 2), size=1)", ""),
+    ("xnb.data.bags(n=(4, 2), task='four_bags', size=1)", ""),
 ]
 
 # the call, what is run before it, what the line says as code
@@ -102,6 +102,11 @@ IN_WORDS = [
         _IMAGES,
         f"{_FOLDER}({{'test/a/1.png': 8}}); (path / 'train').mkdir()",
         "(path / 'train/a').mkdir(); (path / 'train/a/1.png').write_bytes((path / 'test/a/1.png').read_bytes())",
+    ),
+    (
+        _IMAGES,
+        f"{_FOLDER}({{'test/a/1.png': 8, 'train/a/1.png': 8, 'train/b/1.png': 8}})",
+        "(path / 'train/b').rename(path / 'b')",
     ),
     (_IMAGES, f"{_FOLDER}({{'a/1.png': 8}}); (path / 'b').mkdir()", "(path / 'b').rmdir()"),
     (_IMAGES, f"{_FOLDER}({{'1.png': 8}}); (path / '2.png').write_bytes(b'')", "(path / '2.png').unlink()"),

@@ -25,12 +25,28 @@ def write_pictures(sides: dict[str, int], grey: int = 1) -> Path:
     return folder
 
 
-def write_medical() -> Path:
-    """A file as MedMNIST has them: four pictures a part."""
-    file = make_folder() / "small.npz"
-    parts = {}
+def write_medical(**parts: np.ndarray | None) -> Path:
+    """A file as MedMNIST has them: four pictures a part; `parts` are other arrays, None leaves one out."""
+    arrays: dict[str, np.ndarray | None] = {}
     for part in ("train", "val", "test"):
-        parts[f"{part}_images"] = np.zeros((4, 8, 8), np.uint8)
-        parts[f"{part}_labels"] = np.arange(4, dtype=np.uint8)[:, None] % 2
-    np.savez(file, **parts)
+        arrays[f"{part}_images"] = np.zeros((4, 8, 8), np.uint8)
+        arrays[f"{part}_labels"] = np.arange(4, dtype=np.uint8)[:, None] % 2
+    file = make_folder() / "small.npz"
+    np.savez(file, **{name: array for name, array in {**arrays, **parts}.items() if array is not None})
+    return file
+
+
+def write_bytes(content: bytes) -> Path:
+    """A file with these bytes."""
+    file = make_folder() / "small"
+    file.write_bytes(content)
+    return file
+
+
+def write_broken_zip() -> Path:
+    """A file of arrays in which one byte of an array is another."""
+    file = write_medical()
+    content = bytearray(file.read_bytes())
+    content[300] ^= 255  # within the pixels of the first array
+    file.write_bytes(content)
     return file

@@ -4,12 +4,14 @@
 """
 
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from call_sites import find_site, list_sites
-from cases import CASES
-from try_lines import follow_hint, refuse
+from cases import CASES, IN_WORDS
+from originals import serve_originals
+from try_lines import follow_hint, offer_values, refuse
 
 SITES = list_sites()
 UNTRIED = Path(__file__).with_name("untried.txt")
@@ -21,7 +23,8 @@ def as_users_run_all():
     import jaxtyping
 
     jaxtyping.config.update("jaxtyping_disable", True)
-    yield
+    with serve_originals():
+        yield
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
@@ -34,13 +37,34 @@ def test_the_line_to_try_works_as_pasted(call, setup):
         assert refusal.hint, f"no line to try in: {refusal.error!r}"
         names = refusal.hint.startswith("one of ")  # by check.find_entry, which has no line of its own
         assert names or find_site(refusal.error, SITES), f"not refused by a call with a hint: {refusal.error!r}"
-        follow_hint(scope, call, refusal.hint)
+        if refusal.hint.startswith("one of ["):
+            follow_offers(scope, call, refusal)
+        else:
+            follow_hint(scope, call, refusal.hint)
+
+
+def follow_offers(scope, call, refusal):
+    """The value named first works; another may be refused by another rule, as a method that asks for attention is."""
+    first, *others = offer_values(call, refusal)
+    exec(first, dict(scope))
+    for other in others:
+        with suppress(ValueError):
+            exec(other, dict(scope))
+
+
+@pytest.mark.parametrize(("call", "setup", "act"), IN_WORDS)
+def test_what_the_line_says_in_words_is_the_way_out(call, setup, act):
+    scope, refusal = refuse(setup, call)
+    assert refusal is not None, "the call is no longer refused: take the case out or mend it"
+    assert find_site(refusal.error, SITES), f"not refused by a call with a hint: {refusal.error!r}"
+    exec(act, scope)
+    exec(call, scope)
 
 
 def list_reached():
     """Names of the calls with a hint that some case reaches."""
     reached = set()
-    for call, setup in CASES:
+    for call, setup, *_ in (*CASES, *IN_WORDS):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _, refusal = refuse(setup, call)

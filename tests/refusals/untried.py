@@ -1,8 +1,10 @@
 """Write `untried.txt` anew: the calls with a hint that no case reaches. `python tests/refusals/untried.py`."""
 
+from originals import serve_originals
 from test_refusals import SITES, UNTRIED, list_reached
 
 if __name__ == "__main__":
-    reached = list_reached()
+    with serve_originals():
+        reached = list_reached()
     names = sorted(site.name for site in SITES if site.name not in reached)
     UNTRIED.write_text("\n".join(names) + "\n")

@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from xnb.check import require
-from xnb.data.archives import ArchiveEntry, read_entries, unpickle_batch
+from xnb.data.archives import ORIGINAL_HINT, ArchiveEntry, read_entries, unpickle_batch
 from xnb.data.class_folders import image_folder
 from xnb.data.download import download_file
 from xnb.data.pictures import decode_rgb
@@ -25,7 +25,6 @@ CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 CIFAR10_MD5 = "c58f30108f718f92721af3b95e74349a"  # as published beside the download
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 BATCH_NAMES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
-CIFAR10_HINT = "xnb.data.cifar10('path/to/CIFAR10')  # a folder or an archive; XNB_CIFAR10 may name it too"
 ABANDONED_SECONDS = 3600  # after these a half-made cache belongs to a killed process; making one takes a minute
 
 
@@ -69,7 +68,7 @@ def cifar10(
 
 def _fill_cache(source: Path, home: Path) -> None:
     """Write all pictures beside `home`, then rename: `home` is whole or not there."""
-    require(source.exists(), "cifar10: no such folder or archive", source.name, CIFAR10_HINT)
+    require(source.exists(), "cifar10: no such folder or archive", source.name, ORIGINAL_HINT)
     home.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(home.parent)
     with tempfile.TemporaryDirectory(dir=home.parent, prefix=".CIFAR10-") as unfinished:
@@ -92,9 +91,9 @@ def _remove_abandoned(folder: Path) -> None:
 
 def _check_classes(train: set[str], test: set[str], source: Path) -> None:
     both = bool(train and test)
-    require(both, "cifar10: the source must hold {train,test}/<class>/<picture>", source.name, CIFAR10_HINT)
+    require(both, "cifar10: the source must hold {train,test}/<class>/<picture>", source.name, ORIGINAL_HINT)
     unmatched = sorted(train ^ test)
-    require(not unmatched, "cifar10: train and test must have the same classes", unmatched, CIFAR10_HINT)
+    require(not unmatched, "cifar10: train and test must have the same classes", unmatched, ORIGINAL_HINT)
 
 
 def _write_picture(picture: _CifarPicture, folder: Path) -> None:
@@ -102,8 +101,8 @@ def _write_picture(picture: _CifarPicture, folder: Path) -> None:
     file = folder / f"{name}.png"
     size = picture.image.size
     rule = f"cifar10: {name} must have 32 x 32 pixels"
-    require(size == (32, 32), rule, size, CIFAR10_HINT)
-    require(not file.exists(), "cifar10: names must be unique within a class", name, CIFAR10_HINT)
+    require(size == (32, 32), rule, size, ORIGINAL_HINT)
+    require(not file.exists(), "cifar10: names must be unique within a class", name, ORIGINAL_HINT)
     file.parent.mkdir(parents=True, exist_ok=True)
     picture.image.save(file, compress_level=1)
 
@@ -137,14 +136,14 @@ def _is_class_picture(path: PurePosixPath) -> bool:
         return False
     grandparent = path.parent.parent.name
     rule = "cifar10: files of train/ and test/ must lie in class folders"
-    require(grandparent in ("train", "test"), rule, str(path), CIFAR10_HINT)
+    require(grandparent in ("train", "test"), rule, str(path), ORIGINAL_HINT)
     return True
 
 
 def _number_batch_pictures(batches: dict[str, bytes]) -> Iterator[_CifarPicture]:
     """Pictures of the original, numbered within each class in its order: the names that copies in folders have."""
     missing = sorted(set(BATCH_NAMES) - set(batches))
-    require(not missing, "cifar10: the original has six batches; some are missing", missing, CIFAR10_HINT)
+    require(not missing, "cifar10: the original has six batches; some are missing", missing, ORIGINAL_HINT)
     counts: Counter[tuple[str, int]] = Counter()
     for name in BATCH_NAMES:
         part = "test" if name == "test_batch" else "train"

@@ -86,7 +86,8 @@ def _list_train_and_test(root: Path, per_class: int | None) -> dict[str, Classes
     """The classes of `train/` and of `test/`, which are the same."""
     parts = {name: _list_classes(root / name, per_class) for name in ("train", "test")}
     unmatched = sorted(set(parts["train"]) ^ set(parts["test"]))
-    require(not unmatched, "image_folder: train/ and test/ must have the same classes", unmatched)
+    hint = "move these out, or add them to the other part"
+    require(not unmatched, "image_folder: train/ and test/ must have the same classes", unmatched, hint)
     return parts
 
 

@@ -1,6 +1,7 @@
 """Photographs on disk with a mask of one thing in each: for networks trained on real pictures."""
 
 from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def masked_photos(
     """
     root = Path(path)
     require(size > 0, "masked_photos: size must be at least 1 pixel", size, "size=256")
-    hint = 'xnb.data.masked_photos("photos", {"dog": ("dog.jpg", "dog_mask.png", {1})})'
+    hint = 'table={"dog": ("dog.jpg", "dog_mask.png", {1})}'
     require(len(table) > 0, "masked_photos: the table must have rows", table, hint)
     photos = []
     masks = []
@@ -62,24 +63,36 @@ def _read_photo_and_mask(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The photograph `(3, size, size)` in [0, 1] and the pixels of the thing `(1, size, size)`."""
     for file in (picture, mask):
-        require(file.is_file(), "masked_photos: no such file", file.name, "names in the table are relative to path")
+        require(file.is_file(), "masked_photos: no such file", file.name, _list_files(file.parent, file.name))
     photo = decode_rgb(picture, f"masked_photos: {picture.name}")
-    marked = _read_mask(mask, values)
+    numbered = _read_mask(mask)
     rule = f"masked_photos: {mask.name} must have the size of its picture, {photo.size}"
-    require(marked.size == photo.size, rule, marked.size, "a mask drawn on the picture as it is")
+    require(numbered.size == photo.size, rule, numbered.size, "a mask drawn on the picture as it is")
     # Only the photograph is smoothed: between two values of a mask there is no third.
     photo = ImageOps.fit(photo, (size, size), Image.Resampling.BICUBIC)
-    marked = ImageOps.fit(marked, (size, size), Image.Resampling.NEAREST)
-    inside = np.array(marked) > 0
-    rule = f"masked_photos: {mask.name} must mark something"
-    got = f"none of the values {sorted(values)} after cutting"
-    require(bool(inside.any()), rule, got, "other values")
+    numbers = np.array(ImageOps.fit(numbered, (size, size), Image.Resampling.NEAREST))
+    inside = np.isin(numbers, list(values))
+    rule = f"masked_photos: {mask.name} must have one of the values, after cutting"
+    require(bool(inside.any()), rule, sorted(values), _list_values(numbers))
     pixels = np.array(photo, dtype=np.float32).transpose(2, 0, 1)
     return pixels / 255, inside[None]
 
 
-def _read_mask(file: Path, values: set[int]) -> Image.Image:
-    """A picture that is 255 where the mask has one of the values, and 0 elsewhere."""
+def _list_values(numbers: np.ndarray) -> str:
+    """The values of a mask, the rarest first: a thing is smaller than what it stands before."""
+    values, counts = np.unique(numbers, return_counts=True)
+    return f"one of {[[value] for value in values[counts.argsort()][:5].tolist()]}"
+
+
+def _list_files(folder: Path, name: str) -> str:
+    """The files of a folder whose names are most like the one that is not there."""
+    present = sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
+    similar = get_close_matches(name, present, n=3, cutoff=0.3) or present[:3]
+    return f"one of {similar}" if similar else f"a folder with the files of the table, in place of {folder.name!r}"
+
+
+def _read_mask(file: Path) -> Image.Image:
+    """The number of each pixel of a mask."""
     try:
         with Image.open(file) as opened:
             has_numbers = opened.mode in ("1", "L", "P")
@@ -88,5 +101,4 @@ def _read_mask(file: Path, values: set[int]) -> Image.Image:
         refuse(f"masked_photos: {file.name} must be a picture", str(error), "bring the file again")
     if not has_numbers:
         pixels = pixels @ np.array([1, 256, 65536])
-    is_marked = np.isin(pixels, list(values))
-    return Image.fromarray(is_marked.astype(np.uint8) * 255)
+    return Image.fromarray(pixels.astype(np.int32))

@@ -1,0 +1,78 @@
+"""Small stand-ins of what the data sets download, from a server that is none, and a cache that is empty."""
+
+import hashlib
+import io
+import pickle
+import tarfile
+from contextlib import contextmanager
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from small_files import make_folder, write_medical
+
+from xnb.data import cifar, download, medical
+
+FAILURES = []  # what the next answers are, before they are what was asked for: an error, or other bytes
+
+
+class _Answer(io.BytesIO):
+    """What `urlopen` returns, whole."""
+
+    status = 200
+    headers: ClassVar[dict[str, str]] = {}
+
+
+def pickle_batch(labels=(0, 1)):
+    """A batch as CIFAR-10 has them: black pictures."""
+    data = np.zeros((len(labels), 3072), np.uint8)
+    # protocol 3 keeps bytes as Python 2 did, and numpy had another name for its module
+    return pickle.dumps({b"data": data, b"labels": list(labels)}, 3).replace(b"numpy._core", b"numpy.core")
+
+
+def write_tar(files, **facts):
+    """A tar of these contents by name; `facts` are set on each member."""
+    file = make_folder() / "small.tar"
+    with tarfile.open(file, "w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            for fact, value in facts.items():
+                setattr(member, fact, value)
+            archive.addfile(member, io.BytesIO(content))
+    return file
+
+
+def write_large_tar():
+    """A tar whose one file is larger than may be read; the bytes are not there."""
+    file = make_folder() / "large.tar"
+    member = tarfile.TarInfo("1.png")
+    member.size = 2**30
+    file.write_bytes(member.tobuf())
+    return file
+
+
+@contextmanager
+def serve_originals():
+    """Let downloads bring the stand-ins, into a cache that is empty at the start."""
+    batches = write_tar({name: pickle_batch() for name in cifar.BATCH_NAMES}).read_bytes()
+    medmnist = write_medical().read_bytes()
+
+    def urlopen(request, timeout):
+        failure = FAILURES.pop() if FAILURES else None
+        if isinstance(failure, Exception):
+            raise failure
+        return _Answer(failure or (medmnist if request.full_url.endswith(".npz") else batches))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(download, "urlopen", urlopen)
+        patch.setattr(cifar, "CIFAR10_MD5", _md5(batches))
+        for name, official in medical.OFFICIAL_FILES.items():
+            patch.setitem(medical.OFFICIAL_FILES, name, official._replace(md5=_md5(medmnist)))
+        patch.setenv("XNB_CACHE", str(make_folder()))
+        patch.delenv("XNB_CIFAR10", raising=False)
+        yield
+
+
+def _md5(content):
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
