@@ -148,5 +148,9 @@ CASES = [
     ("xnb.comparison.estimate_mean([1, 2], level=95)", ""),
     ("xnb.comparison.estimate_mean([1, 2], power=0.1)", ""),
     ("xnb.comparison.estimate_rank_correlation([1, 2, 3], [1, 2, 3])", ""),
+    (
+        "xnb.plot.strip(torch.rand(3, 8, 8), {'a': a[0]}, axes)",
+        "from matplotlib.figure import Figure; figure = Figure(); axes = [figure.subplots()]",
+    ),
     ("xnb.widgets.layers(model, x, layer='zebra')", ""),
 ]

@@ -16,6 +16,7 @@ from xnb.plot.comparisons import (
     intervals as intervals,
 )
 from xnb.plot.maps import OUTLINE as OUTLINE, attribution as attribution, outline as outline
+from xnb.plot.panels import dots as dots, strip as strip, verdicts as verdicts
 from xnb.plot.pictures import picture as picture
 from xnb.plot.scale import SIGNED as SIGNED, UNSIGNED as UNSIGNED
 from xnb.plot.series import signal as signal, slices as slices
