@@ -39,6 +39,21 @@ def test_measured_equals_formula(network, layer, side, expected):
     assert receptive_field.side_by_formula(receptive_field.list_windows(net, x, layer)) == expected
 
 
+class Last(nn.Module):
+    """Channels on the last axis."""
+
+    def forward(self, x):
+        return x.permute(0, 2, 3, 1)
+
+
+def test_channels_may_stand_last():
+    """A kernel of 3 at stride 2, then one of 3: 3 + 2 * 2 = 7 pixels a side, whichever axis holds the channels."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Conv2d(4, 9, 3), Last(), nn.Linear(9, 5), nn.LayerNorm(5)).eval()
+    assert receptive_field.measure_size(net, torch.zeros(1, 3, 40, 40), "3") == (7, 7)
+    with pytest.raises(ValueError, match="4 must not stand behind a norm over channels"):
+        receptive_field.measure_size(net, torch.zeros(1, 3, 40, 40), "4")
+
+
 def test_windows_count_dilation():
     net, x = NETWORKS["plain"]().eval(), torch.zeros(1, 3, 64, 64)
     assert receptive_field.list_windows(net, x, "3") == [Window(5, 2), Window(3, 2), Window(5, 1)]
@@ -69,7 +84,7 @@ def test_refusals():
     net, x = SmallCNN().eval(), torch.zeros(1, 3, 32, 32)
     with pytest.raises(ValueError, match="must not see the border"):
         receptive_field.measure_size(net, x, "stage3")
-    with pytest.raises(ValueError, match=r"must return pictures \(B, C, H, W\)\n  got: float64\[1,10\]"):
+    with pytest.raises(ValueError, match=r"must return maps of the picture\n  got: float64\[1,10\]"):
         receptive_field.measure_size(net, x, "head")
     with pytest.raises(ValueError, match="evaluation mode"):
         receptive_field.list_windows(net.train(), x, "stage1")

@@ -6,6 +6,8 @@ Tests: xnb.widgets.layer_view, xnb.widgets.anatomy
 import numpy as np
 import pytest
 import torch
+from networks import with_seed
+from torch import nn
 from widget_cases import PANELS, html_of, shapes, trained_net
 
 from xnb.widgets import anatomy, layers, pixels
@@ -23,7 +25,7 @@ def test_filters_of_colour_and_of_many_channels():
 def test_every_channel_is_shown_on_one_scale():
     values = torch.zeros(4, 2, 2)
     values[3] = 2.0
-    sheet = anatomy.draw_channels(values)
+    sheet = anatomy.draw_channels(anatomy.LayerOutput(values, True))
     red = (sheet == pixels.signed_colours([1.0], 1.0)[0]).all(2).mean()
     assert 0.1 < red < 0.25
 
@@ -47,6 +49,39 @@ def test_every_row_of_the_table_can_be_looked_at():
         panel.controls["layer"].value = name
         assert 'role="alert"' not in html_of(panel), name
         assert (panel.areas["says"].value == "") == (name != "stage3.1.relu2")
+
+
+class ChannelsLast(nn.Module):
+    """A stage with channels on the last axis, a norm over them, and one picture's grid for tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 5, 4, 4), nn.LayerNorm(5)
+        self.tokens, self.head = nn.Linear(5, 7), nn.Linear(7, 2)
+
+    def forward(self, x):
+        seen = self.norm(self.stem(x).permute(0, 2, 3, 1))
+        return self.head(self.tokens(seen.flatten(1, 2)).mean(1))
+
+
+def test_channels_are_those_of_the_layer_wherever_they_stand():
+    """A norm returns (2, 3, 5) of a picture of 8 x 12, five channels of 2 x 3 places; a linear layer 6 tokens of 7."""
+    model = with_seed(ChannelsLast).eval()
+    x = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    subject = prepare_subject(model, x)
+    with torch.no_grad():
+        seen = model.norm(model.stem(x[1:]).permute(0, 2, 3, 1))
+    norm = anatomy.layer_output(subject, 1, "norm")
+    assert norm.are_maps
+    torch.testing.assert_close(norm.values, seen[0].movedim(-1, 0))
+    tokens = anatomy.layer_output(subject, 1, "tokens")
+    assert tokens.are_maps
+    torch.testing.assert_close(tokens.values, model.tokens(seen[0]).movedim(-1, 0).detach())
+    assert not anatomy.layer_output(subject, 1, "head").are_maps
+    panel = layers(model, x, layer="norm")
+    assert "returns: 5 of 5 channels" in panel.areas["maps"].value
+    panel.controls["layer"].value = "head"
+    assert "returns: 2 numbers, no maps of the picture" in panel.areas["maps"].value
 
 
 def test_an_unknown_layer_is_refused():

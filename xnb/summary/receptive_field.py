@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from xnb.access.copies import copy_module
-from xnb.access.hooks import capture_outputs, find_module, forward_hooks
+from xnb.access.hooks import find_module, forward_hooks
+from xnb.access.layout.seen_maps import see_outputs
 from xnb.access.model_call import check_explainable
-from xnb.check import require
+from xnb.check import refuse, require
 from xnb.types import Batch
 
 
@@ -40,15 +41,20 @@ def measure_size(model: nn.Module, x: Batch, layer: str) -> tuple[int, int]:
     clone = copy_module(model).double().eval()
     for module in clone.modules():
         _make_transparent(module)
-    with torch.enable_grad(), capture_outputs(clone, layer) as outputs:
-        # small: residuals add up, and below 6 no ReLU6 cuts them off
-        start = torch.full_like(x[:1], 1e-4, dtype=torch.double).requires_grad_()
+    # small: residuals add up, and below 6 no ReLU6 cuts them off
+    start = torch.full_like(x[:1], 1e-4, dtype=torch.double).requires_grad_()
+    with torch.enable_grad(), see_outputs(clone, start, layer) as seen:
         clone(start)
-    out = outputs[layer]
-    require(out.ndim == 4, f"receptive: {layer} must return pictures (B, C, H, W)", out, "a layer before the pooling")
-    centre = out[..., out.shape[2] // 2, out.shape[3] // 2].sum()
+    maps = seen.find_maps(layer)
+    if maps is None or maps.ndim != 4:
+        rule = f"receptive: {layer} must return maps of the picture"
+        refuse(rule, seen.outputs[layer], "a layer before the pooling")
+    centre = maps[..., maps.shape[2] // 2, maps.shape[3] // 2].sum()
     (gradient,) = torch.autograd.grad(centre, start)
     reached = gradient[0].sum(0) != 0
+    # all channels being alike, a norm over them returns a constant
+    rule = f"receptive: {layer} must not stand behind a norm over channels, which hides what it sees"
+    require(bool(reached.any()), rule, x, "a layer before the norm")
     border_rows = reached[[0, -1]]
     border_columns = reached[:, [0, -1]]
     inside = not (border_rows.any() or border_columns.any())

@@ -1,6 +1,7 @@
 """What a layer is and does: its filters, its channels for one input, how far it sees, what in it speaks for a class."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -8,8 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xnb.access.hooks import capture_outputs, find_module
-from xnb.access.score import logits
+from xnb.access.hooks import find_module
+from xnb.access.layout.seen_maps import see_outputs
+from xnb.access.model_call import chunk_logits
 from xnb.explanation import explain
 from xnb.summary.receptive_field import measure_size
 from xnb.widgets import pixels
@@ -67,17 +69,35 @@ def _enlarge(rgb: Pixels) -> Pixels:
     return pixels.resize_nearest(rgb, size)
 
 
-def layer_output(subject: Subject, row: int, layer: str) -> Tensor:
-    """What the layer returns for one input, without the batch axis."""
-    with capture_outputs(subject.module, layer) as outputs, subject.run_input(row) as x:
-        logits(subject.model, x)
-    return outputs[layer][0].detach().cpu()
+class LayerOutput(NamedTuple):
+    """What a layer returns for one input, without the axis of inputs.
+
+    Attributes:
+        values: as they are, or channels first where they are maps.
+        are_maps: whether they are maps `(D, h, w)`, as the functions of the model show.
+    """
+
+    values: Tensor
+    are_maps: bool
 
 
-def draw_channels(values: Tensor) -> Pixels:
-    """Draw the channels of an output `(C, h, w)` side by side on one signed scale; other outputs as one strip."""
+def layer_output(subject: Subject, row: int, layer: str) -> LayerOutput:
+    """What the layer returns for one input."""
+    with subject.run_input(row) as x, torch.no_grad():
+        inputs = x.clone()
+        with see_outputs(subject.module, inputs, layer) as seen:
+            chunk_logits(subject.model, inputs)
+    maps = seen.find_maps(layer)
+    are_maps = maps is not None and maps.ndim == 4
+    values = seen.outputs[layer] if maps is None else maps
+    return LayerOutput(values[0].detach().cpu(), are_maps)
+
+
+def draw_channels(output: LayerOutput) -> Pixels:
+    """Draw the channels of maps side by side on one signed scale; other outputs as one strip."""
+    values = output.values
     end = float(values.abs().max()) or 1.0
-    if values.ndim == 3:
+    if output.are_maps:
         shown = values[:MAX_CHANNELS].numpy()
         return _draw_sheet(pixels.signed_colours(shown, end))
     shown_values = values.flatten()[: MAX_CHANNELS * _STRIP_COLUMNS]
@@ -102,7 +122,7 @@ def draw_receptive_field(subject: Subject, row: int, values: Tensor, size: tuple
 
     Args:
         row: the input.
-        values: the layer's output for it, `(C, h, w)`.
+        values: the layer's maps for it, `(D, h, w)`.
         size: rows and columns that one position sees.
     """
     H, W = subject.x.shape[2:]

@@ -1,16 +1,19 @@
 """A method's knobs as controls, read from its signature."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from inspect import Parameter, signature
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import ipywidgets as W
-from torch import Tensor, nn
+import torch
+from torch import nn
 
-from xnb.access.hooks import capture_outputs
-from xnb.access.score import logits
+from xnb.access.layout.seen_maps import see_outputs
+from xnb.access.model_call import chunk_logits
 from xnb.methods import METHODS
 from xnb.methods.lrp_rules import COMPOSITES
+from xnb.methods.seen_attention import see_attention
 from xnb.widgets.explained import Subject
 from xnb.widgets.panel import AUTOMATIC, make_checkbox, make_dropdown, make_slider, make_slider_of
 
@@ -57,7 +60,7 @@ def _special_control(method: str, name: str, default: Any, subject: Subject) -> 
         case "baseline" if isinstance(default, int | float):
             return _baseline_control(default, subject)
         case "layer":
-            return make_dropdown(name, [AUTOMATIC, *_spatial_layers(subject)], None)
+            return make_dropdown(name, [AUTOMATIC, *_layers_with_maps(subject)], None)
         case "composite":
             return make_dropdown(name, sorted(COMPOSITES), default)
         case "window" | "stride" if pictures:
@@ -65,7 +68,8 @@ def _special_control(method: str, name: str, default: Any, subject: Subject) -> 
         case "seed":
             return make_slider(W.IntSlider, name, default, 0, 20)
         case "block":
-            return make_dropdown(name, [("last", -1), *range(_count_blocks(subject))], -1)
+            numbers = range(_count_attentions(subject, method))
+            return make_dropdown(name, [("last", -1), *((str(number), number) for number in numbers)], -1)
     return None
 
 
@@ -92,12 +96,11 @@ def _length_control(name: str, subject: Subject) -> W.Widget:
     return make_slider_of(name, options, AUTOMATIC)
 
 
-def _count_blocks(subject: Subject) -> int:
-    """Number of blocks of a Transformer in three stages, `tokens`, `blocks` and `readout`; 0 of another model."""
-    if not isinstance(subject.model, nn.Module):
-        return 0
-    stacks = [getattr(module, "blocks", None) for module in subject.model.modules()]
-    return max((len(stack) for stack in stacks if isinstance(stack, nn.Sequential | nn.ModuleList)), default=0)
+def _count_attentions(subject: Subject, method: str) -> int:
+    """Number of attentions over tokens of which the method reads one; 0 where it sees none."""
+    with suppress(ValueError):
+        return sum(see_attention(subject.model, subject.x, method).over_tokens)
+    return 0
 
 
 def _control_from_annotation(name: str, default: Any, annotation: object) -> W.Widget | None:
@@ -128,15 +131,14 @@ def _optional_control(name: str, annotation: object) -> W.Widget | None:
     return None
 
 
-def _spatial_layers(subject: Subject) -> list[str]:
-    """Names of the modules that return places behind an axis of channels."""
+def _layers_with_maps(subject: Subject) -> list[str]:
+    """Names of the modules that return maps of more than one place."""
     if not isinstance(subject.model, nn.Module):
         return []
     names = [name for name, _ in subject.model.named_modules() if name]
-    with capture_outputs(subject.model, *names) as outputs, subject.run_input(0) as x:
-        logits(subject.model, x)
-    return [name for name in names if _has_places(outputs.get(name), subject.x.ndim)]
-
-
-def _has_places(output: object, axes: int) -> bool:
-    return isinstance(output, Tensor) and output.ndim == axes and output.shape[2:].numel() > 1
+    with subject.run_input(0) as x, torch.no_grad():
+        inputs = x.clone()
+        with see_outputs(subject.model, inputs, *names) as seen:
+            chunk_logits(subject.model, inputs)
+    maps = {name: seen.find_maps(name) for name in names}
+    return [name for name, found in maps.items() if found is not None and found.shape[2:].numel() > 1]

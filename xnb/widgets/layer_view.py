@@ -74,7 +74,7 @@ class _LayerPanel(Panel):
         """What the layer returns, as it is shown."""
         return anatomy.draw_channels(self.output())
 
-    def output(self) -> Tensor:
+    def output(self) -> anatomy.LayerOutput:
         return anatomy.layer_output(self.subject, self.row, self.layer)
 
     def draw(self) -> Iterator[tuple[str, str]]:
@@ -83,8 +83,8 @@ class _LayerPanel(Panel):
         yield "facts", markup.table_html(self.layer, self._layer_facts())
         yield "maps", self._channels_page(output)
         yield "filters", self._filters_page()
-        spatial = output.ndim == 3 and output[0].numel() > 1
-        yield "field", self._field_page(output) if spatial else ""
+        spatial = output.are_maps and output.values[0].numel() > 1
+        yield "field", self._field_page(output.values) if spatial else ""
         yield "says", self._layer_cam_page() if spatial else ""
 
     def _layer_facts(self) -> dict[str, str]:
@@ -99,11 +99,13 @@ class _LayerPanel(Panel):
             facts[column] = f"{row[column]:,}"
         return facts
 
-    def _channels_page(self, output: Tensor) -> str:
-        channels = output.shape[0]
-        shown = min(channels, anatomy.MAX_CHANNELS)
-        alt = f"what {self.layer} returns for input {self.row}, shape {tuple(output.shape)}, signed"
-        return markup.image_html(anatomy.draw_channels(output), alt, f"returns: {shown} of {channels} channels")
+    def _channels_page(self, output: anatomy.LayerOutput) -> str:
+        values = output.values
+        alt = f"what {self.layer} returns for input {self.row}, shape {tuple(values.shape)}, signed"
+        caption = f"returns: {min(len(values), anatomy.MAX_CHANNELS)} of {len(values)} channels"
+        if not output.are_maps:
+            caption = f"returns: {values.numel():,} numbers, no maps of the picture"
+        return markup.image_html(anatomy.draw_channels(output), alt, caption)
 
     def _filters_page(self) -> str:
         filters = anatomy.draw_filters(self.subject.module, self.layer)
@@ -111,13 +113,13 @@ class _LayerPanel(Panel):
             return ""
         return markup.image_html(filters, f"weights of {self.layer}", "weights")
 
-    def _field_page(self, output: Tensor) -> str:
+    def _field_page(self, maps: Tensor) -> str:
         """What the strongest position sees, or why that is not known."""
         try:
             rows, columns = anatomy.receptive_field_size(self.subject, self.layer)
         except ValueError as refusal:
             return markup.message_html(str(refusal))
-        rgb = anatomy.draw_receptive_field(self.subject, self.row, output, (rows, columns))
+        rgb = anatomy.draw_receptive_field(self.subject, self.row, maps, (rows, columns))
         caption = f"the strongest place sees {rows} × {columns} pixels"
         return markup.image_html(rgb, f"input {self.row}, outlined: {caption}", caption)
 
