@@ -205,3 +205,15 @@ def test_training_mode_integers_and_functions(x):
     function = lint(lambda z: z.flatten(1)[:, :3] ** 2, x)
     assert function.loc["integrated_gradients", "valid"]
     assert "nn.Module" in function.loc["grad_cam", "reason"]
+
+
+def test_only_the_methods_that_are_asked_for(model, x):
+    """The rows are those of the whole table, and an unknown name is refused before anything runs."""
+    rows = lint(model, x, methods=["lrp", "gradient"])
+    assert list(rows.index) == ["lrp", "gradient"]
+    assert rows.loc["lrp"].equals(lint(model, x).loc["lrp"])
+    assert lint(model, x, methods="gradient").index.tolist() == ["gradient"]
+    counted = Counted(model)
+    with pytest.raises(ValueError, match="no method of that name"):
+        lint(counted, x, methods=["gradent"])
+    assert counted.forwards == 0

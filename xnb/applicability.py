@@ -34,7 +34,7 @@ _ACTIVATIONS = {"relu", "relu_", "gelu", "silu", "leaky_relu", "elu", "selu", "s
 _FUSED_ATTENTION = {"scaled_dot_product_attention", "multi_head_attention_forward", "_native_multi_head_attention"}
 
 
-def lint(model: Model, x: Tensor) -> pd.DataFrame:
+def lint(model: Model, x: Tensor, methods: Iterable[str] | None = None) -> pd.DataFrame:
     """Return a row a method: whether it is right for this model and input, what it costs, why not, what to know.
 
     `valid` comes from running the method with its defaults on `x[:1]`, so it is what `attribute` would do; of the many
@@ -42,9 +42,15 @@ def lint(model: Model, x: Tensor) -> pd.DataFrame:
     `attribute` would take for this input. `reason` is the refusal. `caution` says what would take more than a thousand
     passes, and what the model does that trips libraries which hook modules, and therefore comparisons with them.
 
+    Args:
+        methods: names in `xnb.catalog()`, or one name; None for all.
+
     Raises:
-        ValueError: `x` is no finite tensor, or one input without a batch axis.
+        ValueError: `x` is no finite tensor, or one input without a batch axis, or a name is unknown.
     """
+    asked = [methods] if isinstance(methods, str) else list(METHODS if methods is None else methods)
+    for name in asked:
+        METHODS.find(name)
     x = read_input(model, x, "lint")
     # of no inputs, what `attribute` would do is tried on a blank one
     first = x[:1] if len(x) else x.new_zeros(1, *x.shape[1:])
@@ -52,7 +58,7 @@ def lint(model: Model, x: Tensor) -> pd.DataFrame:
         target = _guess_class(model, first, x)
         cautions = _find_cautions(model, first)
         rows = []
-        for name in show_progress(METHODS, len(METHODS), "method", str):
+        for name in show_progress(asked, len(asked), "method", str):
             trial = _run_trial(model, first, target, name)
             concerned = METHODS.cards[name].family in _HOOKING_FAMILIES
             caution = "; ".join([*trial.list_costs(), *(cautions if concerned else [])])

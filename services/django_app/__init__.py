@@ -1,0 +1,1 @@
+"""The service in Django: settings, addresses, views and middleware, each in its own file."""
