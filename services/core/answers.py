@@ -98,7 +98,12 @@ def predict_picture(served: ServedModel, picture: Picture) -> dict[str, Any]:
     x = _read_input(served, picture)
     output = predict(served, x)
     facts = {"model": {"name": served.name, "sha256": served.sha256}, "picture": _describe_picture(picture, x)}
-    return {**facts, "predicted": describe_best(served, output), "logits": _to_array(output).tolist()}
+    return {
+        **facts,
+        "predicted": describe_best(served, output),
+        "logits": _to_array(output).tolist(),
+        "versions": list_versions(),
+    }
 
 
 def _read_input(served: ServedModel, picture: Picture) -> Tensor:

@@ -14,7 +14,7 @@ from services.core.refusals import refuse, require
 DEFAULT_METHOD = "integrated_gradients"
 MOST_INSTANCES = 4
 FIELDS = ("picture", "picture_base64", "method", "target", "knobs", "seed")
-_LARGEST_TARGET = 10**6
+LARGEST_TARGET = 999_999
 _BASE64 = "base64.b64encode(open('photo.png', 'rb').read())"
 
 
@@ -120,7 +120,7 @@ def check_target(target: object) -> int | None:
     """Return the class that is asked for, None for the predicted one; whether the model has it is seen later."""
     if target is None:
         return None
-    whole = isinstance(target, int) and not isinstance(target, bool) and 0 <= target < _LARGEST_TARGET
+    whole = isinstance(target, int) and not isinstance(target, bool) and 0 <= target <= LARGEST_TARGET
     require(whole, 422, "target must be the index of a class, from 0 on", target, "target=0")
     return int(target)  # type: ignore[call-overload]
 
