@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from xnb import models
-from xnb.metrics.randomised_models import cascade_randomisation, parameter_layers, randomised_copy
+from xnb.metrics.randomised_models import cascade_randomisation, parameter_layers, permuted_copy, randomised_copy
 from xnb.models import SmallCNN
 from xnb.training import checkpoints
 
@@ -172,3 +172,38 @@ def test_a_number_without_a_rule_gets_a_random_factor():
 def test_a_model_without_anything_to_draw_is_refused():
     with pytest.raises(ValueError, match="randomised: at least one parameter must have values that differ"):
         randomised_copy(nn.Flatten())
+
+
+class TestPermutedCopy:
+    def test_every_tensor_keeps_its_values_at_other_places(self, model):
+        copy = permuted_copy(model)
+        for name, values in model.named_parameters():
+            permuted = dict(copy.named_parameters())[name]
+            assert torch.equal(permuted.flatten().sort().values, values.flatten().sort().values)
+            assert not torch.equal(permuted, values)
+
+    def test_seed_decides_and_nothing_else_moves(self, model):
+        before, state = weights(model), torch.get_rng_state()
+        one, same, other = (weights(permuted_copy(model, seed=seed)) for seed in (0, 0, 1))
+        assert not differ(one, same)
+        assert differ(one, other)
+        assert not differ(before, model.state_dict())
+        assert torch.equal(state, torch.get_rng_state())
+
+    def test_signals_live_where_a_fresh_batch_norm_lets_them_die(self):
+        """Logits of FastNet for black and noise part by 3.1; permuted by 4.1; with fresh norms by 1e-8."""
+        net = models.FastNet.pretrained()
+        x = torch.stack([torch.zeros(3, 64, 64), torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))])
+        moves = {}
+        for make in (permuted_copy, randomised_copy):
+            with torch.no_grad():
+                black, noise = make(net)(x)
+            moves[make] = (black - noise).abs().max().item()
+        assert moves[permuted_copy] > 1
+        assert moves[randomised_copy] < 1e-6
+
+    def test_what_cannot_move_is_refused(self):
+        constant = nn.Linear(2, 1, bias=False)
+        nn.init.ones_(constant.weight)
+        with pytest.raises(ValueError, match="permuted: at least one parameter must have values that differ"):
+            permuted_copy(constant)

@@ -10,7 +10,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 
 from xnb.access.copies import copy_module
-from xnb.access.draws import mix_seed
+from xnb.access.draws import make_generator, mix_seed
 from xnb.check import require
 
 Order = Literal["top_down", "bottom_up"]
@@ -120,6 +120,33 @@ def randomised_copy(model: nn.Module, *, seed: int = 0) -> nn.Module:
     return copy
 
 
+def permuted_copy(model: nn.Module, *, seed: int = 0) -> nn.Module:
+    """Return a copy whose parameters are shuffled, each tensor within itself; running statistics stay.
+
+    It keeps the size of every weight, so that signals stay as large as they were. A fresh batch norm in evaluation
+    lets them die: the random copy of a deep network may answer the same to every picture, and its map explains a
+    constant. What is the same in both controls does not come from what the network learned.
+
+    Raises:
+        ValueError: `model` is no module, or has no parameter whose values differ.
+    """
+    _require_module(model)
+    copy = copy_module(model)
+    generator = make_generator("permuted copy", seed)
+    moved = False
+    with torch.no_grad():
+        for parameter in copy.parameters():
+            before = parameter.flatten().clone()
+            if bool((before != before[:1]).any()):
+                _shuffle_values(parameter, before, generator)
+                moved = True
+        for module in copy.modules():
+            _renew_spectral_norm(module)
+    rule = "permuted: at least one parameter must have values that differ"
+    require(moved, rule, model, "xnb.metrics.random_logit(model, x, target, attribution, method=method)")
+    return copy
+
+
 def _draw_parameters(module: nn.Module) -> None:
     """Draw the parameters that belong to the module itself, by its own rule if it has one."""
     own = list(module.parameters(recurse=False))
@@ -146,12 +173,13 @@ def _resembles(values: Tensor, before: Tensor) -> bool:
     return False
 
 
-def _shuffle_values(parameter: Tensor, before: Tensor) -> None:
+def _shuffle_values(parameter: Tensor, before: Tensor, generator: torch.Generator | None = None) -> None:
     """Put the old values at random places; of two values it is sure that they change places."""
     values = before.flatten()
     shuffled = values
     while torch.equal(shuffled, values):
-        shuffled = values[torch.randperm(len(values), device=values.device)]
+        order = torch.randperm(len(values), generator=generator)
+        shuffled = values[order.to(values.device)]
     parameter.copy_(shuffled.view_as(parameter))
 
 
