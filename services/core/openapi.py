@@ -40,7 +40,7 @@ def make_description() -> Schema:
         "info": {
             "title": "Why did this model decide that?",
             "version": "1",
-            "description": "Predictions of an image classifier, explained, with what is needed to doubt the explanation.",
+            "description": "Predictions of a classifier, explained, with what is needed to doubt the explanation.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": _list_paths(),

@@ -5,7 +5,7 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from services.core.refusals import refuse, require
 
@@ -47,7 +47,7 @@ def read_header(content: bytes, most_pixels: int) -> Picture:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         refuse(413, too_large, str(error), _SMALLER)
     except Exception as error:  # a hostile header ends in many kinds of error, none of which is the service's
-        refuse(400, f"the {kind} file must be whole", f"{type(error).__name__}: {error}", _AGAIN)
+        refuse(400, f"the {kind} file must be whole", _describe(error), _AGAIN)
     require(width * height <= most_pixels, 413, too_large, f"{width} x {height}", _SMALLER)
     return Picture(content, kind, width, height)
 
@@ -75,7 +75,14 @@ def decode_picture(picture: Picture) -> Image.Image:
             return _convert_to_rgb(upright)
     except Exception as error:  # as above: whatever it is, the file is broken
         rule = f"the {picture.kind} file must be whole"
-        refuse(400, rule, f"{type(error).__name__}: {error}", _AGAIN)
+        refuse(400, rule, _describe(error), _AGAIN)
+
+
+def _describe(error: Exception) -> str:
+    """What Pillow found; where it knows nothing, its words name a place in memory."""
+    if isinstance(error, UnidentifiedImageError):
+        return "a header that cannot be read"
+    return f"{type(error).__name__}: {error}"
 
 
 def _convert_to_rgb(image: Image.Image) -> Image.Image:

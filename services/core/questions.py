@@ -47,7 +47,8 @@ def read_form(fields: Mapping[str, Sequence[str]], files: Mapping[str, Sequence[
     values = {name: texts[0] for name, texts in fields.items()}
     for name in ("target", "seed"):
         values[name] = _read_whole(name, values.get(name, ""))
-    values["knobs"] = load_json(values.get("knobs") or "{}", "knobs")
+    values["knobs"] = load_json(values.get("knobs", "").strip() or "{}", "knobs")
+    values["method"] = values.get("method") or None  # a field that was left empty
     if "picture_base64" in values:
         values["picture_base64"] = decode_base64(values["picture_base64"], "picture_base64")
     if "picture" in files:
@@ -108,8 +109,8 @@ def _make_question(values: Mapping[str, Any]) -> Question:
     sent = [values[name] for name in ("picture", "picture_base64") if name in values]
     rule = "there must be one picture: as a file, or as base64"
     require(len(sent) == 1, 400, rule, f"{len(sent)} pictures", "curl -F picture=@photo.png ...")
-    method = check_method(values.get("method") or DEFAULT_METHOD)
-    knobs = values.get("knobs") or {}
+    method = DEFAULT_METHOD if values.get("method") is None else check_method(values["method"])
+    knobs = {} if values.get("knobs") is None else values["knobs"]
     require(isinstance(knobs, dict), 400, "knobs must be an object", knobs, 'knobs={"steps": 32}')
     return Question(
         sent[0], method, check_target(values.get("target")), check_knobs(method, knobs), _check_seed(values.get("seed"))

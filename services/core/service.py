@@ -126,7 +126,7 @@ class Service:
     def _check_name(self, name: str) -> None:
         served = self.served
         if name != served.name:
-            refuse(404, "there is no model of that name", name, f"/v1/models/{served.name}")
+            refuse(404, "there is no model of that name", "another name", f"/v1/models/{served.name}")
 
 
 def choose_reader(content_type: str) -> str:

@@ -75,8 +75,10 @@ def read_body(environ: Environ, most_bytes: int) -> bytes:
     """The body of a request, counted as it comes.
 
     Raises:
-        Refusal: 413, more than `most_bytes`; 400, less than was declared.
+        Refusal: 413, more than `most_bytes`; 400, less than was declared; 415, compressed.
     """
+    packed = environ.get("HTTP_CONTENT_ENCODING", "identity")
+    require(packed == "identity", 415, "a body must not be compressed", packed, "send it without Content-Encoding")
     expected = _read_length(environ)
     if expected is None:
         if not environ.get("HTTP_TRANSFER_ENCODING"):
