@@ -7,6 +7,7 @@ import access_cases
 import data_cases
 import disk_cases
 import method_cases
+import panel_cases
 
 _AXES = "from matplotlib.figure import Figure; ax = Figure().subplots()"
 _TEXT = "nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 3)).eval()"
@@ -221,5 +222,5 @@ _FURTHER = [
 ]
 
 CASES = [*_ACCESS, *_ADAPTERS, *_CALLS, *_METRICS, *_ROOMS, *_FURTHER]
-CASES += [*access_cases.CASES, *data_cases.CASES, *disk_cases.CASES, *method_cases.CASES]
-IN_WORDS = [*disk_cases.IN_WORDS]
+CASES += [*access_cases.CASES, *data_cases.CASES, *disk_cases.CASES, *method_cases.CASES, *panel_cases.CASES]
+IN_WORDS = [*disk_cases.IN_WORDS, *panel_cases.IN_WORDS]

@@ -45,7 +45,7 @@ def test_inputs_and_class_names_are_checked():
     x = shapes().test.x
     with pytest.raises(ValueError, match="there must be 6 class names"):
         prepare_subject(net, x, classes=["a"])
-    with pytest.raises(ValueError, match="there must be inputs to show"):
+    with pytest.raises(ValueError, match=r"there must be inputs \(B, ...\) to show"):
         prepare_subject(net, x[:0])
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from xnb.access.copies import copy_module
 from xnb.access.hooks import find_module, forward_hooks
+from xnb.access.layout.layer_maps import suggest_layer
 from xnb.access.layout.seen_maps import see_outputs
 from xnb.access.model_call import check_explainable
 from xnb.check import refuse, require
@@ -48,17 +49,18 @@ def measure_size(model: nn.Module, x: Batch, layer: str) -> tuple[int, int]:
     maps = seen.find_maps(layer)
     if maps is None or maps.ndim != 4:
         rule = f"receptive: {layer} must return maps of the picture"
-        refuse(rule, seen.outputs[layer], "a layer before the pooling")
+        refuse(rule, seen.outputs[layer], suggest_layer(model, x))
     centre = maps[..., maps.shape[2] // 2, maps.shape[3] // 2].sum()
     (gradient,) = torch.autograd.grad(centre, start)
     reached = gradient[0].sum(0) != 0
     # all channels being alike, a norm over them returns a constant
-    rule = f"receptive: {layer} must not stand behind a norm over channels, which hides what it sees"
-    require(bool(reached.any()), rule, x, "a layer before the norm")
+    rule = f"receptive: {layer} must not stand behind a norm over channels, as it hides what is seen"
+    require(bool(reached.any()), rule, x, "xnb.summary.module_table(model, x)  # and a layer before the norm")
     border_rows = reached[[0, -1]]
     border_columns = reached[:, [0, -1]]
     inside = not (border_rows.any() or border_columns.any())
-    require(inside, f"receptive: {layer} must not see the border of x", x, "a larger x, or a layer before the pooling")
+    larger = f"x = torch.zeros({(1, x.shape[1], 4 * x.shape[2], 4 * x.shape[3])})  # or a layer before the pooling"
+    require(inside, f"receptive: {layer} must not see the border of x", x, larger)
     return _extent(reached.any(1)), _extent(reached.any(0))
 
 

@@ -12,7 +12,7 @@ from xnb.plot.pictures import OVERSHOOT
 from xnb.types import Batch
 
 Numbers: TypeAlias = float | Sequence[float]  # one, or one a channel
-_NORMALISED = "model = xnb.adapters.normalise(model, mean, std)  # and pictures in [0, 1]"
+_NORMALISED = "x = xnb.widgets.colours.restore_colours(x, mean, std); model = xnb.adapters.normalise(model, mean, std)"
 
 
 def restore_colours(x: Batch, mean: Numbers, std: Numbers) -> Batch:
@@ -29,7 +29,7 @@ def _one_a_channel(numbers: Numbers, x: Batch) -> Float[Tensor, "#C 1 1"]:
     values = torch.as_tensor(numbers, dtype=x.dtype, device=x.device).flatten()
     C = x.shape[-3]
     rule = f"widgets: mean and std are one number, or one for each of {C} channels"
-    require(len(values) in (1, C), rule, numbers, f"mean={[0.5] * C}")
+    require(len(values) in (1, C), rule, numbers, f"mean={[0.5] * C}, std={[0.25] * C}")
     return values[:, None, None]
 
 

@@ -169,7 +169,8 @@ def prepare_subject(
     require(accepted, "widgets: data must be a Split, a Part or a tensor", data, "xnb.widgets.explore(model, x)")
     part = data.test if isinstance(data, Split) else data
     x = part if isinstance(part, Tensor) else part.x
-    require(x.ndim > 0 and len(x) > 0, "widgets: there must be inputs to show", x, "data.shapes(n=(0, 60))")
+    like_others = f"x = torch.rand({(1, *x.shape[1:])})"
+    require(x.ndim > 0 and len(x) > 0, "widgets: there must be inputs (B, ...) to show", x, like_others)
 
     own_model = _copy_in_evaluation(model)
     out, needs_rows = _run_first(own_model, x)  # a plain function does not say how many classes it knows
@@ -218,7 +219,11 @@ def check_explorable(subject: Subject) -> None:
     x = subject.x
     hint = "xnb.widgets.attention(model, data)"
     require(subject.evidence is None, "explore: inputs must not be bags of instances", x, hint)
-    require(x.ndim in _KINDS, "explore: inputs have 2 to 5 axes, the first that of the inputs", x, "x.flatten(1)")
+    wrapped, flat = f"model(x.unflatten(1, {tuple(x.shape[1:])}))", "x.flatten(1)"
+    if x.ndim == 1:
+        wrapped, flat = "model(x[:, 0])", "x[:, None]"
+    hint = f"xnb.widgets.explore(lambda x: {wrapped}, {flat})"
+    require(x.ndim in _KINDS, "explore: inputs have 2 to 5 axes, the first that of the inputs", x, hint)
 
 
 def check_uploadable(subject: Subject) -> None:
@@ -237,7 +242,8 @@ def _read_words(words: Sequence[Sequence[str]], x: Batch) -> tuple[tuple[str, ..
     lengths = [len(text) for text in texts]
     fits = not texts or (x.ndim == 3 and lengths == [x.shape[1]] * len(x))
     rule = "widgets: words name the T embeddings (B, T, D) of each of the B texts"
-    require(fits, rule, lengths, "words=[[str(place) for place in range(x.shape[1])]] * len(x)")
+    hint = "words=[[str(place) for place in range(x.shape[1])]] * len(x)" if x.ndim == 3 else "words=()"
+    require(fits, rule, lengths, hint)
     return texts
 
 

@@ -43,7 +43,8 @@ class _LayerPanel(Panel):
     """The widget of `layers`. `table` has one row a layer, without the row of the whole model."""
 
     def __init__(self, subject: Subject, layer: str | None) -> None:
-        require(subject.x.ndim == 4, "layers: inputs must be pictures (B, C, H, W)", subject.x, "explore(model, x)")
+        hint = "xnb.widgets.explore(model, x)"
+        require(subject.x.ndim == 4, "layers: inputs must be pictures (B, C, H, W)", subject.x, hint)
         self.subject = subject
         self.table = _layer_table(subject)
         names = list(self.table["name"])

@@ -75,7 +75,7 @@ class _MethodsPanel(Panel):
     """
 
     def __init__(self, subject: Subject, methods: Sequence[str]) -> None:
-        hint = "explore(model, x)"
+        hint = "xnb.widgets.explore(model, x)"
         require(subject.kind == "picture", "side_by_side: inputs must be pictures (B, C, H, W)", subject.x, hint)
         self.subject = subject
         self.answers: BoundedCache[Question, MapAnswer] = BoundedCache(_MAX_ANSWERS)

@@ -77,7 +77,8 @@ class _PerturbationPanel(Panel):
     """
 
     def __init__(self, subject: Subject, picture: int) -> None:
-        require(subject.x.ndim == 4, "perturb: inputs must be pictures (B, C, H, W)", subject.x, "explore(model, x)")
+        hint = "xnb.widgets.explore(model, x)"
+        require(subject.x.ndim == 4, "perturb: inputs must be pictures (B, C, H, W)", subject.x, hint)
         self.subject = subject
         self.painted: frozenset[tuple[int, int]] = frozenset()
         controls = _patch_controls(subject, picture)
