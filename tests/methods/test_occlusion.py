@@ -22,6 +22,11 @@ def squared(x):
     return torch.stack([total, -total], 1)
 
 
+def places_of(shape):
+    """Named, as nothing that `squared` does tells signals from tokens."""
+    return tuple(range(2, len(shape)))
+
+
 SIGNAL, PICTURE, VOLUME = (2, 3, 11), (2, 2, 12, 20), (2, 2, 5, 6, 7)
 ASKED = [
     (SIGNAL, 4, 2),
@@ -49,9 +54,10 @@ def test_mean_of_the_squares_in_the_windows_over_each_place(shape, window, strid
         block = (..., *(slice(c, c + size) for c, size in zip(corner, sizes, strict=True)))
         total[block] += x.square().sum(1)[block].flatten(1).sum(1).view(2, *[1] * len(places))
         count[block] += 1
-    found = attribute(squared, x, 0, "occlusion", window=window, stride=stride)
+    knobs = {"window": window, "stride": stride, "units": places_of(shape)}
+    found = attribute(squared, x, 0, "occlusion", **knobs)
     torch.testing.assert_close(found, (total / count)[:, None])
-    torch.testing.assert_close(attribute(squared, x, 0, "occlusion", window=window, stride=stride, chunk=1), found)
+    torch.testing.assert_close(attribute(squared, x, 0, "occlusion", chunk=1, **knobs), found)
 
 
 @pytest.mark.parametrize(
@@ -72,9 +78,16 @@ def test_mean_of_the_squares_in_the_windows_over_each_place(shape, window, strid
 )
 def test_a_window_is_a_share_of_the_side(shape, window):
     x = torch.zeros(2, *shape)
-    assert default_window(x) == window
-    found = attribute(squared, x[:1] + 1, 0, "occlusion")
-    torch.testing.assert_close(found, attribute(squared, x[:1] + 1, 0, "occlusion", window=window, stride=window))
+    units = places_of(x.shape)
+    assert default_window(x, units) == window
+    found = attribute(squared, x[:1] + 1, 0, "occlusion", units=units)
+    asked = attribute(squared, x[:1] + 1, 0, "occlusion", window=window, stride=window, units=units)
+    torch.testing.assert_close(found, asked)
+
+
+@pytest.mark.parametrize(("tokens", "window"), [(1, 1), (7, 1), (64, 1), (200, 3)])
+def test_a_window_is_a_token_and_of_many_some(tokens, window):
+    assert default_window(torch.zeros(2, tokens, 9), (1,)) == (window,)
 
 
 @pytest.mark.parametrize(
@@ -94,18 +107,20 @@ def test_a_window_is_a_share_of_the_side(shape, window):
 )
 def test_the_way_out_of_a_refusal_works(shape, knobs):
     x = draw(*shape)
+    units = places_of(shape) or None
 
     def model(z):  # takes inputs of this shape alone
         return squared(z.view(-1, *shape[1:])) if z.ndim == len(shape) else z.broadcast_to(shape)
 
     with pytest.raises(ValueError, match="occlusion: ") as refusal:
-        attribute(model, x, 0, "occlusion", **knobs)
+        attribute(model, x, 0, "occlusion", units=units, **knobs)
     hint = str(refusal.value).split("try: ")[1]
     names = {"xnb": __import__("xnb"), "model": model, "x": x, "target": 0, "attribute": attribute}
     if "attribute(" in hint:
         assert eval(hint, names).shape == x.shape
     else:
-        assert eval(f"attribute(model, x, 0, 'occlusion', **{{**{knobs}, **dict({hint})}})", names).ndim == x.ndim
+        call = f"attribute(model, x, 0, 'occlusion', units={units}, **{{**{knobs}, **dict({hint})}})"
+        assert eval(call, names).ndim == x.ndim
 
 
 def test_many_windows_are_announced_with_fewer_that_do(monkeypatch, capfd):
@@ -145,5 +160,5 @@ def test_what_belongs_to_an_input_goes_along(window, repeated):
 
 @pytest.mark.parametrize("shape", [SIGNAL, PICTURE, VOLUME])
 def test_no_inputs_have_no_maps(shape):
-    found = attribute(squared, torch.zeros(0, *shape[1:]), torch.zeros(0).long(), "occlusion")
+    found = attribute(squared, torch.zeros(0, *shape[1:]), torch.zeros(0).long(), "occlusion", units=places_of(shape))
     assert found.shape == (0, 1, *shape[2:])

@@ -1,5 +1,8 @@
 """Refused calls about models, inputs and layers, in the form of `cases`."""
 
+# signals or tokens: nothing that the model does tells
+_OPAQUE = "model = nn.Sequential(nn.Flatten(), nn.Linear(1200, 3)).eval(); x = torch.rand(4, 30, 40)"
+
 CASES = [
     ("xnb.attribute(model, x, target, 'grad_cam', layer='a')", "import odd_models; model = odd_models.unused_layer()"),
     (
@@ -105,4 +108,10 @@ CASES = [
     ),
     ("xnb.adapters.vision_transformer(model)", "model = lambda x: net(x)"),
     ("xnb.adapters.vision_transformer(model, x)", ""),
+    ("xnb.attribute(model, x, target, 'occlusion')", _OPAQUE),
+    ("xnb.attribute(model, x, target, 'edges')", _OPAQUE),
+    ("xnb.attribute(model, x, target, 'occlusion', units=5)", _OPAQUE),
+    ("xnb.attribute(model, x, target, 'integrated_gradients', baseline='blur')", _OPAQUE),
+    ("xnb.attribute(model, x, target, 'feature_ablation')", _OPAQUE),
+    ("xnb.attribute(model, x, target, 'gradient')", "model = None"),
 ]

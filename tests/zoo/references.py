@@ -78,20 +78,19 @@ def exact_shapley(score, z, animal):
 
 @torch.no_grad()
 def occlusion(score, z, animal):
-    """Windows of two places along each axis, one place apart; a value gets the mean drop of the windows over it.
-
-    Places are what lies behind axis 1, as the method says: of (B, T, D) it paints all steps.
-    """
-    sizes = z.shape[1:]
+    """Windows of two places along each axis, one place apart; a value gets the mean drop of the windows over it."""
+    sizes = [z.shape[axis - 1] for axis in animal.places]
     total, count = torch.zeros(sizes, dtype=z.dtype), torch.zeros(sizes, dtype=z.dtype)
     whole = score(z)
     for corner in np.ndindex(*[size - 1 for size in sizes]):
         window = tuple(slice(start, start + 2) for start in corner)
         painted = z.clone()
-        painted[(slice(None), *window)] = 0
+        inner = dict(zip(animal.places, window, strict=True))
+        painted[tuple(inner.get(axis, slice(None)) for axis in range(1, z.ndim + 1))] = 0
         total[window] += whole - score(painted)
         count[window] += 1
-    return (total / count)[None]
+    shape = [z.shape[axis - 1] if axis in animal.places else 1 for axis in range(1, z.ndim + 1)]
+    return (total / count).view(shape)
 
 
 class GuidedReLU(torch.autograd.Function):

@@ -29,6 +29,7 @@ KNOBS = {
 PLAYERS = {"feature_ablation", "lime", "kernel_shap", "permutation_shapley", "exact_shapley"}
 ALL = 0, 3
 LAST = 2, 3
+WANTS_UNITS = "units must be named"
 
 
 def choose_knobs(kind, name):
@@ -47,10 +48,22 @@ def build_model(kind):
 
 @cache
 def explain_or_refuse(kind, name, rows=ALL):
-    """The map of these rows, None where it is refused; the line to try of a refusal must work."""
+    """The map of these rows, None where it is refused; the line to try of a refusal must work.
+
+    Where the units are asked for, they are named then.
+    """
+    animal = ZOO[kind]
+    knobs = choose_knobs(kind, name)
+    found = _explain_or_name(kind, name, rows, knobs)
+    if found is WANTS_UNITS:
+        found = _explain_or_name(kind, name, rows, {**knobs, "units": animal.units})
+    return found
+
+
+def _explain_or_name(kind, name, rows, knobs):
+    """The map; None where it is refused, or the wish for units to be named."""
     animal = ZOO[kind]
     x = animal.inputs()
-    knobs = choose_knobs(kind, name)
     try:
         # what is said about broken promises is tested elsewhere
         with warnings.catch_warnings(), select_rows(slice(*rows), len(x)):
@@ -63,7 +76,7 @@ def explain_or_refuse(kind, name, rows=ALL):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             check_refusal(str(refusal), animal, call, regions=animal.regions())
-        return None
+        return WANTS_UNITS if WANTS_UNITS in str(refusal) else None
 
 
 def _attribute_by_name(name):

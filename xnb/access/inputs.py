@@ -1,5 +1,6 @@
 """What a caller hands over as x, as the plain tensor that methods take."""
 
+from collections.abc import Mapping
 from inspect import signature
 from typing import NoReturn
 
@@ -23,8 +24,19 @@ def read_input(model: Model, x: object, who: str) -> Batch:
     Raises:
         ValueError: `x` is no tensor, has no axes, or holds NaN or infinity; `model` cannot be called.
     """
+    if not callable(model) or isinstance(model, type):
+        refuse_model(model, who)
+    return read_tensor(model, x, who)
+
+
+def refuse_model(model: object, who: str) -> NoReturn:
+    """Refuse what cannot be called, is nothing, or a class in place of one of its models."""
     rule = f"{who}: model must be a module, or a function (B, ...) -> (B, K)"
-    require(callable(model), rule, model, _suggest_function(model))
+    refuse(rule, model, _suggest_function(model))
+
+
+def read_tensor(model: Model | None, x: object, who: str) -> Batch:
+    """As `read_input`, also without a model, for what needs none."""
     if not isinstance(x, Tensor):
         _refuse_no_tensor(model, x, f"{who}: {_EXPECTED}")
     require(x.ndim > 0, f"{who}: {_EXPECTED}", x, "x = x.view(1, 1)")
@@ -38,21 +50,29 @@ def read_input(model: Model, x: object, who: str) -> Batch:
 
 
 def _suggest_function(model: object) -> str:
-    """The line for a model of scikit-learn and its like, whose function is a method."""
-    for name in ("predict_proba", "decision_function", "predict"):
+    """The line that makes a model of what stands for one; of none, what needs none."""
+    if model is None:
+        return "xnb.attribute(None, x, target, 'random')  # a control, which alone needs no model"
+    if isinstance(model, type):
+        return "model = model().eval()" if issubclass(model, nn.Module) else "model = model()"
+    for name in ("predict_proba", "decision_function", "predict"):  # of scikit-learn and its like
         if hasattr(model, name):
             return f"model = xnb.adapters.from_numpy(model.{name})"
-    return ""
+    if isinstance(model, str):
+        return f"import torchvision; model = torchvision.models.get_model({model!r}).eval()"
+    if isinstance(model, Mapping):
+        return "net.load_state_dict(model); model = net.eval()  # net: the network that the weights belong to"
+    return "a torch module, or a function of a batch"
 
 
-def _refuse_no_tensor(model: Model, x: object, rule: str) -> NoReturn:
+def _refuse_no_tensor(model: Model | None, x: object, rule: str) -> NoReturn:
     """Name the line that makes a tensor of what came."""
     if isinstance(x, dict) and "input_ids" in x:
         mask = ', x["attention_mask"]' if "attention_mask" in x else ""
         refuse(rule, list(x), f'model, x = xnb.adapters.embed_tokens(model, x["input_ids"]{mask})')
     if isinstance(x, tuple | list) and x and all(isinstance(part, Tensor) for part in x):
         refuse(rule, x, _read_several(model, x))
-    weights = float_weights(model)
+    weights = [] if model is None else float_weights(model)
     dtype = weights[0].dtype if weights else torch.get_default_dtype()
     if isinstance(x, np.ndarray | list | tuple):
         refuse(rule, x, f"x = torch.as_tensor(x, dtype={dtype})")
@@ -62,7 +82,7 @@ def _refuse_no_tensor(model: Model, x: object, rule: str) -> NoReturn:
     refuse(rule, x, f"x = torch.as_tensor(np.atleast_1d(np.asarray(x)), dtype={dtype})")
 
 
-def _read_several(model: Model, x: tuple | list) -> str:
+def _read_several(model: Model | None, x: tuple | list) -> str:
     """The line for several tensors: one alone, a batch of a loader, single inputs, or inputs of several kinds."""
     first, *others = x
     if not others:
@@ -72,6 +92,8 @@ def _read_several(model: Model, x: tuple | list) -> str:
         return "x, target = x  # a batch of a loader: inputs and labels"
     if all(other.shape == first.shape for other in others):
         return "x = torch.stack(list(x))"
+    if model is None:
+        return "x = x[0]"
     names = _further_inputs(model, len(others))
     extras = ", ".join(f"{name}=x[{position}]" for position, name in enumerate(names, 1))
     return f"model, x = xnb.adapters.with_inputs(model, {extras}), x[0]"

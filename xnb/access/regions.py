@@ -1,6 +1,6 @@
 """Regions of an input that are removed together: pieces of its places, superpixels, or what a user has numbered."""
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 import torch
@@ -8,8 +8,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from xnb.access.rows import follow_rows
+from xnb.access.units import see_axes, size_by_axis
 from xnb.check import refuse, require
-from xnb.types import Batch
+from xnb.types import Batch, Model
 
 # A tensor or an array of whole numbers that broadcasts against one input or, with a row for each, against all.
 Regions: TypeAlias = Any
@@ -59,7 +60,9 @@ def _number_cells(length: int, cells: int) -> Int[Tensor, " n"]:
     return torch.arange(length) // size
 
 
-def number_regions(regions: Regions | None, x: Batch, division: Division = PIECES) -> Int[Tensor, "#B *#shape"]:
+def number_regions(
+    regions: Regions | None, x: Batch, division: Division = PIECES, model: Model | None = None
+) -> Int[Tensor, "#B *#shape"]:
     """Number of the region that each value lies in, 0, 1, 2, ... for each input, which keeps the axes of `x`.
 
     Args:
@@ -67,15 +70,18 @@ def number_regions(regions: Regions | None, x: Batch, division: Division = PIECE
             `skimage.segmentation.slic` are such a map, `torch.arange(N)[:, None]` makes a region of each of N tokens),
             or a row for each input, `(B, 1, H, W)`, each with numbers of its own. Equal numbers are one region, which
             numbers are taken does not matter. None: squares of a picture, 7 along each side; 49 segments of a signal
-            `(B, C, T)`, 4 x 4 x 4 blocks of a volume `(B, C, D, H, W)`, the same for all channels; every value by
-            itself of a table `(B, D)`, and of signals and volumes of 256 values at most.
+            `(B, C, T)`, 4 x 4 x 4 blocks of a volume `(B, C, D, H, W)`, the same for all channels; 49 groups of
+            neighbouring tokens `(B, N, D)`, with all their features; every value by itself of a table `(B, D)`, and of
+            signals, tokens and volumes of 256 values at most.
         division: what is taken for None.
+        model: looked at where signals and tokens have one shape, as `xnb.access.units.find_axes` says.
 
     Raises:
-        ValueError: `regions` are not whole numbers, or fit neither one input nor the batch, or both.
+        ValueError: `regions` are not whole numbers, or fit neither one input nor the batch, or both; or they are None
+            and it cannot be known which axes are places.
     """
     if regions is None:
-        return _default_regions(x, division)[None].to(x.device)
+        return _default_regions(x, division, model)[None].to(x.device)
     labels = _read_region_labels(regions)
     _refuse_either_way(labels, x)
     numbers = follow_rows(labels, len(x), "regions") if labels.ndim == x.ndim else _prepend_axes(labels, x.ndim)
@@ -93,16 +99,37 @@ def suggest_fewer(x: Batch) -> str:
     return f"regions=torch.arange({values}) // {-(-values // PIECES.few)}"
 
 
-def _default_regions(x: Batch, division: Division) -> Int[Tensor, "*#shape"]:
+def _default_regions(x: Batch, division: Division, model: Model | None) -> Int[Tensor, "*#shape"]:
     """Pieces of what has places, the same for all channels; every value of another input by itself."""
     shape = x.shape[1:]
     few = shape.numel() <= division.few and x.ndim != 4
     if x.ndim < 3 or few:
         return torch.arange(shape.numel()).view(shape)
-    places = shape[1:]
-    axes = sum(length > 1 for length in places)
-    cells = division.cells.get(max(1, axes), 2)
-    return piece_grid(places, cells)[None]
+    axes = see_axes(x, model) or _refuse_either(x)
+    places = torch.Size(x.shape[axis] for axis in axes)
+    long = sum(length > 1 for length in places)
+    cells = division.cells.get(max(1, long), 2)
+    return piece_grid(places, cells).view(size_by_axis(x, axes))
+
+
+def _refuse_either(x: Batch) -> NoReturn:
+    """Refuse to choose between steps and tokens, voxels and instances."""
+    rule = f"regions: which axes of x {tuple(x.shape)} hold places must be seen, or the regions be numbered"
+    lengths = list(x.shape[2:])
+    pieces = _write_pieces(lengths)
+    tokens = f"torch.arange({x.shape[1]}).view({[-1, *[1] * len(lengths)]})"
+    kinds = ("a signal", "tokens") if x.ndim == 3 else ("a volume", "a bag")
+    refuse(rule, x, f"regions={pieces}  # of {kinds[0]}; {tokens} of {kinds[1]}")
+
+
+def _write_pieces(lengths: list[int]) -> str:
+    """Pieces of a signal or volume as code."""
+    cells = PIECES.cells.get(len(lengths), 2)
+    along = []
+    for axis, length in enumerate(lengths):
+        ones = [1] * (len(lengths) - 1 - axis)
+        along.append(f"{cells ** len(ones)} * (torch.arange({length}) // {-(-length // cells)}).view({[-1, *ones]})")
+    return " + ".join(along)
 
 
 def _read_region_labels(regions: Regions) -> Int[Tensor, "..."]:

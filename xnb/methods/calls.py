@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xnb.access.inputs import read_input
+from xnb.access.inputs import read_input, read_tensor, refuse_model
 from xnb.access.ledger import collect_notes
 from xnb.access.model_call import ExplainedFailure
 from xnb.access.rows import Numbered, number_rows, run_as, select_rows
@@ -22,7 +22,7 @@ from xnb.types import Attribution, Batch, Logits, Model, Target, TargetLike
 
 
 def attribute(
-    model: Model,
+    model: Model | None,
     x: Batch,
     target: TargetLike,
     method: str = "integrated_gradients",
@@ -35,6 +35,7 @@ def attribute(
     was asked for. To tell takes two more forward passes with the methods that promise completeness, and none else.
 
     Args:
+        model: a module, or a function of a batch; None for controls, which ask nothing of it.
         target: a class for each input, or one for all. A model of one logit z has two classes: z for 1, -z for 0.
         method: a name in `xnb.catalog()`.
         knobs: what the method itself takes, e.g. `steps=64`; `help(xnb.METHODS[name])` lists them.
@@ -44,6 +45,10 @@ def attribute(
             `xnb.access.score.score` refuses.
     """
     check_knobs(METHODS.find(method), knobs, method)
+    if model is None and METHODS.cards[method].needs == "nothing":
+        return _draw_control(x, target, method, knobs)
+    if model is None:
+        refuse_model(model, "attribute")
     x = read_input(model, x, "attribute")
     classes = read_target(target, x)
     with collect_notes() as notes:
@@ -53,12 +58,22 @@ def attribute(
     return result
 
 
+def _draw_control(x: Batch, target: TargetLike, name: str, knobs: Mapping[str, Any]) -> Attribution:
+    """The map of a method that asks nothing of a model, where there is none."""
+    x = read_tensor(None, x, "attribute")
+    return _require_finite(METHODS[name](None, x, read_target(target, x), **knobs), name)
+
+
 def run_method(model: Model, x: Batch, target: Target, name: str, knobs: Mapping[str, Any]) -> Attribution:
     """The map of one method, known to be finite, of what `attribute` has checked."""
     if not len(x):
         return _explain_nothing(model, x, target, name, knobs)
     with ExplainedFailure(model, x), name_call(name):
         result = METHODS[name](model, x, target, **knobs).detach()
+    return _require_finite(result, name)
+
+
+def _require_finite(result: Attribution, name: str) -> Attribution:
     require(is_finite(result), f"{name}: attribution must be finite", result)
     return result
 

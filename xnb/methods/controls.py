@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xnb.access.draws import make_generator
+from xnb.access.units import Axes, Units, find_axes, size_by_axis
 from xnb.check import require
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
@@ -16,7 +17,7 @@ _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
 @method(family="control", needs="nothing", cost="none", paper="control")
-def random(model: Model, x: Batch, target: Target, *, seed: int = 0) -> Attribution:
+def random(model: Model | None, x: Batch, target: Target, *, seed: int = 0) -> Attribution:
     """Gaussian noise, the same for every input: what an explanation of nothing looks like. Unit: none.
 
     Args:
@@ -28,22 +29,29 @@ def random(model: Model, x: Batch, target: Target, *, seed: int = 0) -> Attribut
 
 
 @method(family="control", needs="nothing", cost="none", paper="Sobel & Feldman 1968; as a control: arXiv:1810.03292")
-def edges(model: Model, x: Batch, target: Target) -> Attribution:
+def edges(model: Model | None, x: Batch, target: Target, *, units: Units = None) -> Attribution:
     r"""Strength of the edges in the picture, :math:`\sqrt{g_x^2 + g_y^2}` of Sobel's filter: `(B, 1, H, W)`.
 
     Unit: input units. It does not depend on the model, and yet looks like an explanation. Of signals `(B, C, T)` it
-    is the size of the slope, of volumes `(B, C, D, H, W)` there are three slopes.
+    is the size of the slope, of volumes `(B, C, D, H, W)` there are three slopes; of tokens `(B, N, D)` it is how much
+    their mean moves from one to the next.
+
+    Args:
+        units: axes of `x` along which the slope is taken, `(2,)` for the steps of a signal, `(1,)` for tokens; None:
+            `xnb.access.units.find_axes`, which looks at the model where signals and tokens have one shape.
 
     Raises:
-        ValueError: `x` has no places, or more than three axes of them.
+        ValueError: `x` has no places, more than three axes of them, or it cannot be known which these are.
     """
-    places = _require_places(x, "edges")
+    axes = _find_places(x, units, model, "edges")
     rule = "edges: x must be signals, pictures or volumes, with one to three axes of places"
-    require(places in _CONVOLUTIONS, rule, x, "xnb.attribute(model, x, target, 'centre')")
-    kernels = torch.stack([_slope_kernel(axis, places, x) for axis in range(places)])[:, None]
-    grey = x.mean(1, keepdim=True)
-    padded = F.pad(grey, (1, 1) * places, mode="replicate")
-    return _CONVOLUTIONS[places](padded, kernels).square().sum(1, keepdim=True).sqrt()
+    require(len(axes) in _CONVOLUTIONS, rule, x, "xnb.attribute(model, x, target, 'centre')")
+    kernels = torch.stack([_slope_kernel(axis, len(axes), x) for axis in range(len(axes))])[:, None]
+    others = [axis for axis in range(1, x.ndim) if axis not in axes]
+    grey = (x.mean(others) if others else x)[:, None]
+    padded = F.pad(grey, (1, 1) * len(axes), mode="replicate")
+    strength = _CONVOLUTIONS[len(axes)](padded, kernels).square().sum(1).sqrt()
+    return strength.view(len(x), *size_by_axis(x, axes))
 
 
 def _slope_kernel(axis: int, places: int, x: Batch) -> Tensor:
@@ -55,41 +63,45 @@ def _slope_kernel(axis: int, places: int, x: Batch) -> Tensor:
     return kernel
 
 
-def _require_places(x: Batch, name: str) -> int:
-    """How many axes of places there are behind the channels; a table has none."""
+def _find_places(x: Batch, units: Units, model: Model | None, name: str) -> Axes:
+    """The axes of places; a table has none."""
     hint = "xnb.attribute(model, x, target, 'random')"
     require(x.ndim > 2, f"{name}: x must have places, (B, C, ...)", x, hint)
-    return x.ndim - 2
+    return find_axes(units, x, model, name)
 
 
 @method(
     family="control", needs="nothing", cost="none", paper="control; as a baseline of eye fixations: arXiv:1604.03605"
 )
-def centre(model: Model, x: Batch, target: Target) -> Attribution:
+def centre(model: Model | None, x: Batch, target: Target, *, units: Units = None) -> Attribution:
     """A bump in the middle of the picture, `(B, 1, H, W)`: photographers put objects there. Unit: none.
 
-    It is a Gaussian whose deviation is a quarter of each side, also of signals and volumes. Where it does well, the
-    objects are in the middle, and a good value of a method means little.
+    It is a Gaussian whose deviation is a quarter of each side, also of signals, volumes and tokens. Where it does well,
+    the objects are in the middle, and a good value of a method means little.
+
+    Args:
+        units: axes of `x` that have a middle, as in `edges`.
 
     Raises:
-        ValueError: `x` has no places.
+        ValueError: `x` has no places, or it cannot be known which axes these are.
     """
-    _require_places(x, "centre")
+    axes = _find_places(x, units, model, "centre")
     squared_distance = x.new_zeros(())
-    for length in x.shape[2:]:
+    for axis in axes:
+        length = x.shape[axis]
         steps = torch.linspace(-2, 2, length, dtype=x.dtype, device=x.device) if length > 1 else x.new_zeros(1)
         squared_distance = squared_distance[..., None] + steps.square()
-    bump = torch.exp(-squared_distance / 2)
-    return bump.expand(len(x), 1, *bump.shape).clone()
+    bump = torch.exp(-squared_distance / 2).view(size_by_axis(x, axes))
+    return bump.expand(len(x), *bump.shape).clone()
 
 
 @method(family="control", needs="nothing", cost="none", paper="control")
-def input(model: Model, x: Batch, target: Target) -> Attribution:
+def input(model: Model | None, x: Batch, target: Target) -> Attribution:
     """The input itself: what an explanation that only repeats the picture looks like. Unit: input units."""
     return x.detach().clone()
 
 
 @method(family="control", needs="nothing", cost="none", paper="control; a trap for metrics: arXiv:2202.06861")
-def constant(model: Model, x: Batch, target: Target) -> Attribution:
+def constant(model: Model | None, x: Batch, target: Target) -> Attribution:
     """The value 1 everywhere: it says nothing, and a metric that counts ties as hits rates it best. Unit: none."""
     return torch.ones_like(x)

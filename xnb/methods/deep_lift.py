@@ -51,7 +51,7 @@ def deep_lift(
             up, as where a part of it is detached from the graph.
     """
     check_explainable(model, x, target)
-    start = expand_baseline(baseline, x)
+    start = expand_baseline(baseline, x, model)
     # A reference that all inputs share, one row or number expanded, is run once and not with every chunk.
     shared = start.stride(0) == 0
     common = _record_shared(model, start) if shared and len(x) > 1 else None

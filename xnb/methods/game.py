@@ -105,12 +105,12 @@ def make_game(
     division: Division = PIECES,
 ) -> Game:
     """The game of a batch; `division` says what the players are where nobody has numbered them."""
-    numbers = number_regions(regions, x, division)
+    numbers = number_regions(regions, x, division, model)
     return Game(
         model=model,
         x=x,
         target=target,
-        baseline=expand_baseline(baseline, x),
+        baseline=expand_baseline(baseline, x, model),
         regions=numbers,
         players=int(numbers.max()) + 1 if numbers.numel() else 0,
         chunk=chunk,

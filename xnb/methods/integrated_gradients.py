@@ -67,7 +67,7 @@ def integrated_gradients(
     if steps is None:
         steps = _STEPS if tolerance is None else _MOST_STEPS
     require(steps >= 1, "integrated_gradients: steps must be at least 1", steps, "steps=32")
-    start = expand_baseline(baseline, x)
+    start = expand_baseline(baseline, x, model)
     if tolerance is not None:
         return integrate_adaptively(model, x, target, start, steps, tolerance, chunk)
     nodes, weights = (torch.from_numpy(values).to(x) for values in _choose_quadrature(quadrature, steps))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from xnb.access.baselines import Baseline, expand_baseline
 from xnb.access.score import changed_scores, score
+from xnb.access.units import INSTANCES, Axes, Units, find_axes, size_by_axis
 from xnb.check import require
 from xnb.methods.incremental import score_by_crops
 from xnb.methods.incremental.geometry import Windows
@@ -16,7 +17,8 @@ from xnb.progress import announce_passes
 from xnb.types import Attribution, Batch, Model, Target
 
 _WINDOWS = 64  # by default: 8 along each side of a picture, 64 along a signal, 4 along each side of a volume
-_SMALLEST = 4  # places along an axis that a window has by default, if there are as many
+_SMALLEST = 4  # places along an axis that a window has by default, if there are as many; of tokens and instances one
+_PICTURE = (2, 3)  # axes of its places
 
 
 @method(
@@ -34,6 +36,7 @@ def occlusion(
     *,
     window: int | tuple[int, ...] | None = None,
     stride: int | tuple[int, ...] | None = None,
+    units: Units = None,
     baseline: Baseline = 0.0,
     chunk: int | None = None,
 ) -> Attribution:
@@ -46,45 +49,55 @@ def occlusion(
     network only what a window can reach is computed again, which is exact: `score_by_full_passes` is the whole
     method, `xnb.methods.incremental` gives the same numbers faster, for pictures.
 
-    Signals `(B, C, T)`, volumes `(B, C, D, H, W)` and all that has channels first and then places go the same way: a
-    window covers all channels. Of tokens `(B, N, D)` it would cover all tokens: `feature_ablation` takes regions.
+    Signals `(B, C, T)` and volumes `(B, C, D, H, W)` go the same way: a window covers all channels. Of tokens
+    `(B, N, D)` and bags it covers all features of neighbouring tokens, `(B, N, 1)`. Signals and tokens have one shape:
+    what the model does to an input tells them apart, or `units`.
 
     Args:
         window: how many places it covers, one number for every axis of places or one for each, as `(12, 20)`. None:
-            an eighth of each side of a picture, a quarter of a volume's, a 64th of a signal; 4 places at least.
+            an eighth of each side of a picture, a quarter of a volume's, a 64th of a signal; 4 places at least. Of
+            tokens and instances a 64th, one at least.
         stride: step between windows, likewise; `window` if omitted (tiles that do not overlap).
+        units: axes of `x` along which windows lie, `(2,)` for the steps of a signal, `(1,)` for tokens; None:
+            `xnb.access.units.find_axes`, which metrics ask too.
         baseline: what is painted: a number, a tensor, "mean", "blur", "noise" or a function, as in
             `xnb.access.baselines.expand_baseline`.
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: `x` has no places, or `window` or `stride` does not fit them.
+        ValueError: `x` has no places, it cannot be known which axes these are, or `window` or `stride` does not fit.
     """
     hint = "xnb.attribute(model, x, target, 'feature_ablation')"
     require(x.ndim > 2, "occlusion: x must have places, (B, C, ...)", x, hint)
-    windows = _place_windows(x, window, stride)
-    sizes = default_window(x)
+    axes = find_axes(units, x, model, "occlusion")
+    windows = _place_windows(x, axes, window, stride)
+    sizes = default_window(x, axes)
     announce_passes(1 + prod(windows.counts), len(x), f"window={_write_sizes(sizes)}, stride={_write_sizes(sizes)}")
     original = score(model, x, target, chunk=chunk)
-    paint = expand_baseline(baseline, x)
-    painted = score_by_crops(model, x, target, windows, paint, chunk) if x.ndim == 4 else None
+    paint = expand_baseline(baseline, x, places=axes)
+    painted = None
+    if x.ndim == 4 and axes == _PICTURE:
+        painted = score_by_crops(model, x, target, windows, paint, chunk)
     if painted is None:  # crops would save no work, or there are none: they are cut from pictures
         painted = score_by_full_passes(model, x, target, windows, paint, chunk)
     return _average_over_windows(original - painted, windows, x)
 
 
-def default_window(x: Batch) -> tuple[int, ...]:
+def default_window(x: Batch, axes: Axes) -> tuple[int, ...]:
     """How many places a window covers along each axis where no one says it: some 64 windows cover an input."""
-    places = x.shape[2:]
-    axes = sum(length > 1 for length in places)
-    count = round(_WINDOWS ** (1 / max(1, axes)))
-    return tuple(min(length, max(_SMALLEST, length // count)) for length in places)
+    places = [x.shape[axis] for axis in axes]
+    long = sum(length > 1 for length in places)
+    count = round(_WINDOWS ** (1 / max(1, long)))
+    smallest = 1 if axes == INSTANCES else _SMALLEST
+    return tuple(min(length, max(smallest, length // count)) for length in places)
 
 
-def _place_windows(x: Batch, window: int | tuple[int, ...] | None, stride: int | tuple[int, ...] | None) -> Windows:
+def _place_windows(
+    x: Batch, axes: Axes, window: int | tuple[int, ...] | None, stride: int | tuple[int, ...] | None
+) -> Windows:
     """The windows that the knobs ask for; along each axis the last one is moved in to end at the border."""
-    places = tuple(x.shape[2:])
-    usual = default_window(x)
+    places = tuple(x.shape[axis] for axis in axes)
+    usual = default_window(x, axes)
     sizes = usual if window is None else _repeat_number(window, len(places))
     fits = len(sizes) == len(places) and all(1 <= size <= most for size, most in zip(sizes, places, strict=True))
     rule = f"occlusion: window must lie in [1, {_write_sizes(places)}]"
@@ -95,7 +108,7 @@ def _place_windows(x: Batch, window: int | tuple[int, ...] | None, stride: int |
     rule = f"occlusion: stride must lie in [1, {_write_sizes(sizes)}], or places are skipped"
     require(fits, rule, stride, f"stride={_write_sizes(sizes)}")
     starts = tuple(map(_first_places, places, sizes, steps))
-    return Windows(starts, sizes)
+    return Windows(starts, sizes, axes)
 
 
 def _repeat_number(numbers: int | tuple[int, ...], axes: int) -> tuple[int, ...]:
@@ -138,7 +151,8 @@ def score_by_full_passes(
         for along, position in zip(covered, positions, strict=True):
             between = [1] * (inside.ndim - 1)
             inside = inside[..., None] & along[position].view(len(number), *between, -1)
-        return torch.where(inside[:, None, None], paint[rows], x[rows])
+        inside = inside.view(len(number), 1, *size_by_axis(x, windows.axes))
+        return torch.where(inside, paint[rows], x[rows])
 
     scores = changed_scores(model, x, target, paint_over, prod(windows.counts), chunk=chunk)
     return scores.view(*windows.counts, len(x))
@@ -147,19 +161,19 @@ def score_by_full_passes(
 def _covered_places(windows: Windows, x: Batch) -> list[Tensor]:
     """For each axis, which of its places each window covers, as truth values (windows, length)."""
     covered = []
-    for starts, size, length in zip(*windows, x.shape[2:], strict=True):
-        behind = torch.arange(length) - torch.tensor(starts)[:, None]
+    for starts, size, axis in zip(*windows, strict=True):
+        behind = torch.arange(x.shape[axis]) - torch.tensor(starts)[:, None]
         inside = (behind >= 0) & (behind < size)
         covered.append(inside.to(x.device))
     return covered
 
 
 def _average_over_windows(drops: Float[Tensor, "*windows B"], windows: Windows, x: Batch) -> Attribution:
-    """For each place the mean drop of the windows that cover it, (B, 1, *places)."""
+    """For each place the mean drop of the windows that cover it; axes of the input that number no places have 1."""
     total = drops
     count = torch.ones((), dtype=drops.dtype, device=drops.device)
     for inside in _covered_places(windows, x):
         covered = inside.to(drops)
         total = torch.tensordot(total, covered, ([0], [0]))  # an axis of windows goes, one of places comes last
         count = count[..., None] * covered.sum(0)
-    return (total / count).unsqueeze(1)
+    return (total / count).view(len(x), *size_by_axis(x, windows.axes))

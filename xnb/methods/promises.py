@@ -112,7 +112,7 @@ def _measure_gap(
     rounding = values.new_zeros(())
     if change is None:
         default = signature(METHODS[name]).parameters["baseline"].default
-        start = expand_baseline(knobs.get("baseline", default), x)
+        start = expand_baseline(knobs.get("baseline", default), x, model)
         at_input, at_start = score(model, x, target).double(), score(model, start, target).double()
         change = at_input - at_start
         # In half precision a large score is known to a few digits, and a small change of it to none.

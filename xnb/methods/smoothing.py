@@ -170,7 +170,7 @@ def expected_gradients(
         ValueError: `baseline` is none of these.
     """
     own = isinstance(baseline, str) or callable(baseline)  # made from each input
-    baselines = expand_baseline(baseline, x) if own else _expand_baselines(baseline, x)
+    baselines = expand_baseline(baseline, x, model) if own else _expand_baselines(baseline, x)
 
     def draw(indices: Tensor, samples: int, rng: torch.Generator) -> Blocks:
         count = 1 if own else len(baselines)

@@ -7,13 +7,14 @@ from torch import Tensor
 from xnb.access.baselines import Baseline, expand_baseline
 from xnb.access.memo import answer_once
 from xnb.access.score import score
+from xnb.access.units import Units
 from xnb.check import require
 from xnb.metrics.arguments import check_map
 from xnb.metrics.imputers import Impute
 from xnb.metrics.map_values import draw_part_sets, part_numbers, sum_over_parts, unit_values
 from xnb.metrics.registry import metric
 from xnb.metrics.subsets import score_drops
-from xnb.metrics.units import Units, find_axes
+from xnb.metrics.units import find_axes
 from xnb.metrics.variation import keep_where_moved
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
@@ -42,7 +43,7 @@ def completeness_gap(
         ValueError: a baseline that does not fit, as `access.score.score`, or an attribution that is not that of `x`.
     """
     check_map(attribution, x)
-    start = expand_baseline(baseline, x)
+    start = expand_baseline(baseline, x, model)
 
     def measure_change() -> Scores:
         at_input = score(model, x, target, chunk=chunk)

@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from xnb.access.units import Units
 from xnb.metrics.map_values import unit_values
 from xnb.metrics.registry import metric
-from xnb.metrics.units import Units, find_axes
+from xnb.metrics.units import find_axes
 from xnb.types import Attribution, Batch, Model, Scores, Target
 
 _BHATT = "Bhatt, Weller & Moura 2020, arXiv:2005.00631"

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from xnb.access.draws import make_generator
 from xnb.access.rows import follow_rows, select_rows
+from xnb.access.units import INSTANCES, Axes
 from xnb.check import is_finite, refuse, require
-from xnb.metrics.units import INSTANCES, Axes
 from xnb.types import Batch
 
 # (inputs (B, *shape), removed (N, 1 or B, *#shape) as 0 and 1) -> inputs with that replaced (N, B, *shape)

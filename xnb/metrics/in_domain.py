@@ -6,11 +6,12 @@ from torch.optim import AdamW
 
 from xnb.access.copies import copy_module
 from xnb.access.draws import make_generator
+from xnb.access.units import Axes, Units
 from xnb.check import require
 from xnb.data.split import Part
 from xnb.metrics.imputers import Impute, make_fill
 from xnb.metrics.map_values import broadcast_units, part_numbers
-from xnb.metrics.units import Axes, Units, find_axes
+from xnb.metrics.units import find_axes
 from xnb.training.loop import cosine, train_epochs
 from xnb.types import Batch
 

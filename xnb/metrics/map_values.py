@@ -6,9 +6,9 @@ from torch import Tensor
 
 from xnb.access.draws import make_generator
 from xnb.access.regions import piece_grid
+from xnb.access.units import INSTANCES, Axes
 from xnb.check import require
 from xnb.metrics.arguments import check_map
-from xnb.metrics.units import INSTANCES, Axes
 from xnb.types import Attribution, Batch
 
 FEW_PARTS = 16

@@ -15,13 +15,14 @@ from xnb.access.memo import remember_answers
 from xnb.access.rows import select_rows
 from xnb.access.score import align_to_inputs, logits
 from xnb.access.targets import read_target
+from xnb.access.units import Axes, Units
 from xnb.check import require
 from xnb.metrics.map_values import histogram_entropy, unit_values
 from xnb.metrics.neighbours import Method, explain_changes, shared_noise
 from xnb.metrics.randomised_models import Order, parameter_layers, randomise_stepwise, randomised_copy
 from xnb.metrics.registry import metric
 from xnb.metrics.similarity import Similarity, map_similarity
-from xnb.metrics.units import Axes, Units, find_axes
+from xnb.metrics.units import find_axes
 from xnb.progress import show_progress
 from xnb.types import Attribution, Batch, Model, Scores, Target, TargetLike
 

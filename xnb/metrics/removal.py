@@ -2,11 +2,11 @@
 
 import torch
 
+from xnb.access.units import Units
 from xnb.metrics.imputers import Impute
 from xnb.metrics.output_units import Link, Unit, convert_to_margin
 from xnb.metrics.registry import metric
 from xnb.metrics.removal_curves import area_under_curve, measure_curve, removal_curve
-from xnb.metrics.units import Units
 from xnb.metrics.variation import keep_where_moved, suggest_logit
 from xnb.types import Attribution, Batch, Model, Scores, Target
 

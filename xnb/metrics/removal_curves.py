@@ -9,11 +9,12 @@ from torch import Tensor
 from xnb.access.memo import answer_once
 from xnb.access.score import changed_scores
 from xnb.access.targets import read_target
+from xnb.access.units import Units
 from xnb.check import require
 from xnb.metrics.imputers import Impute, make_fill
 from xnb.metrics.map_values import broadcast_units, rank_units, unit_values
 from xnb.metrics.output_units import Unit, convert_output
-from xnb.metrics.units import Units, find_axes
+from xnb.metrics.units import find_axes
 from xnb.metrics.variation import require_finite_outputs
 from xnb.types import Attribution, Batch, Model, Scores, Target, TargetLike
 

@@ -7,9 +7,10 @@ from jaxtyping import Float
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
+from xnb.access.units import Axes, Units
 from xnb.check import require
 from xnb.metrics.map_values import broadcast_units, rank_correlation, unit_values
-from xnb.metrics.units import Axes, Units, find_axes
+from xnb.metrics.units import find_axes
 from xnb.types import Attribution, Batch, Scores
 
 Similarity = Literal["spearman", "spearman_abs", "ssim"]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from xnb.access.memo import answer_once
 from xnb.access.score import changed_scores, score
+from xnb.access.units import Axes, Units
 from xnb.check import require
 from xnb.metrics.imputers import Impute, make_fill
 from xnb.metrics.map_values import (
@@ -23,7 +24,7 @@ from xnb.metrics.map_values import (
     unit_values,
 )
 from xnb.metrics.registry import metric
-from xnb.metrics.units import Axes, Units, find_axes
+from xnb.metrics.units import find_axes
 from xnb.metrics.variation import find_moved, keep_where_moved, merge_rounding, require_finite_outputs
 from xnb.types import Attribution, Batch, Model, Scores, Target
 

@@ -9,6 +9,8 @@ from torch import Tensor
 from xnb.check import is_finite, require
 from xnb.types import Scores
 
+_WITHOUT_REMOVAL = "xnb.attribute(model, x, target, 'feature_ablation')  # shows what moves the score"
+_SATURATED = 1e-6  # how near to 0 or 1 a probability no longer shows how its logit moves
 _ROUNDING = 2  # steps of the dtype that an output may move by rounding alone
 
 
@@ -24,15 +26,22 @@ def keep_where_moved(values: Scores, outputs: Float[Tensor, "N B"], hint: str = 
     Args:
         values: one number an input.
         outputs: of the model, for each input with N different parts removed.
-        hint: the line that may help.
+        hint: the line that helps where the outputs are saturated probabilities.
 
     Raises:
         ValueError: no input's output moves by more than rounding.
     """
     moved = find_moved(outputs)
+    # where it is not saturated, a probability that stays has a logit that stays
+    hint = hint if hint and _is_saturated(outputs) else _WITHOUT_REMOVAL
     rule = "metrics: the model's output is the same whatever is removed, so every map scores alike"
     require(bool(moved.any()) or not len(values), rule, f"a range of 0 for {len(values)} inputs", hint)
     return torch.where(moved, values, torch.nan)
+
+
+def _is_saturated(probabilities: Tensor) -> bool:
+    """Whether all are nearly 0 or nearly 1."""
+    return bool((torch.minimum(probabilities, 1 - probabilities) < _SATURATED).all())
 
 
 def find_moved(outputs: Float[Tensor, "N B"]) -> Tensor:

@@ -10,10 +10,12 @@ class Windows(NamedTuple):
     Attributes:
         starts: along each axis, the first places of the windows.
         sizes: along each axis, how many places a window covers.
+        axes: those axes of the input; of a picture the last two.
     """
 
     starts: tuple[list[int], ...]
     sizes: tuple[int, ...]
+    axes: tuple[int, ...] = (2, 3)
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -24,7 +26,7 @@ class Windows(NamedTuple):
         """The windows at these positions along each axis."""
         pairs = zip(self.starts, positions, strict=True)
         starts = tuple([along[i] for i in numbers] for along, numbers in pairs)
-        return Windows(starts, self.sizes)
+        return Windows(starts, self.sizes, self.axes)
 
 
 class Layer(NamedTuple):
