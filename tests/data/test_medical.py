@@ -139,7 +139,8 @@ def test_another_file_in_the_cache_is_refused_and_left_alone(cache):
     file = stored(cache / "pneumoniamnist.npz", arrays())
     before = file.read_bytes()
     found = hashlib.md5(before).hexdigest()
-    says = rf"must have the MD5 sum 28209eda62fecd6e6a2d98b1501bb15f\n  got: '{found}'\n  try: xnb.data.medmnist\(.*or remove it and call again"
+    hint = r"xnb.data.medmnist\(.*or remove it and call again"
+    says = rf"must have the MD5 sum 28209eda62fecd6e6a2d98b1501bb15f\n  got: '{found}'\n  try: {hint}"
     with pytest.raises(ValueError, match=says):
         data.medmnist("pneumoniamnist", download=True)
     assert file.read_bytes() == before

@@ -5,7 +5,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from xnb import checkpoints, data
-from xnb.data.shape_pictures import MARK_COLOURS, SHAPE_AREA, SHAPE_CLASSES
+from xnb.data.shape_pictures import MARK_COLOURS, SHAPE_AREA, SHAPE_CLASSES, widen_masks
 from xnb.training.loop import evaluate
 
 SMALL = {"n": (60, 30)}
@@ -90,3 +90,38 @@ def test_mean_colour_and_brightness_do_not_tell_the_class():
 def test_refusals(knobs, says):
     with pytest.raises(ValueError, match=says):
         data.shapes(**knobs)
+
+
+class TestWidenMasks:
+    def test_square_grows_by_its_band(self):
+        """Closed form: 4 x 6 pixels with a band of 2 are 8 x 10."""
+        masks = torch.zeros(2, 1, 16, 16, dtype=torch.bool)
+        masks[0, 0, 4:8, 5:11] = True
+        wide = widen_masks(masks)
+        assert wide[0, 0, 2:10, 3:13].all()
+        assert wide.sum() == 80
+
+    def test_hole_of_a_ring_is_filled(self):
+        masks = torch.zeros(1, 1, 9, 9, dtype=torch.bool)
+        masks[0, 0, 2:7, 2:7] = True
+        masks[0, 0, 4, 4] = False
+        assert widen_masks(masks, 0)[0, 0, 4, 4]
+        assert widen_masks(masks, 0).sum() == 25
+        assert masks.sum() == 24
+
+    def test_negative_width_is_refused(self):
+        with pytest.raises(ValueError, match="width is a number of pixels\n  got: -1\n  try: width=2"):
+            widen_masks(torch.zeros(1, 1, 4, 4, dtype=torch.bool), -1)
+
+
+def test_a_ring_whose_hole_is_filled_is_a_disk():
+    """What lies outside the mask is evidence too: the stored network says ring for 100 %, then disk for 100 %."""
+    net = checkpoints.load("smallcnn-shapes")
+    part = data.shapes(n=(0, 60), seed=1).test
+    rings = part[part.y == SHAPE_CLASSES.index("ring")]
+    holes = widen_masks(rings.masks, 0) & ~rings.masks
+    tints = (rings.x * rings.masks).sum((2, 3), keepdim=True) / rings.masks.sum((2, 3), keepdim=True)
+    with torch.no_grad():
+        before, after = net(rings.x).softmax(1), net(torch.where(holes, tints, rings.x)).softmax(1)
+    assert before[:, SHAPE_CLASSES.index("ring")].min() > 0.99
+    assert after[:, SHAPE_CLASSES.index("disk")].min() > 0.99

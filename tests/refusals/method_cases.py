@@ -152,5 +152,31 @@ CASES = [
         "xnb.plot.strip(torch.rand(3, 8, 8), {'a': a[0]}, axes)",
         "from matplotlib.figure import Figure; figure = Figure(); axes = [figure.subplots()]",
     ),
+    ("xnb.data.shape_pictures.widen_masks(mask[:, :1].bool(), width=-1)", ""),
     ("xnb.widgets.layers(model, x, layer='zebra')", ""),
+    (
+        "xnb.attribute(model, x, target, 'rollout')",
+        "from odd_models import *; model = transformer(Block(2), Pair(), Block(2))",
+    ),
+    (
+        "xnb.attribute(model, x, target, 'legrad')",
+        "from odd_models import *; model = transformer(Block(2), Pair(), Block(2))",
+    ),
+    ("xnb.attribute(model, x, target, 'attcat')", "from odd_models import *; model = transformer(Block(2, 2))"),
+    (
+        "xnb.attribute(model, x, target, 'token_cam')",
+        "from odd_models import *; model = transformer(Block(2), Block(2))",
+    ),
+    (
+        "xnb.attribute(model, x, target, 'token_occlusion')",
+        "from odd_models import *; model = transformer(Block(2), Pair(), Block(2))",
+    ),
+    (
+        "xnb.attribute(model, x, target, 'raw_attention')",
+        (
+            "from odd_models import *; body = transformer(Block(2)); head = nn.Linear(3, 3); "
+            "model = lambda x: head(body(x).detach())"
+        ),
+    ),
+    ("xnb.attribute(model, x, target, 'rollout')", "seen = model; model = lambda x: seen(x).detach()"),
 ]
