@@ -152,7 +152,7 @@ CASES = [
         "xnb.plot.strip(torch.rand(3, 8, 8), {'a': a[0]}, axes)",
         "from matplotlib.figure import Figure; figure = Figure(); axes = [figure.subplots()]",
     ),
-    ("xnb.data.shape_pictures.widen_masks(mask[:, :1].bool(), width=-1)", ""),
+    ("widen_masks(mask[:, :1].bool(), width=-1)", "from xnb.data.shape_pictures import widen_masks"),
     ("xnb.widgets.layers(model, x, layer='zebra')", ""),
     (
         "xnb.attribute(model, x, target, 'rollout')",
