@@ -1,14 +1,15 @@
 """How much of the picture one value of a layer can see."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from xnb.access.copies import copy_module
-from xnb.access.hooks import find_module, forward_hooks
+from xnb.access.hooks import capture_outputs, find_module, forward_hooks
 from xnb.access.layout.layer_maps import suggest_layer
 from xnb.access.layout.seen_maps import see_outputs
 from xnb.access.model_call import check_explainable
@@ -40,28 +41,37 @@ def measure_size(model: nn.Module, x: Batch, layer: str) -> tuple[int, int]:
         ValueError: `layer` does not return pictures, or sees up to the border, so that the answer may be cut off.
     """
     clone = copy_module(model).double().eval()
-    for module in clone.modules():
-        _make_transparent(module)
     # small: residuals add up, and below 6 no ReLU6 cuts them off
     start = torch.full_like(x[:1], 1e-4, dtype=torch.double).requires_grad_()
-    with torch.enable_grad(), see_outputs(clone, start, layer) as seen:
+    with torch.no_grad(), see_outputs(clone, start, layer) as seen:
         clone(start)
-    maps = seen.find_maps(layer)
-    if maps is None or maps.ndim != 4:
+    arrange = seen.find_arrangement(layer)
+    if arrange is None or arrange(seen.outputs[layer]).ndim != 4:
         rule = f"receptive: {layer} must return maps of the picture"
         refuse(rule, seen.outputs[layer], suggest_layer(model, x))
-    centre = maps[..., maps.shape[2] // 2, maps.shape[3] // 2].sum()
-    (gradient,) = torch.autograd.grad(centre, start)
-    reached = gradient[0].sum(0) != 0
-    # all channels being alike, a norm over them returns a constant
-    rule = f"receptive: {layer} must not stand behind a norm over channels, as it hides what is seen"
-    require(bool(reached.any()), rule, x, "xnb.summary.module_table(model, x)  # and a layer before the norm")
+    reached = _find_reached(clone, start, layer, arrange)
+    rule = f"receptive: what {layer} returns must move with a small x"
+    require(bool(reached.any()), rule, x, "xnb.summary.module_table(model, x)  # and another layer")
     border_rows = reached[[0, -1]]
     border_columns = reached[:, [0, -1]]
     inside = not (border_rows.any() or border_columns.any())
     larger = f"x = torch.zeros({(1, x.shape[1], 4 * x.shape[2], 4 * x.shape[3])})  # or a layer before the pooling"
     require(inside, f"receptive: {layer} must not see the border of x", x, larger)
     return _extent(reached.any(1)), _extent(reached.any(0))
+
+
+def _find_reached(
+    clone: nn.Module, start: Tensor, layer: str, arrange: Callable[[Tensor], Tensor]
+) -> Bool[Tensor, "H W"]:
+    """The pixels that reach the central place of the layer's maps, once every module of the copy lets them through."""
+    for module in clone.modules():
+        _make_transparent(module)
+    with torch.enable_grad(), capture_outputs(clone, layer) as outputs:
+        clone(start)
+    maps = arrange(outputs[layer])
+    centre = maps[..., maps.shape[2] // 2, maps.shape[3] // 2].sum()
+    (gradient,) = torch.autograd.grad(centre, start)
+    return gradient[0].sum(0) != 0
 
 
 def _extent(reached: Tensor) -> int:
@@ -85,6 +95,8 @@ def _make_transparent(module: nn.Module) -> None:
             require(child.dilation in (1, (1, 1)), "receptive: max pooling must not be dilated", child.dilation)
             average = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode)
             setattr(module, name, average)
+        elif isinstance(child, nn.LayerNorm) and len(child.normalized_shape) == 1:
+            setattr(module, name, nn.Identity())  # over channels that are alike it would return a constant
 
 
 def side_by_formula(windows: Iterable[tuple[int, int]]) -> int:

@@ -1,6 +1,6 @@
 """What layers return in a pass that somebody runs, as maps `(B, D, *places)` where that is seen."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,6 +24,11 @@ class SeenOutputs:
 
     def find_maps(self, layer: str) -> Maps | None:
         """What a layer returned as maps; None where it is none, or its channels and places cannot be told apart."""
+        arrange = self.find_arrangement(layer)
+        return None if arrange is None else arrange(self.outputs[layer])
+
+    def find_arrangement(self, layer: str) -> Callable[[Tensor], Maps] | None:
+        """What makes maps of an output of the layer; None as in `find_maps`."""
         output = self.outputs.get(layer)
         if not isinstance(output, Tensor) or output.ndim < 3:
             return None
@@ -32,7 +37,7 @@ class SeenOutputs:
         if not places:
             return None
         layout = read_layout(layer, output, axes, places)
-        return None if isinstance(layout, Unreadable) else layout.arrange(output)
+        return None if isinstance(layout, Unreadable) else layout.arrange
 
 
 @contextmanager
