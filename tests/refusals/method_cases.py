@@ -162,7 +162,10 @@ CASES = [
         "xnb.attribute(model, x, target, 'legrad')",
         "from odd_models import *; model = transformer(Block(2), Pair(), Block(2))",
     ),
-    ("xnb.attribute(model, x, target, 'attcat')", "from odd_models import *; model = transformer(Block(2, 2))"),
+    (
+        "xnb.attribute(model, x, target, 'attcat')",
+        "from odd_models import *; model = transformer(Block(2, 2), Block(2, 2))",
+    ),
     (
         "xnb.attribute(model, x, target, 'token_cam')",
         "from odd_models import *; model = transformer(Block(2), Block(2))",

@@ -129,3 +129,39 @@ class Recurrent(nn.Module):
         if self.packed:
             rows = nn.utils.rnn.pack_padded_sequence(rows, torch.full((len(x),), 8), batch_first=True)
         return self.head(self.lstm(rows)[1][0][-1])
+
+
+class Block(nn.Module):
+    """Attentions one after another, each with a shortcut around it."""
+
+    def __init__(self, *heads):
+        super().__init__()
+        self.attentions = nn.ModuleList(nn.MultiheadAttention(8, number, batch_first=True) for number in heads)
+
+    def forward(self, tokens):
+        for attention in self.attentions:
+            tokens = tokens + attention(tokens, tokens, tokens, need_weights=False)[0]
+        return tokens
+
+
+class Pair(nn.Module):
+    """Averages neighbouring tokens."""
+
+    def forward(self, tokens):
+        return tokens.unflatten(1, (-1, 2)).mean(2)
+
+
+def transformer(*blocks):
+    """Patches of two pixels, blocks, the mean of the tokens."""
+    cut = nn.Sequential(nn.Conv2d(2, 8, 2, 2), nn.Flatten(2))
+    body = nn.Sequential(*blocks)
+
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cut, self.body, self.head = cut, body, nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.head(self.body(self.cut(x).mT).mean(1))
+
+    return Tokens().eval()

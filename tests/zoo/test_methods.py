@@ -14,17 +14,8 @@ def test_the_zoo_is_large():
     assert len(ZOO) >= 60
 
 
-def list_pairs():
-    """All methods on all networks; what names integrated gradients where no gradient is stands apart."""
-    for kind, animal in ZOO.items():
-        for name in sorted(METHODS):
-            card = METHODS.cards[name]
-            wrong = not animal.differentiable and card.family == "attention"
-            marks = [pytest.mark.xfail(strict=True, reason="its line to try asks for a gradient")] if wrong else []
-            yield pytest.param(kind, name, marks=marks)
-
-
-@pytest.mark.parametrize(("kind", "name"), [*list_pairs()])
+@pytest.mark.parametrize("name", sorted(METHODS))
+@every_kind
 def test_a_map_is_finite_and_knows_no_other_row(kind, name):
     together = explain_or_refuse(kind, name)
     if together is None:

@@ -44,7 +44,7 @@ def watch_calls(model: nn.Module, before: Callable[..., object], after: Callable
 
 def modules_by_name(model: nn.Module) -> dict[str, nn.Module]:
     """The modules of a model by name, the model itself under "" first."""
-    hint = "xnb.attribute(model, x, target, 'gradient')  # takes any function"
+    hint = "xnb.attribute(model, x, target, 'feature_ablation')  # takes any function"
     require(isinstance(model, nn.Module), "hooks: only an nn.Module has layers", model, hint)
     return dict(model.named_modules())
 
@@ -80,7 +80,7 @@ def capture_outputs(model: nn.Module, *layers: str, once: bool = False) -> Itera
     def make_hook(name: str) -> Hook:
         def hook(module: nn.Module, args: tuple, out: object) -> object:
             again = once and name in outputs
-            hint = "xnb.attribute(model, x, target, 'gradient')  # needs no layer"
+            hint = "xnb.attribute(model, x, target, 'feature_ablation')  # needs no layer"
             require(not again, "hooks: the layer must be called once in a forward pass", name, hint)
             output = first_output(out)
             outputs[name] = cast(Tensor, output)  # what is no tensor is refused by who asked for it

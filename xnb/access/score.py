@@ -19,11 +19,10 @@ from xnb.access.model_call import check_explainable, chunk_logits
 from xnb.access.rows import select_rows
 from xnb.access.targets import score_weights, target_logit
 from xnb.access.trials import count_run_changes
+from xnb.access.way_out import FORWARD_ONLY
 from xnb.check import require
 from xnb.progress import add_planned_passes, show_progress
 from xnb.types import Batch, Logits, Model, Scores, Target
-
-_FORWARD_ONLY = "xnb.attribute(model, x, target, 'feature_ablation')  # or another with needs == 'forward'"
 
 Change = Callable[[slice, slice], Tensor]  # (draws, rows) -> those inputs changed (n, b, *shape)
 
@@ -201,10 +200,10 @@ def chunk_gradient(
         # a copy: an in-place first module must not reach the caller's pixels
         out = chunk_logits(model, leaf.clone())
         weights = score_weights(out, target)
-        require(out.requires_grad, "score: no gradient reaches x", "an output without a graph", _FORWARD_ONLY)
+        require(out.requires_grad, "score: no gradient reaches x", "an output without a graph", FORWARD_ONLY)
         wanted = [leaf, *captured.values()]
         gradient, *at_captured = torch.autograd.grad(out, wanted, weights, allow_unused=True)
-    require(gradient is not None, "score: no gradient reaches x", "an output that does not depend on x", _FORWARD_ONLY)
+    require(gradient is not None, "score: no gradient reaches x", "an output that does not depend on x", FORWARD_ONLY)
     add_passes(backward=len(x))
     return GradientPass(gradient, out.detach().clone(), at_captured)  # copied as in `logits`
 

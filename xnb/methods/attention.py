@@ -5,9 +5,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xnb.access.attention.attention_capture import CARRIED, Attention
-from xnb.check import require
+from xnb.check import refuse, require
 from xnb.methods.attention_pass import AttentionPass, explain_tokens
 from xnb.methods.registry import method
+from xnb.methods.second_choice import suggest_first
 from xnb.methods.seen_attention import TokenKnobs
 from xnb.methods.token_layout import Patch, Special
 from xnb.types import Attribution, Batch, Model, Target
@@ -257,7 +258,10 @@ def leave_one_out(
     """
 
     def leave_out(attention: AttentionPass) -> Tensor:
-        _require_linear_pooling(attention)
+        rule, got = _find_nonlinear(attention)
+        if rule:
+            others = "gradient_weighted_attention", "raw_attention", "integrated_gradients"
+            refuse(rule, got, suggest_first(model, x, target, *others))
         weights = attention.layers[-1].weights.detach().flatten(1, 3)
         gradients = attention.gradients[-1].flatten(1, 3)  # of the score at each weight: w h_k
         pooled = (weights * gradients).sum(1, keepdim=True)  # w z
@@ -267,10 +271,15 @@ def leave_one_out(
     return explain_tokens(model, x, target, knobs, "leave_one_out", leave_out, keys_of=-1)
 
 
-def _require_linear_pooling(attention: AttentionPass) -> None:
-    """One head and one query, and nothing but linear functions up to the logits."""
-    hint = "xnb.attribute(model, x, target, 'gradient_weighted_attention')"
+def _find_nonlinear(attention: AttentionPass) -> tuple[str, object]:
+    """Which rule is broken, and by what: one head and one query, and nothing but linear functions up to the logits.
+
+    Nothing where none is.
+    """
     shape = tuple(attention.layers[-1].weights.shape[1:3])
-    require(shape == (1, 1), "leave_one_out: the last attention must have one head and one query", shape, hint)
+    if shape != (1, 1):
+        return "leave_one_out: the last attention must have one head and one query", shape
     nonlinear = sorted(set(attention.after) - LINEAR)
-    require(not nonlinear, "leave_one_out: the head must be linear", nonlinear, hint)
+    if nonlinear:
+        return "leave_one_out: the head must be linear", nonlinear
+    return "", None

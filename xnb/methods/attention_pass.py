@@ -14,8 +14,10 @@ from xnb.access.ledger import add_passes
 from xnb.access.model_call import check_explainable, chunk_logits
 from xnb.access.rows import select_rows
 from xnb.access.targets import score_weights
-from xnb.check import require
-from xnb.methods.seen_attention import HINT, TokenKnobs, see_attention
+from xnb.access.way_out import FORWARD_ONLY
+from xnb.check import refuse, require
+from xnb.methods.second_choice import suggest_first
+from xnb.methods.seen_attention import TokenKnobs, see_attention
 from xnb.methods.token_layout import place_tokens_on_input
 from xnb.types import Attribution, Batch, Model, Target
 
@@ -67,7 +69,7 @@ def explain_tokens(
         with select_rows(rows, len(x)):
             attention = _run_attention(model, x[rows], target[rows], seen.over_tokens)
         if keys_of == 0:
-            _require_chain(attention.layers, who)
+            _check_chain(model, x, target, attention.layers, who)
         attributions = attribute_tokens(attention)
         layout = seen.find_layout(attention.layers[keys_of].weights.shape[3], who, knobs)
         maps.append(place_tokens_on_input(attributions, x[rows], layout))
@@ -86,31 +88,46 @@ def _run_attention(model: Model, x: Batch, target: Target, over_tokens: Sequence
         with capture:  # around the model alone, or what follows it would count as behind the last attention
             return model(inputs)
 
-    at_weights = gradient_at(observed, x, target, capture.weights)
+    at_weights = gradient_at(observed, x, target, capture.weights, over_tokens)
     layers = list(compress(capture.attentions, over_tokens))
     gradients = list(compress(at_weights, over_tokens))
     return AttentionPass(layers, gradients, capture.functions_after)
 
 
-def _require_chain(layers: list[Attention], who: str) -> None:
-    """What a layer hands on must be what the next one reads."""
+def _check_chain(model: Model, x: Batch, target: Target, layers: list[Attention], who: str) -> None:
+    """Refuse attentions of which one does not read what the one before it hands on."""
     for layer, following in pairwise(layers):
         queries, keys = layer.weights.shape[2], following.weights.shape[3]
-        rule = f"{who}: each attention must read the tokens that the one before it hands on"
-        hint = "xnb.attribute(model, x, target, 'raw_attention')"
-        require(queries == keys, rule, f"{queries} tokens, then {keys}", hint)
+        if queries != keys:
+            rule = f"{who}: each attention must read the tokens that the one before it hands on"
+            hint = suggest_first(model, x, target, "raw_attention", "integrated_gradients")
+            refuse(rule, f"{queries} tokens, then {keys}", hint)
 
 
-def gradient_at(model: Model, x: Batch, target: Target, captured: Mapping[str, Tensor]) -> list[Tensor]:
-    """Gradients of the score where something was captured; the input itself may have none, as numbers of tokens do."""
+def gradient_at(
+    model: Model,
+    x: Batch,
+    target: Target,
+    captured: Mapping[str, Tensor],
+    needed: Sequence[bool] | None = None,
+) -> list[Tensor]:
+    """Gradients of the score where something was captured; the input itself may have none, as numbers of tokens do.
+
+    Args:
+        needed: which of them must be reached, None for all; what is not reached has gradient zero.
+    """
     with torch.enable_grad():
         out = chunk_logits(model, x.detach().requires_grad_().clone())
         weights = score_weights(out, target)
-        require(out.requires_grad, "score: no gradient reaches x", "an output without a graph", HINT)
+        require(out.requires_grad, "score: no gradient reaches x", "an output without a graph", FORWARD_ONLY)
         places = list(captured.values())
-        gradients = torch.autograd.grad(out, places, weights, allow_unused=True, materialize_grads=True)
+        gradients = torch.autograd.grad(out, places, weights, allow_unused=True)
+    lost = sum(gradient is None for gradient in compress(gradients, needed or [True] * len(places)))
+    rule = "score: a gradient must reach all that is read inside the model"
+    require(lost == 0, rule, f"none at {lost} of {len(places)}", FORWARD_ONLY)
     add_passes(backward=len(x))
-    return list(gradients)
+    pairs = zip(gradients, places, strict=True)
+    return [torch.zeros_like(place) if gradient is None else gradient for gradient, place in pairs]
 
 
 def readout_shares(gradients: Float[Tensor, "B h N M"]) -> Float[Tensor, "B N"]:

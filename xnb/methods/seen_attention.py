@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import compress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
@@ -16,12 +16,12 @@ from xnb.access.ledger import add_passes
 from xnb.access.memo import answer_once
 from xnb.access.model_call import chunk_logits
 from xnb.access.rows import select_rows
-from xnb.check import require
+from xnb.access.way_out import suggest_method
+from xnb.check import refuse
 from xnb.methods.token_changes import change_numbers, find_owners_by_changes
 from xnb.methods.token_layout import Patch, Special, TokenLayout, find_token_layout
 from xnb.types import Batch, Model
 
-HINT = "xnb.attribute(model, x, target, 'integrated_gradients')  # or write attention as softmax(...) @ values"
 # Share of a picture from which on a token reads what many others read too, as behind layers that overlap.
 _MUCH = 0.1
 
@@ -40,11 +40,18 @@ class TokenKnobs(NamedTuple):
     patch: Patch = None
 
 
-def require_attention(attentions: list[Attention], inputs: int, who: str) -> None:
-    """Refuse a pass without attention, and attention within windows of an input."""
-    require(bool(attentions), f"{who}: no attention was seen", "a forward pass without any", HINT)
-    whole = all(len(layer.weights) == inputs for layer in attentions)
-    require(whole, f"{who}: attention must be over whole inputs", "windows", HINT)
+def require_attention(attentions: list[Attention], model: Model, x: Batch, who: str) -> None:
+    """Refuse a pass of all inputs without attention, and attention within windows of an input."""
+    if not attentions:
+        _refuse_attention(model, x, f"{who}: no attention was seen", "a forward pass without any")
+    if any(len(layer.weights) != len(x) for layer in attentions):
+        _refuse_attention(model, x, f"{who}: attention must be over whole inputs", "windows")
+
+
+def _refuse_attention(model: Model, x: Batch, rule: str, got: str) -> NoReturn:
+    """Refuse, with a method that needs no attention."""
+    note = "or write attention as softmax(...) @ values"
+    refuse(rule, got, suggest_method(model, x, "integrated_gradients", note))
 
 
 @dataclass
@@ -87,20 +94,23 @@ def _look(model: Model, x: Batch, who: str) -> SeenAttention:
         leaf = first.clone().requires_grad_()
         with _TokensAlone(1) as capture:
             chunk_logits(model, leaf.clone())
-        require_attention(capture.attentions, 1, who)
+        require_attention(capture.attentions, model, first, who)
         by_key = [layer.values[0].transpose(0, 1).flatten(1) for layer in capture.attentions]
         has_slopes = _reads_by_slopes(by_key, leaf)
         if has_slopes:
             number, piece = _find_small_piece(by_key, leaf)
             changed = _change_piece(first, piece)
-            _require_whole_pictures(capture.attentions[0], leaf, who)
+            if not _is_of_whole_pictures(capture.attentions[0], leaf):
+                _refuse_attention(model, first, f"{who}: attention must be over whole inputs", "windows")
         else:  # whole numbers in disguise, that stand for words
             number = len(by_key[0])
             changed = change_numbers(first, _mark_corner(first))
         findings = check_attention(model, first, changed, number)
-    rule = f"{who}: all that mixes tokens by weights must be seen as attention"
-    require(not findings.unseen, rule, ", ".join(dict.fromkeys(findings.unseen)), HINT)
-    require(any(findings.over_tokens), f"{who}: no attention over tokens was seen", "weights of channels", HINT)
+    if findings.unseen:
+        rule = f"{who}: all that mixes tokens by weights must be seen as attention"
+        _refuse_attention(model, x, rule, ", ".join(dict.fromkeys(findings.unseen)))
+    if not any(findings.over_tokens):
+        _refuse_attention(model, x, f"{who}: no attention over tokens was seen", "weights of channels")
     tokens: dict[int, Tensor] = {}
     for values in compress(by_key, findings.over_tokens):
         tokens.setdefault(len(values), values)
@@ -137,16 +147,15 @@ def _find_slope(totals: list[Tensor], leaf: Batch) -> Tensor | None:
     return slope
 
 
-def _require_whole_pictures(attention: Attention, leaf: Batch, who: str) -> None:
-    """Refuse windows of a picture that are folded into one axis with heads: all heads of a token read one place."""
+def _is_of_whole_pictures(attention: Attention, leaf: Batch) -> bool:
+    """Whether all heads of a token read one place: windows of a picture may be folded into one axis with heads."""
     if leaf.ndim != 4 or attention.values.shape[1] == 1 or not attention.values.requires_grad:
-        return
+        return True
     places = []
     for values in (attention.values[0, :1, 0], attention.values[0, :, 0]):
         slope = _find_slope([values.sum()], leaf)
         places.append(torch.zeros_like(leaf) if slope is None else (slope != 0).any(1))
-    whole = torch.equal(*places)
-    require(whole, f"{who}: attention must be over whole inputs", "windows", HINT)
+    return torch.equal(*places)
 
 
 class _TokensAlone(AttentionCapture):

@@ -12,13 +12,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from xnb.access.ledger import add_passes
+from xnb.access.way_out import FORWARD_ONLY
 from xnb.check import refuse, require
 from xnb.methods.token_cells import find_cells
 from xnb.types import Attribution, Batch
 
 Special = Sequence[int] | None
 Patch = int | tuple[int, int] | None
-_OTHERWISE = "xnb.attribute(model, x, target, 'integrated_gradients')"
 
 
 class TokenLayout(NamedTuple):
@@ -83,7 +83,7 @@ def find_token_layout(
     owner = reads.find_owners(every)
     if owner is None:
         owner = _separate(reads, x, who)
-    require(bool((owner >= 0).any()), f"{who}: tokens must depend on the input", "none does", _OTHERWISE)
+    require(bool((owner >= 0).any()), f"{who}: tokens must depend on the input", "none does", FORWARD_ONLY)
     return TokenLayout(_merge_shared_axes(owner), len(tokens))
 
 
@@ -156,7 +156,7 @@ def _separate(reads: _Dependence, x: Batch, who: str) -> Int[Tensor, "*shape"]:
 
 
 def _refuse_mixed(who: str, tokens: int, x: Batch, got: str) -> NoReturn:
-    hint = _write_statement(tokens, x, who) or _OTHERWISE
+    hint = _write_statement(tokens, x, who) or FORWARD_ONLY
     refuse(f"{who}: each token must read its own piece of the input", got, hint)
 
 
@@ -200,7 +200,7 @@ def _state_token_layout(
         require(patch is None, f"{who}: patches are of pictures (B, C, H, W)", x, "patch=None")
         fits = len(pieces) == x.shape[1]
         rule = f"{who}: the tokens that are not special must be the {x.shape[1]} pieces of the input"
-        require(fits, rule, len(pieces), _OTHERWISE)
+        require(fits, rule, len(pieces), FORWARD_ONLY)
         return TokenLayout(pieces.view(-1, *[1] * (x.ndim - 2)), N)
     height, width = _find_patch(len(pieces), x, who, patch)
     grid = pieces.view(x.shape[2] // height, x.shape[3] // width)
@@ -228,7 +228,7 @@ def _find_patch(pieces: int, x: Batch, who: str, patch: Patch) -> tuple[int, int
     squares = [(side, side) for side in range(1, min(H, W) + 1) if _divides(x, (side, side))]
     found = [square for square in squares if _count_patches(x, square) == pieces]
     rule = f"{who}: {pieces} pieces must be square patches of the picture {H} x {W}"
-    require(len(found) == 1, rule, f"{len(found)} sizes that fit", _OTHERWISE)
+    require(len(found) == 1, rule, f"{len(found)} sizes that fit", FORWARD_ONLY)
     return found[0]
 
 

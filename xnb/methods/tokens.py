@@ -5,7 +5,7 @@ The stages are `tokens`, `blocks` and `readout`. A model has them as members, as
 """
 
 from itertools import compress
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,14 +16,15 @@ from xnb.access.attention.stages import find_stages
 from xnb.access.chunking import chunks, join_chunks
 from xnb.access.model_call import check_explainable, chunk_logits
 from xnb.access.rows import select_rows
-from xnb.check import require
+from xnb.check import refuse, require
 from xnb.methods.attention_pass import gradient_at, readout_shares
 from xnb.methods.registry import method
-from xnb.methods.seen_attention import SeenAttention, TokenKnobs, require_attention, see_attention
+from xnb.methods.second_choice import suggest_first
+from xnb.methods.seen_attention import TokenKnobs, require_attention, see_attention
 from xnb.methods.token_layout import Patch, Special, place_tokens_on_input
 from xnb.types import Attribution, Batch, Model, Target
 
-_ROLLOUT = "xnb.attribute(model, x, target, 'rollout')"
+_OTHERS = "rollout", "raw_attention", "integrated_gradients"  # that ask for less, the most alike first
 
 
 @method(family="attention", needs="modules", cost="F + L B", paper="Bousselham et al. 2025, arXiv:2404.03214")
@@ -59,9 +60,11 @@ def legrad(
         capture = AttentionCapture(len(x[rows]))
         with select_rows(rows, len(x)):
             gradients = gradient_at(_read_out_each_block(stages, capture), x[rows], target[rows], capture.weights)
-        gradients = _only_over_tokens(gradients, seen, "legrad")
+        broken = _find_uneven(gradients, seen.over_tokens)
+        if broken:
+            refuse(f"legrad: {broken.rule}", broken.got, suggest_first(model, x, target, *_OTHERS))
         # cut at zero before the mean: heads and queries that disagree must not cancel
-        by_layer = [gradient.clamp(min=0).mean((1, 2)) for gradient in gradients]
+        by_layer = [gradient.clamp(min=0).mean((1, 2)) for gradient in compress(gradients, seen.over_tokens)]
         attributions = torch.stack(by_layer).mean(0)
         layout = seen.find_layout(attributions.shape[1], "legrad", TokenKnobs(chunk, special, patch))
         maps.append(place_tokens_on_input(attributions, x[rows], layout))
@@ -87,13 +90,26 @@ def _read_out_each_block(stages: Any, capture: AttentionCapture) -> Model:
     return run
 
 
-def _only_over_tokens(layers: list, seen: SeenAttention, who: str) -> list[Tensor]:
-    """Of what belongs to the attentions of all blocks, that of those which weigh tokens, each as many."""
-    remaining = list(compress(layers, seen.over_tokens))
-    rule = f"{who}: the blocks must have attention over the same tokens"
-    sizes = {tuple(layer.shape[1:]) for layer in remaining}
-    require(len(sizes) == 1, rule, sorted(sizes), _ROLLOUT)
-    return remaining
+class _Broken(NamedTuple):
+    """What a method asks of the attentions, and what was seen in its place."""
+
+    rule: str
+    got: object
+
+
+def _find_uneven(in_blocks: list[Tensor], over_tokens: list[bool]) -> _Broken | None:
+    """What keeps the blocks from being added up: an attention outside them, or one over other tokens.
+
+    Args:
+        in_blocks: what belongs to the attentions that ran in the blocks, (B, h, N, M) each.
+        over_tokens: for each attention of the model, whether it weighs tokens.
+    """
+    if len(in_blocks) != len(over_tokens):
+        return _Broken("all attention must be in one row of blocks", f"{len(in_blocks)} of {len(over_tokens)}")
+    sizes = {tuple(layer.shape[2:]) for layer in compress(in_blocks, over_tokens)}
+    if len(sizes) != 1:
+        return _Broken("the blocks must have attention over the same tokens", sorted(sizes))
+    return None
 
 
 @method(family="attention", needs="modules", cost="F + B", paper="Qiang et al. 2022, NeurIPS, AttCAT")
@@ -129,9 +145,13 @@ def attcat(
         capture = AttentionCapture(len(x[rows]))
         with select_rows(rows, len(x)):
             gradients = gradient_at(_capture_blocks(stages, captured, capture), x[rows], target[rows], captured)
-        weights = _only_over_tokens([layer.weights for layer in capture.attentions], seen, "attcat")
-        one_each = len(weights) == len(stages.blocks)
-        require(one_each, "attcat: each block must have one attention", f"{len(weights)} attentions", _ROLLOUT)
+        in_blocks = [layer.weights for layer in capture.attentions]
+        weights = list(compress(in_blocks, seen.over_tokens))
+        broken = _find_uneven(in_blocks, seen.over_tokens)
+        if not broken and len(weights) != len(stages.blocks):
+            broken = _Broken("each block must have one attention", f"{len(weights)} attentions")
+        if broken:
+            refuse(f"attcat: {broken.rule}", broken.got, suggest_first(model, x, target, *_OTHERS))
         shares = readout_shares(gradients[-1])
         terms = []
         # Outputs of the blocks come first in `captured`; the last attention's weights, behind them, have no term.
@@ -153,7 +173,7 @@ def _capture_blocks(stages: Any, captured: dict[str, Tensor], capture: Attention
             with capture:
                 state = block(state)
             captured[f"block {number}"] = state
-        require_attention(capture.attentions, len(x), "attcat")
+        require_attention(capture.attentions, stages.model, x, "attcat")
         captured["weights"] = capture.attentions[-1].weights
         return stages.readout(state)
 
@@ -195,7 +215,7 @@ def token_cam(
     check_explainable(model, x, target)
     maps = []
     for rows in chunks(x, chunk):
-        name = layer or _find_last_norm(model, x)
+        name = layer or _find_last_norm(model, x, target)
         with hooks.capture_outputs(model, name) as outputs, select_rows(rows, len(x)):
             (gradient,) = gradient_at(model, x[rows], target[rows], outputs)
         tokens = outputs[name].detach()
@@ -204,20 +224,24 @@ def token_cam(
         layout = seen.find_layout(tokens.shape[1], "token_cam", TokenKnobs(chunk, special, patch))
         of_patches = gradient[:, layout.pieces]
         # Behind the last attention a class token alone is read: a map of zeros would look like an answer.
-        reached = bool(of_patches.any())
-        require(reached, "token_cam: the score must depend on the patches at the layer", name, _ROLLOUT)
+        if not of_patches.any():
+            rule = "token_cam: the score must depend on the patches at the layer"
+            refuse(rule, name, suggest_first(model, x, target, *_OTHERS))
         weights = of_patches.mean(1, keepdim=True)
         attributions = (weights * tokens).sum(2).clamp(min=0)
         maps.append(place_tokens_on_input(attributions, x[rows], layout))
     return join_chunks(maps, x)
 
 
-def _find_last_norm(model: nn.Module, x: Batch) -> str:
+def _find_last_norm(model: nn.Module, x: Batch, target: Target) -> str:
     """Name of the layer norm that runs first in the last block: what enters the last attention."""
-    last = find_stages(model, x, "token_cam").modules[-1]
-    inside = {id(module) for module in last.modules() if isinstance(module, nn.LayerNorm | nn.RMSNorm)}
-    norms = [name for name, module in hooks.modules_by_name(model).items() if id(module) in inside]
-    require(bool(norms), "token_cam: the last block must have a layer norm", type(last).__name__, "layer='blocks.3'")
+    blocks = find_stages(model, x, "token_cam").modules
+    names = {id(module): name for name, module in hooks.modules_by_name(model).items()}
+    norms = [names[id(module)] for module in blocks[-1].modules() if isinstance(module, nn.LayerNorm | nn.RMSNorm)]
+    if not norms:
+        before = f"layer={names[id(blocks[-2])]!r}" if len(blocks) > 1 else ""
+        hint = before or suggest_first(model, x, target, *_OTHERS)
+        refuse("token_cam: the last block must have a layer norm", type(blocks[-1]).__name__, hint)
     with torch.no_grad(), hooks.capture_outputs(model, *norms) as outputs, select_rows(slice(0, 1), len(x)):
         chunk_logits(model, x[:1])
     return next(iter(outputs))  # filled in as layers run

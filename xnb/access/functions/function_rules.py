@@ -27,6 +27,7 @@ from xnb.access.functions.written_out import HIDES_RELU, WRITTEN_OUT_FUNCTIONS
 from xnb.access.marks import share_memory
 from xnb.access.rows import select_rows
 from xnb.access.score import GradientPass, chunk_gradient
+from xnb.access.way_out import OtherMethod
 from xnb.check import refuse, require
 from xnb.types import Batch, Logits, Model, Target
 
@@ -62,11 +63,12 @@ def apply_rules(
         mode.start = x.grad_fn
         try:
             mode.mark(x, traced=True)
-            with mode:
-                out = model(x)
-            if isinstance(out, Tensor):
-                mode.check_output(out)
-            return mode.settle(out)
+            with OtherMethod(model, x):
+                with mode:
+                    out = model(x)
+                if isinstance(out, Tensor):
+                    mode.check_output(out)
+                return mode.settle(out)
         finally:
             mode.marks.clear()  # marks refer to calls and calls to the table: it would wait for the garbage collector
 
@@ -127,10 +129,8 @@ class _RuleMode(TorchFunctionMode):
 
     def __torch_function__(self, function: Callable, types: object, args: tuple = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        traced = False
-        for tensor in list_tensors((*args, *kwargs.values())):
-            traced |= self.read_mark(tensor).traced
-        if traced:
+        marks = [self.read_mark(tensor) for tensor in list_tensors((*args, *kwargs.values()))]
+        if any(mark.traced for mark in marks):
             return self.answer(function, name_function(function), *order_arguments(args, kwargs))
         result = function(*args, **kwargs)
         for tensor in list_tensors(result):
@@ -250,9 +250,9 @@ class _RuleMode(TorchFunctionMode):
         result = call.run()
         if list_tensors(result):
             module = find_running_module()
-            here = describe_call(self.model, call.name, module)
             hint = take_out_softmax(self.model, module) or self.suggest(call)
-            refuse(f"{self.who}: every function of the model needs a rule", here, hint)
+            rule = f"{self.who}: every function of the model needs a rule"
+            refuse(rule, describe_call(self.model, call.name, module), hint)
         return result
 
     def postpone_rule(self, call: Call) -> Tensor:

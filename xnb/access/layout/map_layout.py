@@ -21,7 +21,7 @@ from xnb.types import Batch
 
 Maps = Tensor  # (B, D, *places)
 Layout = str | Callable[[Tensor], Tensor] | None
-_NO_LAYER = "xnb.attribute(model, x, target, 'gradient')  # needs no layer"
+_NO_LAYER = "xnb.attribute(model, x, target, 'feature_ablation')  # needs no layer"
 
 
 @dataclass(frozen=True, eq=False)
