@@ -20,10 +20,9 @@ from xnb.access.layout.axis_watch import AxisWatch, SeenAxes
 from xnb.access.layout.layer_maps import suggest_layer
 from xnb.access.model_call import check_explainable, chunk_logits
 from xnb.access.rows import Numbered, number_rows, run_as
+from xnb.access.way_out import suggest_method
 from xnb.check import refuse, require
 from xnb.types import Batch, Logits
-
-_WITHOUT_SUFFIX = "xnb.attribute(model, x, target, 'grad_cam')"
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +122,9 @@ def _suffixes_of_chunk(model: nn.Module, x: Batch, rows: Numbered, layer: str) -
         for i, single in enumerate(x.split(1)):
             yield from _suffixes_of_chunk(model, single, rows.only(i), layer)
         return
-    require(same, f"suffix: from {layer!r} on the model must say the same again", again - logits[:1], _WITHOUT_SUFFIX)
+    if not same:
+        rule = f"suffix: from {layer!r} on the model must say the same again"
+        refuse(rule, again - logits[:1], suggest_method(model, x, "grad_cam"))
     for i, row_logits in enumerate(logits.split(1)):
         row = rows.only(i)
         yield Suffix(model, layer, row_logits, _select_row(record, i), written, row, watch.see(record[layer]))

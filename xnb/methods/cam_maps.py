@@ -85,4 +85,5 @@ def _tell_zeros(cam: Maps, layer: str) -> None:
     else:
         rule = f"class activation map: zero everywhere, as no place of {layer!r} has a share in the score"
         inputs = without.nonzero()[:, 0].tolist()
-        warn(rule, f"inputs {inputs}", "xnb.attribute(model, x, target, 'gradient')  # shows where the input matters")
+        hint = "xnb.attribute(model, x, target, 'feature_ablation')  # shows where the input matters"
+        warn(rule, f"inputs {inputs}", hint)

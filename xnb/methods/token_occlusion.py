@@ -14,6 +14,7 @@ from xnb.access.rows import select_rows
 from xnb.access.score import changed_scores, score
 from xnb.check import refuse, require
 from xnb.methods.registry import method
+from xnb.methods.second_choice import suggest_first
 from xnb.methods.seen_attention import TokenKnobs
 from xnb.methods.token_layout import Patch, Special, TokenLayout, find_token_layout, place_tokens_on_input
 from xnb.types import Attribution, Batch, Model, Target
@@ -81,11 +82,8 @@ def _occlude_tokens(
     try:
         scores = changed_scores(run, tokens, target, leave_out, len(groups))
     except (RuntimeError, IndexError) as error:
-        refuse(
-            "token_occlusion: the blocks must run on fewer tokens",
-            str(error),
-            "xnb.attribute(model, x, target, 'rollout')",
-        )
+        hint = suggest_first(model, x, target, "rollout", "raw_attention")
+        refuse("token_occlusion: the blocks must run on fewer tokens", str(error), hint)
     drops = (whole - scores).T
     attributions = tokens.new_zeros(len(x), layout.tokens)
     attributions[:, groups] = drops[:, :, None]

@@ -16,6 +16,7 @@ from xnb.access.attention.attention_capture import AttentionCapture
 from xnb.access.ledger import add_passes
 from xnb.access.memo import answer_once
 from xnb.access.rows import select_rows
+from xnb.access.way_out import suggest_method
 from xnb.check import refuse
 from xnb.types import Batch, Logits, Model
 
@@ -120,13 +121,13 @@ def find_stages(model: Model, x: Batch, who: str) -> Stages | OwnStages:
         ValueError: the model has neither.
     """
     rule = f"{who}: the model must be a Transformer, of blocks that hand tokens (B, N, D) to one another"
-    hint = f"xnb.attribute(model, x, target, 'integrated_gradients')  # or {_HINT}"
     if not isinstance(model, nn.Module):
-        refuse(rule, model, hint)
+        refuse(rule, model, suggest_method(model, x, "integrated_gradients", f"or {_HINT}"))
     if all(hasattr(model, stage) for stage in STAGES):
         return OwnStages(model)
     with select_rows(slice(0, 1), len(x)):
         stages = answer_once(("stages", model, x), lambda: search_stages(model, x[:1]))
+    hint = "" if stages else suggest_method(model, x, "integrated_gradients", f"or {_HINT}")
     return stages or refuse(rule, type(model).__name__, hint)
 
 

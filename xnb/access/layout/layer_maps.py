@@ -13,11 +13,11 @@ from xnb.access.memo import answer_once
 from xnb.access.model_call import chunk_logits
 from xnb.access.rows import select_rows
 from xnb.access.score import chunk_gradient
+from xnb.access.way_out import suggest_method
 from xnb.check import refuse, require
 from xnb.types import Batch
 
 LayerLike = str | nn.Module | None
-_NO_LAYER = "xnb.attribute(model, x, target, 'gradient')  # needs no layer"
 
 
 def find_layer(model: nn.Module, x: Batch, layer: LayerLike = None) -> str:
@@ -45,7 +45,12 @@ def suggest_layer(model: nn.Module, x: Batch) -> str:
     try:
         return f"layer={find_layer(model, x)!r}  # the last that has maps"
     except ValueError:
-        return _NO_LAYER
+        return suggest_without_layer(model, x)
+
+
+def suggest_without_layer(model: nn.Module, x: Batch) -> str:
+    """The line that leads to a method without layers."""
+    return suggest_method(model, x, "gradient", "needs no layer")
 
 
 class _Output(NamedTuple):
@@ -75,7 +80,9 @@ def _last_layer_with_maps(model: nn.Module, x: Batch) -> str:
     with_maps = ((name, layout) for name, layout in from_last if layout is not None)
     last, layout = next(with_maps, ("", None))
     if layout is None:
-        hint = "model = model._orig_mod  # compiled code shows no layers" if hasattr(model, "_orig_mod") else _NO_LAYER
+        compiled = hasattr(model, "_orig_mod")
+        otherwise = "model = model._orig_mod  # compiled code shows no layers"
+        hint = otherwise if compiled else suggest_without_layer(model, x)
         refuse("layer: no module of the model is known to return maps", type(model).__name__, hint)
     if not layout.part:
         return last
