@@ -8,8 +8,9 @@ import reference
 import torch
 from torch import nn
 
+import xnb
 from xnb import attribute
-from xnb.adapters import with_inputs
+from xnb.adapters import embed_tokens, with_inputs
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-10}
 IDS = torch.tensor([[1, 7, 3, 9, 2, 5], [1, 4, 4, 8, 0, 0]])
@@ -121,6 +122,95 @@ def test_words_are_left_out_of_the_sequence(bert):
             expected = drop.gather(1, TARGET[:, None])[:, 0]
             found = attribute(model, embeddings, TARGET, "token_occlusion")[:, word, 0]
             torch.testing.assert_close(found, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("rows", [2, 6])
+def test_words_are_left_out_beside_padding(bert, rows):
+    """Each text by itself, without its padding: the drop by hand; a word of padding moves nothing.
+
+    With as many texts as words, 6, a mask of texts is not taken for one of words.
+    """
+    ids, mask, target = (values.repeat(rows // 2, *[1] * (values.ndim - 1)) for values in (IDS, MASK, TARGET))
+    model, embeddings = embed_tokens(bert, ids, attention_mask=mask)
+    found = attribute(model, embeddings, target, "token_occlusion")
+    assert found.shape == (rows, 6, 1)
+    for row in range(rows):
+        words = int(mask[row].sum())
+        with torch.no_grad():
+            tokens = bert.bert.embeddings(ids[row : row + 1, :words])
+            scores = []
+            for word in [None, *range(words)]:
+                state = tokens[:, [other for other in range(words) if other != word]]
+                for layer in bert.bert.encoder.layer:
+                    state = layer(state)
+                    state = state[0] if isinstance(state, tuple) else state
+                scores.append(bert.classifier(bert.bert.pooler(state))[0, target[row]])
+        drops = scores[0] - torch.stack(scores[1:])
+        torch.testing.assert_close(found[row, :words, 0], drops, **CLOSE)
+        torch.testing.assert_close(found[row, words:, 0], torch.zeros(6 - words).double(), **CLOSE)
+    assert xnb.lint(model, embeddings, methods=["token_occlusion"])["valid"].all()
+
+
+class Crossed(nn.Module):
+    """A block that reads its tokens and, if it is told so, another sequence."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 1, batch_first=True)
+
+    def forward(self, tokens, memory=None, turn=None):
+        memory = tokens if memory is None else memory
+        out = tokens + self.attention(tokens, memory, memory, need_weights=False)[0]
+        return out if turn is None else out * turn
+
+
+class Beside(nn.Module):
+    """Two blocks that get something beside their tokens, made from those."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.embed, self.head = nn.Linear(3, 4), nn.Linear(4, 3)
+        self.blocks = nn.ModuleList([Crossed(), Crossed()])
+        self.make = make
+        self.double().eval()
+
+    def forward(self, x):
+        tokens = self.embed(x)
+        beside = self.make(tokens)
+        for block in self.blocks:
+            tokens = block(tokens, **beside)
+        return self.head(tokens.mean(1))
+
+
+def turn_places(tokens):
+    """A number for each place, no row an input."""
+    return {"turn": torch.linspace(1, 2, tokens.shape[1]).double()[:, None]}
+
+
+def test_numbers_of_places_stay_with_the_tokens_that_are_left():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = Beside(turn_places)
+    x = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0)).double()
+    found = attribute(net, x, TARGET, "token_occlusion")
+    turn = turn_places(x)["turn"]
+    with torch.no_grad():
+        for word in range(5):
+            rest = [other for other in range(5) if other != word]
+            state = net.embed(x)[:, rest]
+            for block in net.blocks:
+                state = block(state, turn=turn[rest])
+            drop = (net(x) - net.head(state.mean(1))).gather(1, TARGET[:, None])[:, 0]
+            torch.testing.assert_close(found[:, word, 0], drop, **CLOSE)
+
+
+def test_another_sequence_is_not_taken_for_the_tokens():
+    net = Beside(lambda tokens: {"memory": tokens.flip(1)})
+    x = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0)).double()
+    with pytest.raises(ValueError, match="must not look like them") as refusal:
+        attribute(net, x, TARGET, "token_occlusion")
+    names = {"xnb": xnb, "model": net, "x": x, "target": TARGET}
+    assert eval(str(refusal.value).split("try: ")[1], names).isfinite().all()
 
 
 def test_no_texts_have_no_maps(bert):

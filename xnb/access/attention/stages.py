@@ -49,7 +49,11 @@ class Block:
 
     def __call__(self, tokens: Tensor) -> Tensor:
         """The block's output on these tokens."""
-        out = self.module(tokens, *self.args, **self.kwargs)
+        return self.run(tokens, *self.args, **self.kwargs)
+
+    def run(self, tokens: Tensor, *args: object, **kwargs: object) -> Tensor:
+        """The same with other arguments beside the tokens."""
+        out = self.module(tokens, *args, **kwargs)
         return out[0] if self.returned else out
 
     def hand_on(self, tokens: Tensor, *args: object, **kwargs: object) -> object:
