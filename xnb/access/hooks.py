@@ -30,16 +30,34 @@ def forward_hooks(pairs: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
 
 
 @contextmanager
-def watch_calls(model: nn.Module, before: Callable[..., object], after: Callable[..., object]) -> Iterator[None]:
+def watch_calls(
+    model: nn.Module, before: Callable[..., object], after: Callable[..., object], *, with_named: bool = False
+) -> Iterator[None]:
     """Around every call of every module, run `before(name, module, args)` and `after(name, module, args, out)`.
 
     What they return, unless None, takes the place of the arguments and of the output.
+
+    Args:
+        with_named: `args` has the arguments given by name too, behind the others; `before` returns None then.
     """
+    if with_named:
+        before, after = _take_named(before), _take_named(after)
     with ExitStack() as stack:
         for name, module in modules_by_name(model).items():
-            stack.callback(module.register_forward_pre_hook(partial(before, name)).remove)
-            stack.callback(module.register_forward_hook(partial(after, name)).remove)
+            entered = module.register_forward_pre_hook(partial(before, name), with_kwargs=with_named)
+            left = module.register_forward_hook(partial(after, name), with_kwargs=with_named)
+            stack.callback(entered.remove)
+            stack.callback(left.remove)
         yield
+
+
+def _take_named(watch: Callable[..., object]) -> Callable[..., object]:
+    """The same function of one row of arguments, as a hook that is given those with a name apart."""
+
+    def take(name: str, module: nn.Module, args: tuple, named: dict[str, object], *out: object) -> object:
+        return watch(name, module, (*args, *named.values()), *out)
+
+    return take
 
 
 def modules_by_name(model: nn.Module) -> dict[str, nn.Module]:

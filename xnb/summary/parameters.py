@@ -1,18 +1,17 @@
 """Where a network keeps its parameters and spends its work, module by module."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
-from torch.utils._pytree import tree_leaves
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from xnb.access.hooks import watch_calls
 from xnb.check import refuse, require
-from xnb.types import Batch
+from xnb.summary.shape_run import Inputs, check_countable, run_shapes, tensor_leaves
 
 _SCHEMA = "xnb.summary"
 _VERSION = 1
@@ -35,11 +34,16 @@ COLUMNS = list(_CallRow.__annotations__)
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return the number of parameters; a tensor that several modules share counts once."""
+    """Return the number of parameters; a tensor that several modules share counts once.
+
+    Raises:
+        ValueError: lazy modules, which have none yet, or quantised ones, which pack them.
+    """
+    check_countable(model)
     return sum(tensor.numel() for tensor in model.parameters())  # parameters() lists a shared tensor once
 
 
-def module_table(model: nn.Module, x: Batch) -> pd.DataFrame:
+def module_table(model: nn.Module, x: Inputs) -> pd.DataFrame:
     """Return one row a call, in the order of execution; the parameters add up to `count_parameters(model)`.
 
     Rows are the calls that call no other module, and those that have parameters or do products themselves, such
@@ -48,30 +52,29 @@ def module_table(model: nn.Module, x: Batch) -> pd.DataFrame:
     attention's included, as torch counts them; a bias, norms and activations are not counted. The column of
     activations counts the values of the output.
 
-    Only shapes are run, on the "meta" device: it costs nothing and leaves the model alone. A model whose control
-    flow depends on values cannot be run so.
+    Only shapes are run, on the "meta" device: it costs nothing and leaves the model alone. Where a model needs values,
+    as one that holds plain tensors, a copy of it runs on `x`.
+
+    Args:
+        x: a batch, a tuple of inputs, or a dictionary of inputs by name.
+
+    Raises:
+        ValueError: as `xnb.summary.shape_run.run_shapes`.
     """
-    recorder = _CallRecorder(FlopCounterMode(display=False))
-    with torch.no_grad(), recorder.operations, watch_calls(model, recorder.enter, recorder.leave):
-        run_shapes(model, x)
     rows = []
-    for call in recorder.calls:
+    for call in run_shapes(model, x, _record_calls):
         row = call.row
         if call.is_leaf or row.parameters or row.multiply_adds:
             rows.append(asdict(row))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def run_shapes(model: nn.Module, x: Batch) -> None:
-    """Run `model` on the "meta" device, where tensors have shapes and no values."""
-    state = dict(model.named_parameters()) | dict(model.named_buffers())
-    shapes = {name: tensor.detach().to("meta") for name, tensor in state.items()}
-    functional_call(model, shapes, x.to("meta"))
-
-
-def tensor_leaves(tree: object) -> list[Tensor]:
-    """Return the tensors in nested tuples, lists and dictionaries, in order."""
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+def _record_calls(model: nn.Module, x: Inputs, run: Callable[[Inputs], object]) -> list["_RunningCall"]:
+    recorder = _CallRecorder(FlopCounterMode(display=False))
+    watch = watch_calls(model, recorder.enter, recorder.leave, with_named=True)
+    with torch.no_grad(), recorder.operations, watch:
+        run(x)
+    return recorder.calls
 
 
 @dataclass

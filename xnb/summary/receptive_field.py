@@ -55,9 +55,20 @@ def measure_size(model: nn.Module, x: Batch, layer: str) -> tuple[int, int]:
     border_rows = reached[[0, -1]]
     border_columns = reached[:, [0, -1]]
     inside = not (border_rows.any() or border_columns.any())
-    larger = f"x = torch.zeros({(1, x.shape[1], 4 * x.shape[2], 4 * x.shape[3])})  # or a layer before the pooling"
-    require(inside, f"receptive: {layer} must not see the border of x", x, larger)
+    hint = "" if inside else _suggest_larger(model, x)
+    require(inside, f"receptive: {layer} must not see the border of x", x, hint)
     return _extent(reached.any(1)), _extent(reached.any(0))
+
+
+def _suggest_larger(model: nn.Module, x: Batch) -> str:
+    """The line to try where a layer sees the border: a larger input, if the model takes one."""
+    shape = (1, x.shape[1], 4 * x.shape[2], 4 * x.shape[3])
+    try:
+        with torch.no_grad():
+            model(x.new_zeros(shape))
+    except (RuntimeError, ValueError):
+        return "xnb.summary.module_table(model, x)  # and an earlier layer, as the model takes no larger x"
+    return f"x = torch.zeros({shape})  # or an earlier layer"
 
 
 def _find_reached(
