@@ -49,7 +49,7 @@ class JsonChannel(HTTPChannel):
 
 
 def serve(app: Any, service: Service, settings: Settings, arguments: Sequence[str] | None = None) -> None:
-    """Listen until a signal comes; then refuse what is new, finish what was begun, and return."""
+    """Listen until a signal comes; then refuse what is new, finish what was begun, and end the process."""
     options = _read_options(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     server = create_server(
@@ -69,6 +69,11 @@ def serve(app: Any, service: Service, settings: Settings, arguments: Sequence[st
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=_stop, args=(server, service)).start())
     _LOG.info("listening on http://%s:%s", options.host, server.effective_port)
     server.run()
+    _LOG.info("stopped")
+    # Every answer is sent and no file is open. To take torch apart takes Python seconds, and a job that is given up
+    # would end the process by an abort.
+    logging.shutdown()
+    os._exit(0)
 
 
 def _stop(server: Any, service: Service) -> None:

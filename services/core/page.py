@@ -1,58 +1,154 @@
-"""The page for people, without a framework: what its template is filled with."""
+"""The page for people, without a framework: what its template is filled with, numbers in words included."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from services.core.answers import NOT_SHOWN, Answer
+from services.core.controls import CONTROLS
 from services.core.overlays import draw_overlay, draw_seen
 from services.core.questions import DEFAULT_METHOD, read_form
-from services.core.refusals import Refusal
+from services.core.refusals import Refusal, require
 from services.core.replies import encode_base64
 from services.core.service import Service
 
-OFFERED = {
-    "integrated_gradients": "Integrated gradients: the gradient, averaged on the way from black",
-    "gradient": "Gradient: what a small change of each pixel would do",
-    "smoothgrad": "SmoothGrad: the gradient, averaged over noisy copies",
-    "grad_cam": "Grad-CAM: where the last layer's channels for the class are active",
-    "lrp": "LRP: the score, handed back layer by layer",
-    "occlusion": "Occlusion: what the score loses when a square is blackened",
-    "edges": "Control: edges of the picture, which never saw the model",
-    "random": "Control: random numbers",
-}
 MOST_METHODS = 4
+OFFERED = {
+    "integrated_gradients": ("Integrated gradients", "the gradient, averaged on the way from black to the picture"),
+    "gradient": ("Gradient", "what a small change of each pixel would do"),
+    "smoothgrad": ("SmoothGrad", "the gradient, averaged over noisy copies"),
+    "grad_cam": ("Grad-CAM", "where the last layer's channels for the class are active"),
+    "lrp": ("LRP", "the score, handed back layer by layer"),
+    "guided_backprop": ("Guided backprop", "a gradient that ReLUs change; known to repeat the edges"),
+    "occlusion": ("Occlusion", "what the score loses when a square is black"),
+    "rise": ("RISE", "the score under many random masks"),
+}
+CHECKED = ("integrated_gradients", "grad_cam")
+CONTROL_WORDS = {
+    "edges": ("Edges", "of the picture: never saw the model"),
+    "random": ("Random", "numbers that know neither the picture nor the model"),
+}
+_CLEARLY = 0.9  # of a control's score: one picture and one random map tell no smaller lead from luck
+
+Fields = Mapping[str, Sequence[str]]
+Files = Mapping[str, Sequence[bytes]]
 
 
 def describe_page(token_name: str, token: str, shown: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What the template is filled with."""
-    methods = [{"name": name, "words": words} for name, words in OFFERED.items()]
-    return {
-        "methods": methods,
-        "default": DEFAULT_METHOD,
-        "token_name": token_name,
-        "token": token,
-        "not_shown": NOT_SHOWN,
-        "results": [],
-        "error": None,
-        **(shown or {}),
-    }
+    """What the template is filled with: the form, and what was asked before."""
+    asked = {"methods": CHECKED, "control": CONTROLS[0], "target": ""}
+    page = {"token_name": token_name, "token": token, "not_shown": NOT_SHOWN, "cards": [], "error": None, **asked}
+    page.update(shown or {})
+    page["offered"] = list(_list_choices(OFFERED, page["methods"]))
+    page["controls"] = list(_list_choices(CONTROL_WORDS, [page["control"]]))
+    page["most_methods"] = MOST_METHODS
+    return page
 
 
-def answer_form(
-    service: Service, fields: Mapping[str, Sequence[str]], files: Mapping[str, Sequence[bytes]]
-) -> tuple[int, dict[str, Any]]:
-    """What the page shows after its form was sent without JavaScript, and the status."""
+def _list_choices(words: Mapping[str, tuple[str, str]], chosen: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for name, (title, text) in words.items():
+        yield {"name": name, "title": title, "text": text, "chosen": name in chosen}
+
+
+def answer_form(service: Service, fields: Fields, files: Files) -> tuple[int, dict[str, Any]]:
+    """What the page shows after its form was sent, and the status: a card for each method and for the control."""
+    methods = list(fields.get("method", [DEFAULT_METHOD]))
+    control = list(fields.get("control", []))
+    shown = {"methods": methods, "control": (control or CONTROLS[:1])[0], "target": fields.get("target", [""])[0]}
+    rest = {name: values for name, values in fields.items() if name not in ("method", "control")}
     try:
-        return 200, {"results": [_show_answer(service.answer(read_form(fields, files)))]}
+        rule = f"choose at most {MOST_METHODS} methods"
+        require(len(methods) <= MOST_METHODS, 422, rule, f"{len(methods)} methods", "fewer of them")
+        cards = list(_make_cards(service, [*methods, *control[:1]], rest, files))
     except Refusal as refusal:
-        return int(refusal.status), {"error": refusal.facts()["error"]}
+        return int(refusal.status), {**shown, "error": refusal.facts()["error"]}
+    return 200, {**shown, "cards": cards}
 
 
-def _show_answer(answer: Answer) -> dict[str, Any]:
-    overlay, _ = draw_overlay(answer.map, answer.seen)
+def _make_cards(service: Service, names: Sequence[str], rest: Fields, files: Files) -> Iterator[dict[str, Any]]:
+    """The picture as the model saw it, then a card a method; one that refuses says so in its place.
+
+    Raises:
+        Refusal: nothing could be explained, for the first reason that was given.
+    """
+    refusals: list[Refusal] = []
+    seen = False
+    for name in names:
+        try:
+            answer = service.answer(read_form({**rest, "method": [name]}, files))
+        except Refusal as refusal:
+            if int(refusal.status) != 422:  # no matter of the method
+                raise
+            refusals.append(refusal)
+            yield _describe_refused(name, refusal)
+            continue
+        if not seen:
+            yield _describe_seen(answer)
+            seen = True
+        yield _describe_map(name, answer)
+    if refusals and not seen:
+        raise refusals[0]
+
+
+def _describe_seen(answer: Answer) -> dict[str, Any]:
+    """The card of the picture, with the classes that the model finds in it."""
+    lines = [f"{best['name']} ({best['index']}): {_percent(best['probability'])}" for best in answer.facts["predicted"]]
+    picture = encode_base64(draw_seen(answer.seen))
+    alt = f"the picture as the model saw it: {lines[0]}"
     return {
-        "overlay": encode_base64(overlay),
-        "seen": encode_base64(draw_seen(answer.seen)),
-        "facts": json.dumps(answer.facts),
+        "title": "What the model saw",
+        "text": "and what it finds in it",
+        "png": picture,
+        "alt": alt,
+        "lines": lines,
     }
+
+
+def _describe_map(name: str, answer: Answer) -> dict[str, Any]:
+    """The card of a map: the overlay, and the numbers that say how far it can be trusted."""
+    title, text = {**OFFERED, **CONTROL_WORDS}.get(name, (name, ""))
+    overlay, scale = draw_overlay(answer.map, answer.seen)
+    target = answer.facts["target"]
+    lines = [f"for {target['name']} ({target['index']}), {_percent(target['probability'])}"]
+    lines += [f"colours end at ±{scale.end:.2g}" + (f"; {scale.beyond}" if scale.beyond else "")]
+    lines += _list_numbers(answer.facts)
+    verdict, good = _judge(name, answer.facts["controls"])
+    card = {"title": title, "text": text, "png": encode_base64(overlay), "alt": f"{title}: map over the picture"}
+    return {**card, "lines": lines, "broken": answer.facts["broken"], "verdict": verdict, "good": good}
+
+
+def _list_numbers(facts: Mapping[str, Any]) -> Iterator[str]:
+    if facts["gap"] is not None:
+        yield f"adds up, but for {_percent(facts['gap'])} of the change of score"
+    if facts["standard_error"] is not None:
+        yield f"standard error: {_percent(facts['standard_error'])} of the map"
+    passes = facts["passes"]["method"]
+    yield f"{passes['forward'] + passes['backward']} passes, {facts['seconds']:.1f} s with all checks"
+
+
+def _judge(name: str, controls: Mapping[str, Any]) -> tuple[str, bool | None]:
+    """Whether the map clearly beats what never saw the model, in words; None where that is not known."""
+    if name in CONTROLS:
+        return f"deletion {_number(controls[name])}: a map must be lower", None
+    own = controls["method"]
+    others = {control: controls[control] for control in CONTROLS}
+    scores = ", ".join(f"{control} {_number(score)}" for control, score in others.items())
+    measured = f"deletion {_number(own)} ({scores}; lower is better)"
+    if own is None or None in others.values():
+        return f"not measured: {measured}", None
+    lost = [control for control, score in others.items() if own >= _CLEARLY * score]
+    if lost:
+        return f"✗ not clearly better than {' and '.join(lost)}: {measured}", False
+    return f"✓ better than {' and '.join(CONTROLS)}: {measured}", True
+
+
+def _describe_refused(name: str, refusal: Refusal) -> dict[str, Any]:
+    title, text = {**OFFERED, **CONTROL_WORDS}.get(name, (name[:40], ""))
+    return {"title": title, "text": text, "refused": refusal.facts()["error"]}
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2g}"

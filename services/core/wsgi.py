@@ -68,7 +68,17 @@ class Front:
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
         environ.pop("HTTP_TRANSFER_ENCODING", None)
-        return self.application(environ, answer)
+        return _drop_body(environ, self.application(environ, answer))
+
+
+def _drop_body(environ: Environ, body: Iterable[bytes]) -> Iterable[bytes]:
+    """An answer to HEAD has the headers of the answer to GET, and no body."""
+    if environ["REQUEST_METHOD"] != "HEAD":
+        return body
+    close = getattr(body, "close", None)
+    if close is not None:
+        close()
+    return []
 
 
 def read_body(environ: Environ, most_bytes: int) -> bytes:
@@ -80,6 +90,8 @@ def read_body(environ: Environ, most_bytes: int) -> bytes:
     packed = environ.get("HTTP_CONTENT_ENCODING", "identity")
     require(packed == "identity", 415, "a body must not be compressed", packed, "send it without Content-Encoding")
     expected = _read_length(environ)
+    if expected is not None and expected > _DRAINED * most_bytes:
+        _check_size(expected, most_bytes)  # nothing of it is read: the answer comes before the body
     if expected is None:
         if not environ.get("HTTP_TRANSFER_ENCODING"):
             return b""
@@ -115,10 +127,14 @@ def _read_counted(stream: Any, expected: int | None, most_bytes: int) -> bytes:
             break
         else:
             pieces.clear()
-    if count > most_bytes:
-        megabytes = f"at least {count / 1e6:.1f} MB"
-        refuse(413, f"a request has at most {most_bytes / 1e6:g} MB", megabytes, "a smaller copy of the picture")
+    _check_size(count, most_bytes)
     return b"".join(pieces)
+
+
+def _check_size(count: int, most_bytes: int) -> None:
+    megabytes = f"at least {count / 1e6:.1f} MB"
+    rule = f"a request has at most {most_bytes / 1e6:g} MB"
+    require(count <= most_bytes, 413, rule, megabytes, "a smaller copy of the picture")
 
 
 def check_form(content_type: str, body: bytes) -> None:

@@ -20,7 +20,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
     "services.django_app.middleware.answer_refusals",
-    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",  # every view is exempt, but for the page's form
 ]
 TEMPLATES = [
     {

@@ -10,7 +10,7 @@ from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.utils.decorators import method_decorator
 from django.views import View
-from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from services.core.page import answer_form, describe_page
 from services.core.service import Service, choose_reader
@@ -29,8 +29,12 @@ def find_service() -> Service:
     return Service(SERVE)
 
 
+@method_decorator(csrf_exempt, name="dispatch")
 class ServiceView(View):
-    """A view that refuses other methods as the service does; Django answers OPTIONS by itself, this one does not."""
+    """A view that refuses other methods as the service does; Django answers OPTIONS by itself, this one does not.
+
+    Programs send no cookies, and nothing they do is done in anybody's name: only the page's form has a token.
+    """
 
     http_method_names = ["get", "head", "post"]  # noqa: RUF012 - as Django has it
 
@@ -38,47 +42,42 @@ class ServiceView(View):
         return answer_refusal(explain_status(405, str(request.method), self._allowed_methods()))
 
 
-@method_decorator(csrf_exempt, name="dispatch")
-class ProgramView(ServiceView):
-    """A view for programs, which send no cookies: nothing they do is done in anybody's name."""
-
-
-class HealthView(ProgramView):
+class HealthView(ServiceView):
     def get(self, request: HttpRequest) -> HttpResponse:
         return respond(find_service().report_health())
 
 
-class ReadinessView(ProgramView):
+class ReadinessView(ServiceView):
     def get(self, request: HttpRequest) -> HttpResponse:
         return respond(find_service().report_readiness())
 
 
-class DescriptionView(ProgramView):
+class DescriptionView(ServiceView):
     def get(self, request: HttpRequest) -> HttpResponse:
         return respond(find_service().describe())
 
 
-class ModelsView(ProgramView):
+class ModelsView(ServiceView):
     def get(self, request: HttpRequest) -> HttpResponse:
         return respond(find_service().list_models())
 
 
-class ModelView(ProgramView):
+class ModelView(ServiceView):
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
         return respond(find_service().describe_model(name))
 
 
-class ExplainInstancesView(ProgramView):
+class ExplainInstancesView(ServiceView):
     def post(self, request: HttpRequest, name: str) -> HttpResponse:
         return respond(find_service().explain_instances(name, request.body, read_accept(request)))
 
 
-class PredictInstancesView(ProgramView):
+class PredictInstancesView(ServiceView):
     def post(self, request: HttpRequest, name: str) -> HttpResponse:
         return respond(find_service().predict_instances(name, request.body, read_accept(request)))
 
 
-class ExplainView(ProgramView):
+class ExplainView(ServiceView):
     def post(self, request: HttpRequest) -> HttpResponse:
         if choose_reader(request.headers.get("Content-Type", "")) == "json":
             return respond(find_service().explain_json(request.body, read_accept(request)))
@@ -89,6 +88,7 @@ class PageView(ServiceView):
     def get(self, request: HttpRequest) -> HttpResponse:
         return render(request, "page.html", describe_page(_TOKEN, get_token(request)))
 
+    @method_decorator(csrf_protect)
     def post(self, request: HttpRequest) -> HttpResponse:
         status, shown = answer_form(find_service(), read_fields(request), read_files(request))
         return render(request, "page.html", describe_page(_TOKEN, get_token(request), shown), status=status)

@@ -11,5 +11,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "services.django_app.settings")
 _django = get_wsgi_application()
 
 from services.django_app.settings import SERVE  # noqa: E402 - Django reads its settings first
+from services.django_app.views import find_service  # noqa: E402
 
+find_service()  # the model is loaded now, and not when the first request comes
 application = Front(_django, SERVE)
