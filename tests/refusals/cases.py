@@ -7,6 +7,7 @@ import access_cases
 import data_cases
 import disk_cases
 import method_cases
+import output_cases
 import panel_cases
 
 _AXES = "from matplotlib.figure import Figure; ax = Figure().subplots()"
@@ -221,6 +222,7 @@ _FURTHER = [
     ("xnb.metrics.localisation.make_grids(x, torch.zeros(6).long(), side=1)", "x = torch.rand(6, 7)"),
 ]
 
+_FILES = (access_cases, data_cases, disk_cases, output_cases, method_cases, panel_cases)
 CASES = [*_ACCESS, *_ADAPTERS, *_CALLS, *_METRICS, *_ROOMS, *_FURTHER]
-CASES += [*access_cases.CASES, *data_cases.CASES, *disk_cases.CASES, *method_cases.CASES, *panel_cases.CASES]
-IN_WORDS = [*disk_cases.IN_WORDS, *panel_cases.IN_WORDS]
+CASES += [case for file in _FILES for case in file.CASES]
+IN_WORDS = [case for file in _FILES for case in getattr(file, "IN_WORDS", [])]

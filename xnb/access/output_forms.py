@@ -1,6 +1,6 @@
 """What a model returned in place of logits, and the line that makes logits of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
 import numpy as np
@@ -25,9 +25,11 @@ def refuse_output(model: Model, out: object, x: Batch) -> NoReturn:
 
 
 def _advise_on_tensor(out: Tensor, x: Batch) -> str:
-    """The adapter for a tensor of another form; none where the form does not tell what it is."""
-    if not out.is_floating_point() or out.ndim == 0 or len(out) != len(x):
-        return ""
+    """The adapter for a tensor of another form."""
+    if out.ndim == 0 or len(out) != len(x):
+        return "xnb.attribute(lambda x: torch.cat([model(one).view(1, -1) for one in x.split(1)]), x, target)"
+    if not out.is_floating_point():
+        return _advise_on_integers(out)
     if out.ndim == 1:
         return "model = xnb.adapters.two_classes(model)  # one logit an input; of a regression: xnb.adapters.regression"
     if out.ndim == 3:
@@ -37,7 +39,15 @@ def _advise_on_tensor(out: Tensor, x: Batch) -> str:
         return (
             f"model = xnb.adapters.pixel(model, {middle})  # or xnb.adapters.region(model, mask), its mean over a mask"
         )
-    return ""
+    return "a model with a logit for each class"
+
+
+def _advise_on_integers(out: Tensor) -> str:
+    """The call for classes or counts: changes of the input still show in them, a gradient does not."""
+    floats = "model(x).float()"
+    if out.ndim == 1:
+        floats = f"torch.nn.functional.one_hot(model(x), {int(out.max()) + 1}).float()"
+    return f"xnb.attribute(lambda x: {floats}, x, target, 'feature_ablation')  # better: the logits they come from"
 
 
 def _advise_on_object(model: Model, out: object, x: Batch) -> str:
@@ -47,9 +57,17 @@ def _advise_on_object(model: Model, out: object, x: Batch) -> str:
         return "xnb.attribute(lambda x: torch.as_tensor(model(x)), x, target, 'feature_ablation')"
     if isinstance(out, list) and out and isinstance(out[0], Mapping) and "boxes" in out[0]:
         return "model = xnb.adapters.box(model, (0, 0, 32, 32), 1)  # the box nearest to a place, of one label"
-    if out is None:
-        return ""
+    if not _holds_floats(out):
+        return "return the logits from the model's forward"
     return "model = xnb.adapters.logits(model)  # of a dict, a tuple, an output with .logits"
+
+
+def _holds_floats(out: object) -> bool:
+    """Whether something in an output may be logits."""
+    entries = out if isinstance(out, list | tuple) else getattr(out, "__dict__", out)
+    values = entries.values() if isinstance(entries, Mapping) else entries
+    parts = list(values) if isinstance(values, Iterable) else []
+    return any(isinstance(part, Tensor) and part.is_floating_point() for part in parts)
 
 
 def runs_on_arrays(model: Model, x: Batch) -> bool:

@@ -88,7 +88,9 @@ def _refuse_ambiguity(out: Any, tensors: dict[str | int, Tensor]) -> NoReturn:
         refuse("logits: a model of numpy arrays", out.shape, "model = xnb.adapters.from_numpy(model.model)")
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}
     first = next(iter(tensors), None)
-    hint = "" if first is None else f"model = xnb.adapters.logits(model.model, key={first!r})"
+    hint = f"model = xnb.adapters.logits(model.model, key={first!r})"
+    if first is None:
+        hint = "return the logits from the model's forward"
     refuse("logits: the output must say which of its tensors are the logits", shapes or type(out).__name__, hint)
 
 
@@ -114,8 +116,27 @@ def _read_number(out: Any, who: str) -> Logits:
     z = find_logits(out)
     one = z.ndim == 1 or (z.ndim == 2 and z.shape[1] == 1)
     rule = f"{who}: the model must return one number an input, (B,) or (B, 1)"
-    require(one, rule, z, "model = xnb.adapters.label(model.model, 0)  # one of several")
+    require(one, rule, z, f"model = xnb.adapters.label({choose_place(z)}, 0)  # one of several")
     return z.unsqueeze(1) if z.ndim == 1 else z
+
+
+def _read_table(out: Any, who: str) -> Logits:
+    """What a model with several numbers an input returns, as `(B, K)`."""
+    every = find_logits(out)
+    require(every.ndim == 2, f"{who}: the model must return (B, K)", every, f"model.model = {choose_place(every)}")
+    return every
+
+
+def choose_place(out: Tensor) -> str:
+    """What makes `(B, K)` of the output of the model within an adapter, by the number of its axes."""
+    if out.ndim < 2:
+        return "xnb.adapters.two_classes(model.model)  # one logit an input; classes 0 and 1"
+    if out.ndim == 2:
+        return "model.model"
+    if out.ndim == 3:
+        return "xnb.adapters.step(model.model, 0)"
+    middle = ", ".join(str(size // 2) for size in out.shape[2:])
+    return f"xnb.adapters.pixel(model.model, {middle})"
 
 
 def regression(model: Model) -> ModelWithHead:
@@ -143,13 +164,7 @@ class _Label(nn.Module):
         self.k = k
 
     def forward(self, out: Any) -> Logits:
-        every = find_logits(out)
-        require(
-            every.ndim == 2,
-            "label: the model must return (B, K)",
-            every,
-            "model.model = xnb.adapters.pixel(model.model, 0, 0)",
-        )
+        every = _read_table(out, "label")
         K = every.shape[1]
         hint = f"model = xnb.adapters.label(model.model, {K - 1})"
         require(0 <= self.k < K, f"label: a label in [0, {K})", self.k, hint)
@@ -190,13 +205,7 @@ class _Difference(nn.Module):
         self.rival = rival
 
     def forward(self, out: Any) -> Logits:
-        every = find_logits(out)
-        require(
-            every.ndim == 2,
-            "contrast: the model must return logits (B, K)",
-            every,
-            "model.model = xnb.adapters.pixel(model.model, 0, 0)",
-        )
+        every = _read_table(out, "contrast")
         _check_pair(self.preferred, self.rival, every.shape[1])
         weights = [0.0] * every.shape[1]
         weights[self.preferred] = 1.0

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from xnb.access.rows import follow_rows
-from xnb.adapters.outputs import find_logits
+from xnb.adapters.outputs import choose_place, find_logits
 from xnb.adapters.wrapping import ModelWithHead
 from xnb.check import refuse, require
 from xnb.types import Logits, Model
@@ -39,7 +39,7 @@ class _Pixel(nn.Module):
         # below zero an index counts from the end, as in a list
         fits = len(sizes) == len(self.place) and all(-n <= i < n for i, n in zip(self.place, sizes, strict=True))
         middle = ", ".join(str(n // 2) for n in sizes)
-        hint = f"model = xnb.adapters.pixel(model.model, {middle})" if sizes else "model = model.model"
+        hint = f"model = xnb.adapters.pixel(model.model, {middle})" if sizes else f"model = {choose_place(maps)}"
         require(fits, f"pixel: an index for each axis behind (B, K), of sizes {sizes}", self.place, hint)
         everywhere = slice(None)
         index: Any = (everywhere, everywhere, *self.place)
@@ -80,6 +80,9 @@ class _Region(nn.Module):
         per_input = self.mask.ndim == maps.ndim - 1
         fits = self.mask.shape[per_input:] == sizes
         hint = f"model = xnb.adapters.region(model.model, torch.ones({tuple(sizes)}, dtype=torch.bool))"
+        require(
+            len(sizes) > 0, "region: the model must return maps (B, K, H, W)", maps, f"model = {choose_place(maps)}"
+        )
         require(fits, f"region: the mask must have the output's pixels {tuple(sizes)}", self.mask, hint)
         mask = follow_rows(self.mask, len(maps), "mask") if per_input else self.mask[None]
         weights = mask.to(maps) / mask.flatten(1).sum(1).view(-1, *[1] * len(sizes))
@@ -98,7 +101,7 @@ class _Step(nn.Module):
 
     def forward(self, out: Any) -> Logits:
         steps = find_logits(out)
-        require(steps.ndim == 3, "step: the model must return (B, T, K)", steps, "model = model.model")
+        require(steps.ndim == 3, "step: the model must return (B, T, K)", steps, f"model = {choose_place(steps)}")
         T = steps.shape[1]
         require(-T <= self.t < T, f"step: one of {T} steps", self.t, f"model = xnb.adapters.step(model.model, {T - 1})")
         return steps[:, self.t]
