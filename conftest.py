@@ -32,6 +32,7 @@ PATIENCE = 600
 DECIMAL = re.compile(r" ?[-+]?(?:\d*\.\d+(?:[eE][-+]?\d+)?|\d+\.?[eE][-+]?\d+)")
 NOTEBOOK = re.compile(r"^notebooks/(\d\d)_|test_(?:browser_)?notebooks\.py::.*\[(?:fig-)?(\d\d)[-_]")
 BROWSER = "tests/browser"
+SERVICES = "tests/services"  # two services run for all of its files
 # Files that take long, the longest first: a long one that begins last would keep one core busy and leave the others.
 SLOW = ("test_gate", "test_contract", "test_rows", "test_sweep", "test_runner", "test_checkpoints", "test_loop")
 
@@ -124,11 +125,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def group_of(nodeid: str) -> str:
-    """What has to run in one process: the browser's tests, a notebook (its number), or else a file."""
+    """What has to run in one process: tests of the browser or the services, a notebook (its number), or else a file."""
     notebook = NOTEBOOK.search(nodeid)
     if notebook:
         return notebook[1] or notebook[2]
-    return BROWSER if nodeid.startswith(BROWSER) else nodeid.split("::")[0]
+    rooms = [room for room in (BROWSER, SERVICES) if nodeid.startswith(room)]
+    return rooms[0] if rooms else nodeid.split("::")[0]
 
 
 class ByGroup(LoadScopeScheduling):
