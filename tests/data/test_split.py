@@ -39,3 +39,10 @@ def test_a_part_on_a_device_is_the_same_part():
     moved = part.to(torch.device("cpu"))
     assert all(torch.equal(value, getattr(moved, name)) for name, value in vars(part).items())
     assert data.digits().test.to(torch.device("cpu")).masks is None
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 20), (3, 6), (3, 5, 1), (3, 1, 2, 4, 4)])
+def test_masks_are_of_signals_tables_tokens_and_volumes_too(shape):
+    masks = torch.ones(shape, dtype=torch.bool)
+    part = Part(torch.zeros(shape), torch.zeros(3, dtype=torch.long), masks)
+    assert torch.equal(part[1:].masks, masks[1:])

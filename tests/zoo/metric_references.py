@@ -112,6 +112,42 @@ def entropy(game, z, a, animal):
     return -sum(m / sum(magnitudes) * log(m / sum(magnitudes)) for m in magnitudes)
 
 
+def split_units(a, animal):
+    """The values of a map inside the mask, and those outside."""
+    values = sum_units(a, animal)
+    inside = animal.masks(1).flatten().tolist()
+    pairs = list(zip(values, inside, strict=True))
+    return [value for value, is_in in pairs if is_in], [value for value, is_in in pairs if not is_in]
+
+
+def pointing_game(game, z, a, animal):
+    inside, outside = split_units(a, animal)
+    return float(max(inside) > max(outside))
+
+
+def energy_pointing(game, z, a, animal):
+    inside, outside = (sum(max(value, 0) for value in part) for part in split_units(a, animal))
+    if inside + outside == 0:  # as a constant map
+        return float(animal.masks(1).double().mean())
+    return inside / (inside + outside)
+
+
+def relevance_mass(game, z, a, animal):
+    inside, outside = (sum(abs(value) for value in part) for part in split_units(a, animal))
+    return inside / (inside + outside)
+
+
+def relevance_rank(game, z, a, animal):
+    inside, outside = split_units(a, animal)
+    top = sorted(inside + outside)[-len(inside) :]
+    return sum(value >= top[0] for value in inside) / len(inside)
+
+
+def auc(game, z, a, animal):
+    inside, outside = split_units(a, animal)
+    return sum(one > other for one in inside for other in outside) / len(inside) / len(outside)
+
+
 METRICS = {
     function.__name__: function
     for function in (
@@ -124,6 +160,11 @@ METRICS = {
         completeness_gap,
         sparseness,
         entropy,
+        pointing_game,
+        energy_pointing,
+        relevance_mass,
+        relevance_rank,
+        auc,
     )
 }
 

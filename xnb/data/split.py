@@ -3,25 +3,26 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from xnb.check import require
-from xnb.types import Batch, Masks, Target
+from xnb.types import Batch, Target
 
 
 @dataclass(frozen=True)
 class Part:
     """Inputs, their classes and, where the truth is known, what shows the class.
 
-    For pictures these are `masks`, the pixels that show it; for bags `evidence`, the sign (-1, 0 or 1) of what
-    instance n of a bag says for class k. Where pictures are made of parts, `parts` has the number of the part at each
-    pixel, 0 for none.
+    These are `masks`, what of an input shows it: the pixels of a picture `(B, 1, H, W)`, the steps of a signal, the
+    features of a table, 1 along all other axes. For bags it is `evidence`, the sign (-1, 0 or 1) of what instance n of
+    a bag says for class k. Where pictures are made of parts, `parts` has the number of the part at each pixel, 0 for
+    none.
     """
 
     x: Batch
     y: Target
-    masks: Masks | None = None
+    masks: Bool[Tensor, "B ..."] | None = None
     evidence: Int[Tensor, "B N K"] | None = None
     parts: Int[Tensor, "B 1 H W"] | None = None
 
