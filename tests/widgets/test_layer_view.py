@@ -10,8 +10,11 @@ from networks import with_seed
 from torch import nn
 from widget_cases import PANELS, html_of, shapes, trained_net
 
+from xnb.adapters import with_inputs
+from xnb.models import ViT
 from xnb.widgets import anatomy, layers, pixels
 from xnb.widgets.explained import prepare_subject
+from xnb.widgets.perturbation import HiddenArea, probabilities_before_after
 
 
 def test_filters_of_colour_and_of_many_channels():
@@ -32,8 +35,10 @@ def test_every_channel_is_shown_on_one_scale():
 
 def test_a_layer_sees_what_it_must():
     subject = prepare_subject(trained_net(), shapes())
-    assert anatomy.receptive_field_size(subject, "stage1.0.0") == (3, 3)
-    assert anatomy.receptive_field_size(subject, "stage1.1.add") == (7, 7)
+    zeros = anatomy.choose_field_input(subject)
+    assert zeros.shape == (1, 3, 128, 128)
+    assert anatomy.receptive_field_size(subject, "stage1.0.0", zeros) == (3, 3)
+    assert anatomy.receptive_field_size(subject, "stage1.1.add", zeros) == (7, 7)
     values = torch.zeros(1, 32, 32)
     values[0, 10, 20] = 1
     rgb = anatomy.draw_receptive_field(subject, 0, values, (3, 3))
@@ -82,6 +87,42 @@ def test_channels_are_those_of_the_layer_wherever_they_stand():
     assert "returns: 5 of 5 channels" in panel.areas["maps"].value
     panel.controls["layer"].value = "head"
     assert "returns: 2 numbers, no maps of the picture" in panel.areas["maps"].value
+
+
+def test_a_network_of_one_size_is_measured_at_that_size():
+    """A patch of our Transformer sees its 4 x 4 pixels; behind an attention every place sees the whole picture."""
+    panel = layers(with_seed(lambda: ViT(depth=1)), shapes(), layer="patches")
+    assert "the strongest place sees 4 × 4 pixels" in panel.areas["field"].value
+    assert panel.output().values.shape == (64, 8, 8)
+    panel.controls["layer"].value = "blocks.0.attention.out"
+    assert "must not see the border of x" in panel.areas["field"].value
+    assert "earlier layer, as the model takes no larger x" in panel.areas["field"].value
+    assert "returns: 64 of 64 channels" in panel.areas["maps"].value
+
+
+class Scaled(nn.Module):
+    """A network of pictures that are multiplied first."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x, rows):
+        return self.net(x * rows)
+
+
+def test_a_network_with_further_inputs_is_walked_through_and_perturbed():
+    """Each picture is multiplied by its own row: 0 for the second, so that nothing that is hidden there matters."""
+    net, rows = trained_net(), torch.ones(8, 1, 1, 1)
+    rows[1] = 0
+    model = with_inputs(Scaled(net), rows=rows).eval()
+    panel = layers(model, shapes().test.x)
+    assert 'role="alert"' not in html_of(panel)
+    subject = prepare_subject(model, shapes().test.x)
+    before, after = probabilities_before_after(subject, HiddenArea(1, 0, 0, 32))
+    np.testing.assert_array_equal(before, after)
+    before, after = probabilities_before_after(subject, HiddenArea(0, 0, 0, 32))
+    assert abs(before - after).max() > 0.01
 
 
 def test_an_unknown_layer_is_refused():

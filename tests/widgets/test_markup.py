@@ -28,6 +28,12 @@ def test_words_in_a_page_are_escaped(html):
     assert "<b>" not in html
 
 
+def test_reasons_stand_behind_the_name_once_and_in_their_lines():
+    html = markup.reasons_html({"rollout": "rollout: no attention\n  got: 'none'\n  try: lrp"})
+    assert "<b>rollout</b>: no attention\n  got: &#x27;none&#x27;\n  try: lrp<" in html
+    assert "white-space:pre-wrap" in html
+
+
 def test_quotes_in_a_description_are_escaped():
     assert 'alt="&quot;"' in markup.image_html(np.zeros((1, 1, 3), dtype=np.uint8), '"')
 

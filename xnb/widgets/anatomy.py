@@ -14,6 +14,7 @@ from xnb.access.layout.seen_maps import see_outputs
 from xnb.access.model_call import chunk_logits
 from xnb.explanation import explain
 from xnb.summary.receptive_field import measure_size
+from xnb.types import Batch
 from xnb.widgets import pixels
 from xnb.widgets.explained import Subject
 from xnb.widgets.pixels import Pixels
@@ -106,15 +107,26 @@ def draw_channels(output: LayerOutput) -> Pixels:
     return _enlarge(pixels.signed_colours(strip.numpy(), end))
 
 
-def receptive_field_size(subject: Subject, layer: str) -> tuple[int, int]:
+def choose_field_input(subject: Subject) -> Batch:
+    """Zeros on which receptive fields are measured: of four times the picture's sides, if the model takes them."""
+    C, H, W = subject.x.shape[1:]
+    larger = torch.zeros(1, C, _FIELD_SCALE * H, _FIELD_SCALE * W)
+    try:
+        with subject.run_input(0), torch.no_grad():
+            subject.module(larger)
+    except (RuntimeError, ValueError):  # as of a Transformer, which has a position for each of its patches
+        return torch.zeros(1, C, H, W)
+    return larger
+
+
+def receptive_field_size(subject: Subject, layer: str, zeros: Batch) -> tuple[int, int]:
     """Rows and columns of the input that can reach one value of the layer.
 
     Raises:
         ValueError: as `xnb.summary.receptive_field.measure_size`.
     """
-    C, H, W = subject.x.shape[1:]
-    larger = torch.zeros(1, C, _FIELD_SCALE * H, _FIELD_SCALE * W)
-    return measure_size(subject.module, larger, layer)
+    with subject.run_input(0):
+        return measure_size(subject.module, zeros, layer)
 
 
 def draw_receptive_field(subject: Subject, row: int, values: Tensor, size: tuple[int, int]) -> Pixels:

@@ -1,6 +1,5 @@
 """What a widget explains: its own copy of a model, and inputs with what is known of them."""
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from xnb.access.copies import copy_module
 from xnb.access.rows import select_rows
 from xnb.access.score import logits
 from xnb.check import refuse, require
@@ -68,9 +68,13 @@ class Subject:
         return self.x[row : row + 1]
 
     @contextmanager
-    def run_input(self, row: int) -> Iterator[Batch]:
-        """Yield one input, as a batch; within the block what belongs to it runs with it, such as the mask of a text."""
-        with select_rows(slice(row, row + 1), len(self.x)):
+    def run_input(self, row: int, times: int = 1) -> Iterator[Batch]:
+        """Yield one input, as a batch; within the block what belongs to it runs with it, such as the mask of a text.
+
+        Args:
+            times: how many versions of the input run together.
+        """
+        with select_rows(slice(row, row + 1), len(self.x), times):
             yield self.input(row)
 
     @property
@@ -250,7 +254,7 @@ def _read_words(words: Sequence[Sequence[str]], x: Batch) -> tuple[tuple[str, ..
 def _copy_in_evaluation(model: Model) -> Model:
     """Return a copy in evaluation mode that nobody else changes."""
     if isinstance(model, nn.Module):
-        return copy.deepcopy(model).eval()
+        return copy_module(model).eval()
     return model
 
 

@@ -40,12 +40,18 @@ def layers(
 
 
 class _LayerPanel(Panel):
-    """The widget of `layers`. `table` has one row a layer, without the row of the whole model."""
+    """The widget of `layers`.
+
+    Attributes:
+        table: one row a layer, without the row of the whole model.
+        field_input: zeros on which it is measured how far a layer sees.
+    """
 
     def __init__(self, subject: Subject, layer: str | None) -> None:
         hint = "xnb.widgets.explore(model, x)"
         require(subject.x.ndim == 4, "layers: inputs must be pictures (B, C, H, W)", subject.x, hint)
         self.subject = subject
+        self.field_input = anatomy.choose_field_input(subject)
         self.table = _layer_table(subject)
         names = list(self.table["name"])
         first = layer or names[0]
@@ -117,7 +123,7 @@ class _LayerPanel(Panel):
     def _field_page(self, maps: Tensor) -> str:
         """What the strongest position sees, or why that is not known."""
         try:
-            rows, columns = anatomy.receptive_field_size(self.subject, self.layer)
+            rows, columns = anatomy.receptive_field_size(self.subject, self.layer, self.field_input)
         except ValueError as refusal:
             return markup.message_html(str(refusal))
         rgb = anatomy.draw_receptive_field(self.subject, self.row, maps, (rows, columns))
@@ -148,7 +154,8 @@ class _LayerPanel(Panel):
 
 def _layer_table(subject: Subject) -> pd.DataFrame:
     """Parameter table for the first input, each layer once."""
-    table = summary.module_table(subject.module, subject.input(0))
+    with subject.run_input(0) as x:
+        table = summary.module_table(subject.module, x)
     repeated = table["name"].duplicated()
     return table[~repeated & (table["name"] != "(model)")]
 

@@ -188,7 +188,8 @@ def _polyline_points(values: ArrayLike) -> str:
 
 def code_html(head: str, lines: Sequence[str]) -> str:
     """Lines of code to copy: one click selects them all."""
-    style = "user-select:all;white-space:pre-wrap;overflow-wrap:anywhere;margin:0;padding:4px;border:1px solid #888"
+    style = "user-select:all;white-space:pre-wrap;overflow-wrap:anywhere;margin:0;padding:4px;border:1px solid #888;"
+    style += "font-family:monospace;line-height:1.35"  # which not every page gives to code
     text = escape("\n".join(lines))
     title = escape(head)
     return f'<b>{title}</b><pre tabindex="0" aria-label="{title}" style="{style}">{text}</pre>'
@@ -200,7 +201,8 @@ def reasons_html(refused: Mapping[str, str]) -> str:
         return ""
     rows = ""
     for name, reason in refused.items():
-        rows += f'<div style="{_FAINT}"><b>{escape(name)}</b>: {escape(reason)}</div>'
+        text = escape(reason.removeprefix(f"{name}: "))  # a method's own refusals begin with its name
+        rows += f'<div style="{_FAINT};white-space:pre-wrap;line-height:1.3"><b>{escape(name)}</b>: {text}</div>'
     head = f"{len(refused)} methods are not for this model"
     return f'<details><summary style="cursor:pointer">{escape(head)}</summary>{rows}</details>'
 

@@ -222,8 +222,9 @@ def replace_hidden(subject: Subject, area: HiddenArea) -> Batch:
 
 def probabilities_before_after(subject: Subject, area: HiddenArea) -> _BeforeAfter:
     """Probabilities of all classes before and after the area is hidden."""
-    both = torch.cat([subject.input(area.picture), replace_hidden(subject, area)])
-    before, after = subject.probabilities_of(both).cpu().numpy()
+    with subject.run_input(area.picture, times=2) as x:
+        both = torch.cat([x, replace_hidden(subject, area)])
+        before, after = subject.probabilities_of(both).cpu().numpy()
     return _BeforeAfter(before, after)
 
 
