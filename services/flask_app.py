@@ -42,7 +42,7 @@ def create_app(settings: Settings | None = None) -> ServiceApp:
     app.service = Service(settings)
     app.config.update(
         SECRET_KEY=settings.secret,
-        TRUSTED_HOSTS=list(settings.hosts),  # by default Flask answers to any name
+        TRUSTED_HOSTS=None if "*" in settings.hosts else list(settings.hosts),  # by default any name will do
         MAX_CONTENT_LENGTH=settings.most_bytes,  # by default there is no limit
         MAX_FORM_MEMORY_SIZE=settings.most_bytes,  # by default 500 kB: a picture as base64 field would be too large
         MAX_FORM_PARTS=MOST_PARTS,

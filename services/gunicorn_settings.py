@@ -21,7 +21,7 @@ max_requests = 0  # memory stays flat: nobody has to be replaced
 os.environ.setdefault("XNB_SERVE_SECRET", secrets.token_urlsafe(32))
 
 
-def post_worker_init(worker: Any) -> None:
+def post_fork(server: Any, worker: Any) -> None:
     """Write the lines of the service beside those of gunicorn."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 

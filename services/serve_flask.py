@@ -2,9 +2,10 @@
 
 from services.core.settings import Settings
 from services.flask_app import create_app
-from services.serving import serve
+from services.serving import serve, start_plainly
 
 if __name__ == "__main__":
-    settings = Settings.read()
-    app = create_app(settings)
+    with start_plainly():
+        settings = Settings.read()
+        app = create_app(settings)
     serve(app, app.service, settings)

@@ -4,8 +4,10 @@ import argparse
 import logging
 import os
 import signal
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any
 
@@ -19,9 +21,11 @@ from services.core.service import Service
 from services.core.settings import Settings
 from services.core.statuses import explain_status
 from services.core.wsgi import SECURITY_HEADERS
+from xnb.check import is_refusal
 
 _BODY_LIMITS = 8  # times the service's own limit that waitress receives, so that the service can say what was wrong
 _SECONDS_TO_FINISH = 60
+LINE = "%(asctime)s %(levelname)s %(name)s %(message)s"  # of the log
 _LOG = logging.getLogger("services")
 
 
@@ -51,7 +55,22 @@ class JsonChannel(HTTPChannel):
 def serve(app: Any, service: Service, settings: Settings, arguments: Sequence[str] | None = None) -> None:
     """Listen until a signal comes; then refuse what is new, finish what was begun, and end the process."""
     options = _read_options(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    server = _listen(app, options, settings)
+    # a shell that starts a program in the background lets it ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=_stop, args=(server, service)).start())
+    if options.with_starter:
+        threading.Thread(target=_end_with_input, daemon=True).start()
+    _LOG.info("listening on http://%s:%s", options.host, server.effective_port)
+    server.run()
+    _LOG.info("stopped")
+    # Every answer is sent and no file is open. To take torch apart takes Python seconds, and a job that is given up
+    # would end the process by an abort.
+    logging.shutdown()
+    os._exit(0)
+
+
+def _listen(app: Any, options: argparse.Namespace, settings: Settings) -> Any:
     server = create_server(
         app,
         host=options.host,
@@ -64,16 +83,19 @@ def serve(app: Any, service: Service, settings: Settings, arguments: Sequence[st
         ident="",
     )
     server.channel_class = JsonChannel
-    # a shell that starts a program in the background lets it ignore Ctrl-C
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=_stop, args=(server, service)).start())
-    _LOG.info("listening on http://%s:%s", options.host, server.effective_port)
-    server.run()
-    _LOG.info("stopped")
-    # Every answer is sent and no file is open. To take torch apart takes Python seconds, and a job that is given up
-    # would end the process by an abort.
-    logging.shutdown()
-    os._exit(0)
+    return server
+
+
+@contextmanager
+def start_plainly() -> Iterator[None]:
+    """Log from now on; end with the sentence of a refusal, as of a setting that is wrong, and not with a stack."""
+    logging.basicConfig(level=logging.INFO, format=LINE)
+    try:
+        yield
+    except ValueError as error:
+        if not is_refusal(error):
+            raise
+        sys.exit(str(error))
 
 
 def _stop(server: Any, service: Service) -> None:
@@ -86,6 +108,12 @@ def _stop(server: Any, service: Service) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+def _end_with_input() -> None:
+    """End at once when the standard input closes, as it does however the program at its other end has ended."""
+    sys.stdin.read()
+    os._exit(0)
+
+
 def _all_sent(server: Any) -> bool:
     channels = list(server.active_channels.values())
     return not any(channel.requests or channel.total_outbufs_len for channel in channels)
@@ -95,4 +123,5 @@ def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    parser.add_argument("--with-starter", action="store_true", help="end when the standard input is closed")
     return parser.parse_args(arguments)

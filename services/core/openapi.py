@@ -91,7 +91,9 @@ def _operation(summary: str, answer: Schema, refused: tuple[str, ...] = (), *, n
     for status in refused:
         responses[status] = _respond(_WORDS[status], _refer("Refusal"))
     if not_ready:
-        responses["503"] = _respond("Not yet, or not any more.", _object({"status": _one_of("loading", "stopping")}))
+        responses["503"] = _respond(
+            "Not yet, or not any more.", _object({"status": _one_of("loading", "stopping", "failed")})
+        )
     if "503" in responses:
         after = {"description": "seconds", "schema": {"type": "integer", "minimum": 1}}
         responses["503"]["headers"] = {"Retry-After": after}

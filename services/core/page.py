@@ -35,9 +35,10 @@ Files = Mapping[str, Sequence[bytes]]
 
 def describe_page(token_name: str, token: str, shown: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What the template is filled with: the form, and what was asked before."""
-    asked = {"methods": CHECKED, "control": CONTROLS[0], "target": ""}
-    page = {"token_name": token_name, "token": token, "not_shown": NOT_SHOWN, "cards": [], "error": None, **asked}
-    page.update(shown or {})
+    asked: dict[str, Any] = {"methods": CHECKED, "control": CONTROLS[0], "target": ""}
+    page: dict[str, Any] = {"token_name": token_name, "token": token, "cards": [], "error": None}
+    page.update({**asked, **(shown or {})})
+    page["not_shown"] = NOT_SHOWN
     page["offered"] = list(_list_choices(OFFERED, page["methods"]))
     page["controls"] = list(_list_choices(CONTROL_WORDS, [page["control"]]))
     page["most_methods"] = MOST_METHODS

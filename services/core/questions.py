@@ -40,11 +40,11 @@ def read_form(fields: Mapping[str, Sequence[str]], files: Mapping[str, Sequence[
     Raises:
         Refusal: 400 for a form that is not as described, 422 for a method, class, knob or seed out of bounds.
     """
-    for name, values in [*fields.items(), *files.items()]:
-        require(len(values) == 1, 400, f"form: the field {name} must come once", len(values), "send it once")
+    for name, sent in [*fields.items(), *files.items()]:
+        require(len(sent) == 1, 400, f"form: the field {name} must come once", len(sent), "send it once")
     _check_names(fields, FIELDS[1:])
     _check_names(files, FIELDS[:1])
-    values = {name: texts[0] for name, texts in fields.items()}
+    values: dict[str, Any] = {name: texts[0] for name, texts in fields.items()}
     for name in ("target", "seed"):
         values[name] = _read_whole(name, values.get(name, ""))
     values["knobs"] = load_json(values.get("knobs", "").strip() or "{}", "knobs")
@@ -74,7 +74,8 @@ def read_instances(body: bytes) -> list[Question]:
     asked = load_json(body, "the body")
     example = '{"instances": [{"picture": {"b64": "..."}}]}'
     instances = asked.get("instances") if isinstance(asked, dict) else None
-    require(isinstance(instances, list), 400, "the body must be an object with instances", asked, example)
+    if not isinstance(instances, list):
+        return refuse(400, "the body must be an object with instances", asked, example)
     count = len(instances)
     require(count > 0, 400, "instances must hold at least one", count, example)
     require(count <= MOST_INSTANCES, 422, f"instances: at most {MOST_INSTANCES} a request", count, "several requests")

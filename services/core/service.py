@@ -37,6 +37,7 @@ class Service:
         self.worker = Worker(settings.most_waiting, settings.timeout)
         self._trials = Trials(settings.most_passes)
         self._served: ServedModel | None = None
+        self._state = "loading"
         loader = find_loader(settings.model)
         self.worker.begin(lambda: self._load(loader))
 
@@ -48,12 +49,18 @@ class Service:
             served.model.register_forward_pre_hook(lambda *_: self.worker.check_time())
             _LOG.info("ready: %s, sha256 %s", served.name, served.sha256)
             self._served = served
+            self._state = "ready"
         except Exception:
+            self._state = "failed"
             _LOG.exception("the model could not be loaded: this process will not be ready")
 
     @property
     def served(self) -> ServedModel:
         """The model, or a refusal while there is none."""
+        if self._state == "failed":
+            refuse(
+                503, "the model could not be loaded", "an error, which stands in the log", "to start the service again"
+            )
         if self._served is None:
             refuse(503, "the model is being loaded", "not ready", "again in 2 seconds", Retry_After="2")
         return self._served
@@ -64,11 +71,10 @@ class Service:
 
     def report_readiness(self) -> Reply:
         """Whether it can explain: the model is loaded, and the service is not stopping."""
-        if self.worker.is_closed():
-            return write_json({"status": "stopping"}, 503, {"Retry-After": "5"})
-        if self._served is None:
-            return write_json({"status": "loading"}, 503, {"Retry-After": "2"})
-        return write_json({"status": "ready"})
+        state = "stopping" if self.worker.is_closed() else self._state
+        if state == "ready":
+            return write_json({"status": state})
+        return write_json({"status": state}, 503, {"Retry-After": "2"})
 
     def describe(self) -> Reply:
         """The OpenAPI description of all addresses."""

@@ -16,7 +16,8 @@ class Settings:
 
     Attributes:
         model: `package.module:function` that returns a `services.core.models.ServedModel`; empty for FastNet.
-        hosts: names under which it may be asked; a request for another one is refused.
+        hosts: names under which it may be asked; a request for another one is refused. `.example.org` stands for all
+            names that end so, and `*` for any.
         secret: signs the token of the page's form. Processes that share the work need the same one.
         most_bytes: of the body of a request.
         most_pixels: of a picture, read from its header before anything is decoded.

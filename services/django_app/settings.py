@@ -28,6 +28,8 @@ TEMPLATES = [
         "DIRS": [__file__.rsplit("/", 2)[0] + "/templates"],
     }
 ]
+# A proxy that ends TLS hands on plain HTTP, and yet the page's address begins with https.
+CSRF_TRUSTED_ORIGINS = [f"https://{'*' if host.startswith('.') else ''}{host}" for host in SERVE.hosts if host != "*"]
 CSRF_COOKIE_HTTPONLY = True  # the token stands in the form, no script has to read it
 CSRF_COOKIE_SAMESITE = "Strict"
 CSRF_FAILURE_VIEW = "services.django_app.errors.answer_foreign_form"
