@@ -3,13 +3,17 @@
 Tests: xnb.models.mlp, xnb.models.cnn, xnb.models.layers
 """
 
+import pydoc
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
+from xnb import attribute, models
 from xnb.access.hooks import capture_outputs
-from xnb.models import FastNet, Net, SmallCNN
-from xnb.models.layers import Add, PadSame
+from xnb.models import FastNet, FeatureTransformer, Net, SmallCNN
+from xnb.models.layers import Add, PadSame, Standardise
 from xnb.summary import count_parameters
 
 
@@ -33,6 +37,39 @@ def test_net_takes_pictures_and_refuses_others():
         ValueError, match=r"must hold 10 values\n  got: float32\[2,3,32,32\]\n  try: Net\(in_features=3072"
     ):
         Net()(torch.zeros(2, 3, 32, 32))
+
+
+@pytest.mark.usefixtures("as_users_run")
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: Net(192), (3, 8, 8)),
+        (lambda: Net(10), (10,)),
+        (lambda: FeatureTransformer(7), (7,)),
+        (lambda: nn.Sequential(Standardise((0.5, 0.4, 0.3), (0.1, 0.2, 0.3)), Net(192)), (3, 8, 8)),
+    ],
+)
+def test_one_input_without_its_batch_axis_is_told_so(make, shape):
+    net, x = make().eval(), torch.rand(shape)
+    for call in (net, lambda x: attribute(net, x, 0, "gradient")):
+        with pytest.raises(ValueError, match="must have a batch axis") as refusal:
+            call(x)
+        names = {"x": x}
+        exec(str(refusal.value).split("try: ")[1], names)
+        assert call(names["x"]).shape[0] == 1
+
+
+def test_help_begins_with_the_signature_and_says_what_the_arguments_are():
+    text = pydoc.plain(pydoc.render_doc(models.fastnet))
+    assert text.index("FastNet(classes: int = 1000, dropout: float = 0.2)") < text.index("forward(")
+    assert "classes: number of logits" in text
+    assert "class ConvNorm" not in text
+    assert "Define the computation performed at every call" not in text.split("inherited from torch")[0]
+
+
+@pytest.mark.parametrize("name", [path.stem for path in Path(models.__path__[0]).glob("[a-z]*.py")])
+def test_every_file_of_the_room_is_reached_by_its_name(name):
+    assert getattr(models, name).__name__ == f"xnb.models.{name}"
 
 
 @pytest.mark.parametrize(("channels", "side"), [(3, 32), (1, 8), (3, 33)])

@@ -7,7 +7,6 @@ from torch import nn
 import xnb
 from xnb import summary
 
-
 CALLS = [summary.module_table, summary.list_edges, lambda net, x: summary.count_parameters(net)]
 
 

@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import nn
 from torch.optim import SGD, AdamW
+from torch.utils.data import DataLoader, TensorDataset
 
+import xnb
 from xnb import attribute
-from xnb.data.split import Part
+from xnb.data.split import Part, Split
 from xnb.storage import read_tensors
 from xnb.training.loop import cosine, evaluate, fit, train_epochs, warmup_cosine
 
@@ -191,3 +193,32 @@ def test_warmup_rises_for_a_tenth_and_is_cosine_then():
 def test_follows_the_model_to_its_device(parts):
     model = fresh().cuda()
     assert list(train_epochs(model, *parts, epochs=8, batch=32))[-1].valid_accuracy > 0.8
+
+
+@pytest.mark.usefixtures("as_users_run")
+@pytest.mark.parametrize("wrong", ["train.x", "(train.x, train.y)", "Split(train, train, ())", "DataLoader(pairs)"])
+@pytest.mark.parametrize("call", ["next(train_epochs(net, train, train))", "fit(net, train, train, epochs=1)"])
+def test_what_is_no_part_is_told_how_to_become_one(wrong, call, parts):
+    """The lines of refusals give the very numbers that a part gives."""
+    part = parts[0]
+    names = {"xnb": xnb, "torch": torch, "net": fresh(), "train": part, "x": part.x, "y": part.y}
+    names |= {"Split": Split, "DataLoader": DataLoader, "pairs": TensorDataset(part.x, part.y)}
+    names |= {"train_epochs": train_epochs, "fit": partial(fit, progress=False)}
+    names["train"] = eval(wrong, names)
+    with pytest.raises(ValueError, match="train: train must be a part of a data set") as refusal:
+        eval(call, names)
+    exec(str(refusal.value).split("try: ")[1], names)
+    assert torch.equal(names["train"].x, part.x)
+    assert torch.equal(names["train"].y, part.y)
+
+
+@pytest.mark.usefixtures("as_users_run")
+@pytest.mark.parametrize("model", [lambda x: x, nn.Flatten(), None])
+def test_what_cannot_be_trained_is_refused(model, parts):
+    calls = lambda: next(train_epochs(model, *parts)), lambda: fit(model, *parts), lambda: evaluate(model, parts[0])
+    for call in calls:
+        with pytest.raises(ValueError, match=r"must be a torch.nn.Module with parameters") as refusal:
+            call()
+    names = {"xnb": xnb, "x": parts[0].x}
+    exec(str(refusal.value).split("try: ")[1], names)
+    assert evaluate(names["model"].eval(), parts[0]).loss > 0

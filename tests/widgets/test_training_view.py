@@ -26,6 +26,24 @@ def test_training_is_watched_and_looked_back_on(panel):
     assert panel.stop_button.disabled
 
 
+@pytest.mark.usefixtures("as_users_run")
+@pytest.mark.parametrize("wrong", ["x", "split.train", "(x, y)"])
+def test_what_is_no_split_is_told_how_to_become_one(wrong):
+    x, y = shapes().train.x[:4], shapes().train.y[:4]
+    names = {"xnb": xnb, "x": x, "y": y, "net": xnb.models.SmallCNN(3, 2).eval(), "split": shapes()}
+    names["split"] = eval(wrong, names)
+    with pytest.raises(ValueError, match="watch: data must be a split") as refusal:
+        eval("xnb.widgets.watch(net, split)", names)
+    exec(str(refusal.value).split("try: ")[1], names)
+    assert eval("xnb.widgets.watch(net, split)", names).history == []
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_what_cannot_be_trained_is_refused():
+    with pytest.raises(ValueError, match=r"model must be a torch.nn.Module with parameters(.|\n)*try: model = xnb"):
+        xnb.widgets.watch(lambda x: x, shapes())
+
+
 def test_stopped_training_leaves_a_usable_model_and_goes_on(panel):
     panel.controls["epoch"].observe(lambda change: panel.stop(), "value")
     panel.train()

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from xnb.check import refuse
 
+_AS_IT_IS = "xnb.attribute(model, x, target, 'gradient')  # runs the model itself, and no copy"
 _TABLES_OF_TORCH = {"_modules", "_parameters", "_buffers"}  # what they hold is looked at by itself
 
 
@@ -25,25 +26,25 @@ def copy_module(model: nn.Module) -> nn.Module:
             constants[id(tensor)] = tensor.detach().clone()
     try:
         return deepcopy(model, dict(constants))
-    except (RuntimeError, TypeError, NotImplementedError) as error:
+    except Exception as error:  # whatever a part of the model refuses to have copied
         rule = "copy: every attribute of the model must be one that copy.deepcopy takes"
         refuse(rule, f"{type(error).__name__}: {error}", _suggest_deletion(model, constants))
 
 
 def _suggest_deletion(model: nn.Module, constants: dict[int, Tensor]) -> str:
-    """The line that takes away the first attribute that cannot be copied; empty where none is the cause by itself."""
+    """The line that takes away the first attribute that cannot be copied; where there is none, what needs no copy."""
     for place, module in model.named_modules():
         for name in vars(module).keys() - _TABLES_OF_TORCH:
             if not _allows_copy(vars(module)[name], constants):
                 owner = f"model.get_submodule({place!r})" if place else "model"
                 return f"del {owner}.{name}  # it cannot be copied"
-    return ""
+    return _AS_IT_IS
 
 
 def _allows_copy(value: object, constants: dict[int, Tensor]) -> bool:
     try:
         deepcopy(value, dict(constants))
-    except (RuntimeError, TypeError, NotImplementedError):
+    except Exception:
         return False
     return True
 

@@ -1,16 +1,17 @@
 """The fast form of a model, asked for by name: same function, fewer and faster operations."""
 
-import copy
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
+from xnb.access.copies import copy_module
 from xnb.access.foldable import foldable_pairs
-from xnb.check import refuse, require
+from xnb.access.inputs import refuse_model
+from xnb.check import require
 from xnb.types import Batch
 
 # Numbers of the two settings in glibc's malloc.h.
@@ -38,33 +39,20 @@ def prepare(model: nn.Module, x: Batch | None = None) -> nn.Module:
         ValueError: `model` is not a module, or in training mode, where batch norms do not fold; or it cannot be
             copied; or the copy computes something else for `x`.
     """
-    hint = "xnb.attribute(model, x, target, 'gradient')  # a function runs as it is"
-    require(isinstance(model, nn.Module), "prepare: model must be a torch.nn.Module", model, hint)
+    if not callable(model):
+        refuse_model(model, "prepare")
+    hint = "xnb.attribute(model, x, target, 'feature_ablation')  # a function runs as it is"
+    closed = isinstance(model, torch.jit.ScriptModule)
+    require(isinstance(model, nn.Module) and not closed, "prepare: model must be a torch.nn.Module", model, hint)
     training = any(module.training for module in model.modules())
     require(not training, "prepare: model must be in evaluation mode", "a module with training == True", "model.eval()")
-    fast = _copy_model(model).requires_grad_(False)
+    fast = copy_module(model).requires_grad_(False)
     for before, norm in foldable_pairs(fast, x):
         _fold_norm(fast, before, norm)
     fast = fast.to(memory_format=torch.channels_last)
     if x is not None:
         _compare_outputs(model, fast, x)
     return fast
-
-
-def _copy_model(model: nn.Module) -> nn.Module:
-    """A deep copy; a tensor that hangs on a graph, as hooks leave it on a module, is copied without the graph."""
-    copied = {id(tensor): tensor.detach().clone() for tensor in _graph_tensors(model)}
-    try:
-        return copy.deepcopy(model, copied)
-    except Exception as error:  # whatever a part of the model refuses to have copied
-        refuse("prepare: the model must allow a copy", f"{type(error).__name__}: {error}", _AS_IT_IS)
-
-
-def _graph_tensors(model: nn.Module) -> Iterator[Tensor]:
-    for module in model.modules():
-        for value in vars(module).values():
-            if isinstance(value, Tensor) and not value.is_leaf:
-                yield value
 
 
 def _compare_outputs(model: nn.Module, fast: nn.Module, x: Batch) -> None:

@@ -1,3 +1,16 @@
+from . import (
+    attention_pooling as attention_pooling,
+    cnn as cnn,
+    ensemble as ensemble,
+    fastnet as fastnet,
+    interpretable as interpretable,
+    known as known,
+    layers as layers,
+    mlp as mlp,
+    preprocess as preprocess,
+    tabular as tabular,
+    vit as vit,
+)
 from .attention_pooling import (
     AttentionClassifier as AttentionClassifier,
     AttentionPool as AttentionPool,

@@ -19,6 +19,8 @@ from xnb.models.layers import Add, PadSame
 from xnb.storage import sha256
 from xnb.types import Logits
 
+__all__ = ["IMAGENET_CLASSES", "FastNet"]  # `help` of this file then begins with FastNet
+
 IMAGENET_CLASSES: tuple[str, ...] = tuple(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 NORM_EPSILON = 1e-3  # of batch norm, as trained: 1e-5 loses accuracy
@@ -87,9 +89,15 @@ class FastNet(nn.Module):
     """EfficientNet-Lite0 for pictures preprocessed by `xnb.models.preprocess.FASTNET`; 4,652,008 parameters.
 
     The 16 blocks are `blocks.0` to `blocks.15`; `head` has the last spatial output, 7 x 7 for a side of 224.
+    `FastNet.pretrained()` has the weights of ImageNet.
+
+    Args:
+        classes: number of logits.
+        dropout: share of the features that are dropped in training.
     """
 
     def __init__(self, classes: int = 1000, dropout: float = 0.2) -> None:
+        """Draw new weights."""
         super().__init__()
         self.stem = ConvNorm(3, 32, 3, 2)
         blocks = []
@@ -107,6 +115,7 @@ class FastNet(nn.Module):
         self.classifier = nn.Linear(1280, classes)
 
     def forward(self, x: Float[Tensor, "B 3 H W"]) -> Logits:
+        """Return logits of pictures of any size that the five strides leave something of."""
         x = self.head(self.blocks(self.stem(x)))
         features = self.flatten(self.pool(x))
         return self.classifier(self.dropout(features))

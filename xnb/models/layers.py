@@ -73,6 +73,8 @@ class Standardise(nn.Module):
         if isinstance(values, int | float):
             return values
         C = x.shape[1]
+        is_one = x.ndim == 3 and len(values) == len(x) not in (1, C)
+        require(not is_one, "Standardise: x must have a batch axis (B, C, ...)", x, "x = x[None]")
         rule = f"Standardise: one number, or one for each of {C} channels"
         require(len(values) in (1, C), rule, values, f"mean, std = {[0.5] * C}, {[0.25] * C}")
         # made here, in the input's own precision, and no buffer: stored weights have no such entry

@@ -33,6 +33,8 @@ class FeatureTokens(nn.Module):
 
     def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D width"]:
         features = len(self.weight)
+        is_one = x.shape == (features,)
+        require(not is_one, "FeatureTokens: x must have a batch axis (B, D)", x, "x = x[None]")
         hint = f"FeatureTransformer(features={x.shape[1:].numel()})"
         rule = f"FeatureTokens: an input must hold {features} features"
         require(x.shape[1:] == (features,), rule, x, hint)

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
+from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from xnb import storage
 from xnb.access.score import logits
 from xnb.check import require
-from xnb.data.split import Part
+from xnb.data.split import Part, Split
 
 Schedule = Callable[[float], float]
 Objective = Callable[[nn.Module, Part], tuple[Tensor, Tensor]]  # (model, inputs) -> what is minimised, logits
@@ -89,6 +90,7 @@ def train_epochs(
     Raises:
         FloatingPointError: the loss is no longer finite; names the epoch and the batch.
     """
+    check_arguments(model, train=train, valid=valid)
     require(len(train) > 0, "train: the training part must hold inputs", train.x)
     require(batch >= 1, "train: batch must be at least 1", batch, "batch=128")
     optimizer = optimizer or AdamW(model.parameters())
@@ -159,12 +161,38 @@ def _require_finite_loss(loss: Tensor, number: int, step: int) -> None:
     )
 
 
+def check_arguments(model: object, **parts: object) -> None:
+    """Refuse what is no module with parameters, or no part of a data set, with the line that makes one of it."""
+    trains = isinstance(model, nn.Module) and any(True for _ in model.parameters())
+    rule = "train: model must be a torch.nn.Module with parameters"
+    require(trains, rule, model, "model = xnb.models.Net(in_features=x[0].numel())")
+    for name, part in parts.items():
+        rule = f"train: {name} must be a part of a data set, inputs and their classes"
+        require(isinstance(part, Part), rule, part, _suggest_part(name, part))
+
+
+def _suggest_part(name: str, given: object) -> str:
+    """The line that makes a part of what came: of a split, of inputs and classes, of a loader's batches."""
+    match given:
+        case Split():
+            return f"{name} = {name}.{'train' if name == 'train' else 'test'}"
+        case Tensor():
+            return f"{name} = xnb.data.Part({name}, y)  # y: the class of each input"
+        case DataLoader():
+            return f"{name} = xnb.data.Part(*map(torch.cat, zip(*{name})))"
+        case (Tensor(), Tensor()):
+            return f"{name} = xnb.data.Part(*{name})"
+        case _:
+            return f"{name} = xnb.data.Part(x, y)  # inputs, and the class of each"
+
+
 def evaluate(model: nn.Module, part: Part) -> _Evaluation:
     """Return cross-entropy in nats and accuracy in [0, 1], means over all inputs and not over means of batches.
 
     Raises:
         ValueError: `model` is in training mode.
     """
+    check_arguments(model, part=part)
     device = next(model.parameters()).device
     out = logits(model, part.x.to(device))
     y = part.y.to(device)
@@ -201,6 +229,7 @@ def fit(
         ValueError: `folder` holds a run with other settings.
         FloatingPointError: as `train_epochs`; the files hold the last finite epoch.
     """
+    check_arguments(model, train=train, valid=valid)
     optimizer = optimizer or AdamW(model.parameters())
     settings = {
         "count": epochs,  # not `epochs`: files of earlier runs have this key, and must go on

@@ -4,6 +4,7 @@ import contextvars
 import copy
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from html import escape
 from typing import Any
 
@@ -13,8 +14,11 @@ from matplotlib.figure import Figure
 from torch import nn
 from torch.optim import AdamW
 
-from xnb.data import Split
-from xnb.training.loop import Epoch, train_epochs
+from xnb.access.copies import copy_module
+from xnb.access.layout.axis_moves import find_tensors
+from xnb.check import refuse
+from xnb.data import Part, Split
+from xnb.training.loop import Epoch, check_arguments, train_epochs
 from xnb.widgets import markup, pixels, static
 from xnb.widgets.explained import prepare_subject
 from xnb.widgets.explore_state import Look, MapAnswer, Question, answer_question, scale_end
@@ -46,8 +50,24 @@ def watch(
         epochs: in all.
         picture: which input of the test part is explained.
         knobs: of `xnb.training.train_epochs`.
+
+    Raises:
+        ValueError: `split` is no data set of two parts, or `model` has nothing to train.
     """
+    if not isinstance(split, Split):
+        refuse("watch: data must be a split, a part to train on and one to test", split, _suggest_split(model, split))
+    check_arguments(model, train=split.train, valid=split.test)
     return _TrainingPanel(model, split, epochs, picture, knobs)
+
+
+def _suggest_split(model: nn.Module, given: object) -> str:
+    """The line that makes a split of a part, or of inputs and their classes, which go by number."""
+    part = "split" if isinstance(given, Part) else "xnb.data.Part(x, y)"
+    inputs = given.x if isinstance(given, Part) else next(iter(find_tensors([given])), None)
+    count = 2
+    with suppress(Exception):  # a model that fails says so when it is watched
+        count = copy_module(model).eval()(inputs[:1]).shape[1]  # type: ignore[index]
+    return f"split = xnb.data.Split({part}, {part}, classes={tuple(map(str, range(count)))})  # better: two parts"
 
 
 class _TrainingPanel(Panel):
