@@ -57,7 +57,7 @@ def follow_hint(scope, call, hint):
     if "; " in hint:
         first, hint = hint.split("; ", 1)
         exec(first, scope)
-    if re.match(r"[\w.]+(\[[^]]*\])?(, \w+)* = |del |\w+\.(eval|requires_grad_)\(", hint):
+    if re.match(r"[\w.]+(\[[^]]*\])?(, \w+)* = |del |\w+\.(eval|requires_grad_|load_state_dict)\(", hint):
         exec(hint, scope)
         exec(call, scope)
     elif re.match(r"\w+=[^=]", hint):

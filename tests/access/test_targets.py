@@ -35,6 +35,6 @@ def test_other_targets_are_refused_with_a_line_that_works(target):
     x = torch.ones(2, 3)
     with pytest.raises(ValueError, match=r"^score: target must") as refusal:
         xnb.attribute(net, x, target, "gradient")
-    scope = {"torch": torch}
+    scope = {"torch": torch, "target": target}
     exec(str(refusal.value).split("try: ")[1], scope)
     xnb.attribute(net, x, scope["target"], "gradient")

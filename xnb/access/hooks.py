@@ -25,8 +25,16 @@ def forward_hooks(pairs: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
     """Attach forward hooks for the length of the block."""
     with ExitStack() as stack:
         for module, hook in pairs:
+            _require_open(module)
             stack.callback(module.register_forward_hook(hook).remove)
         yield
+
+
+def _require_open(module: nn.Module) -> None:
+    """Refuse a module that takes no hooks."""
+    rule = "hooks: code of torch.jit.script cannot be looked into; explain the module before it"
+    hint = "xnb.attribute(model, x, target, 'gradient')  # needs no layer"
+    require(not isinstance(module, torch.jit.RecursiveScriptModule), rule, type(module).__name__, hint)
 
 
 @contextmanager
@@ -44,6 +52,7 @@ def watch_calls(
         before, after = _take_named(before), _take_named(after)
     with ExitStack() as stack:
         for name, module in modules_by_name(model).items():
+            _require_open(module)
             entered = module.register_forward_pre_hook(partial(before, name), with_kwargs=with_named)
             left = module.register_forward_hook(partial(after, name), with_kwargs=with_named)
             stack.callback(entered.remove)

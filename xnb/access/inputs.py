@@ -1,12 +1,14 @@
 """What a caller hands over as x, as the plain tensor that methods take."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from inspect import signature
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from xnb.access.model_call import float_weights
 from xnb.check import is_finite, refuse, require
@@ -32,7 +34,7 @@ def read_input(model: Model, x: object, who: str) -> Batch:
 def refuse_model(model: object, who: str) -> NoReturn:
     """Refuse what cannot be called, is nothing, or a class in place of one of its models."""
     rule = f"{who}: model must be a module, or a function (B, ...) -> (B, K)"
-    refuse(rule, model, _suggest_function(model))
+    refuse(rule, model, _suggest_model(model, who))
 
 
 def read_tensor(model: Model | None, x: object, who: str) -> Batch:
@@ -40,6 +42,7 @@ def read_tensor(model: Model | None, x: object, who: str) -> Batch:
     if not isinstance(x, Tensor):
         _refuse_no_tensor(model, x, f"{who}: {_EXPECTED}")
     require(x.ndim > 0, f"{who}: {_EXPECTED}", x, "x = x.view(1, 1)")
+    require(x.layout == torch.strided, f"{who}: x must hold every value", x.layout, "x = x.to_dense()")
     require(is_finite(x), f"{who}: x must be finite", x, "x = x.nan_to_num()")
     plain = x.detach() if x.requires_grad else x
     # A tv_tensor is a tensor with another name; classes that do their own arithmetic (DTensor) stay what they are.
@@ -49,7 +52,7 @@ def read_tensor(model: Model | None, x: object, who: str) -> Batch:
     return plain
 
 
-def _suggest_function(model: object) -> str:
+def _suggest_model(model: object, who: str) -> str:
     """The line that makes a model of what stands for one; of none, what needs none."""
     if model is None:
         return "xnb.attribute(None, x, target, 'random')  # a control, which alone needs no model"
@@ -57,12 +60,21 @@ def _suggest_function(model: object) -> str:
         return "model = model().eval()" if issubclass(model, nn.Module) else "model = model()"
     for name in ("predict_proba", "decision_function", "predict"):  # of scikit-learn and its like
         if hasattr(model, name):
-            return f"model = xnb.adapters.from_numpy(model.{name})"
+            return _call_without_gradient(f"xnb.adapters.from_numpy(model.{name})", who)
     if isinstance(model, str):
         return f"import torchvision; model = torchvision.models.get_model({model!r}).eval()"
     if isinstance(model, Mapping):
         return "net.load_state_dict(model); model = net.eval()  # net: the network that the weights belong to"
     return "a torch module, or a function of a batch"
+
+
+def _call_without_gradient(function: str, who: str) -> str:
+    """The line for a model that has no gradient, with a method that asks for none where the call takes one."""
+    if who == "attribute":
+        return f"xnb.attribute({function}, x, target, 'feature_ablation')"
+    if who == "explain":
+        return f"xnb.explain({function}, x, target, methods=['feature_ablation'])"
+    return f"model = {function}"
 
 
 def _refuse_no_tensor(model: Model | None, x: object, rule: str) -> NoReturn:
@@ -74,12 +86,38 @@ def _refuse_no_tensor(model: Model | None, x: object, rule: str) -> NoReturn:
         refuse(rule, x, _read_several(model, x))
     weights = [] if model is None else float_weights(model)
     dtype = weights[0].dtype if weights else torch.get_default_dtype()
-    if isinstance(x, np.ndarray | list | tuple):
-        refuse(rule, x, f"x = torch.as_tensor(x, dtype={dtype})")
     if hasattr(x, "getbands"):  # a picture of PIL
         hint = "from torchvision.transforms.functional import to_tensor; x = to_tensor(x)[None]"
         refuse(rule, x, hint)
-    refuse(rule, x, f"x = torch.as_tensor(np.atleast_1d(np.asarray(x)), dtype={dtype})")
+    if isinstance(x, str | Path):
+        refuse(rule, x, f"from torchvision.io import decode_image; x = decode_image({str(x)!r})[None] / 255")
+    if _is_numeric(x):
+        hint = "x" if isinstance(x, np.ndarray | list | tuple) else "np.atleast_1d(np.asarray(x))"
+        refuse(rule, x, f"x = torch.as_tensor({hint}, dtype={dtype})")
+    refuse(rule, x, _read_collection(x, dtype))
+
+
+def _is_numeric(x: object) -> bool:
+    """Whether numpy makes numbers of it."""
+    try:
+        return np.asarray(x).dtype.kind in "biuf"
+    except (TypeError, ValueError):  # rows of different lengths, or no rows
+        return False
+
+
+def _read_collection(x: object, dtype: torch.dtype) -> str:
+    """The line that takes inputs out of what holds them: a part of a data set, a loader, a generator, a list."""
+    if hasattr(x, "x") and hasattr(x, "y"):
+        return "x, target = x.x, x.y"
+    if isinstance(x, DataLoader):
+        return "x, target = next(iter(x))  # one batch: inputs and labels"
+    if isinstance(x, Dataset):
+        return "x, target = next(iter(torch.utils.data.DataLoader(x, batch_size=8)))"
+    if isinstance(x, list | tuple) and len(x):
+        return f"x = torch.as_tensor(np.asarray(x[0]), dtype={dtype})[None]  # inputs of one shape together"
+    if isinstance(x, Iterator):
+        return "x = torch.cat(list(x))  # of batches; of single inputs torch.stack(list(x))"
+    return "a tensor with a row for each input"
 
 
 def _read_several(model: Model | None, x: tuple | list) -> str:

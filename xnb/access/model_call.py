@@ -49,7 +49,7 @@ def _check_mode(model: Model) -> None:
         exported = type(model).__name__ == "ExportedProgram"  # by name: to load torch.export takes seconds
         require(not exported, "score: an exported program is called by its module", model, "model = model.module()")
         return
-    if not any(part.training for part in module.modules()):
+    if not _is_training(module):
         return
     training = find_training(module)
     hint = "model.eval()"
@@ -58,14 +58,22 @@ def _check_mode(model: Model) -> None:
     require(training is None, "score: model must be in evaluation mode", training, hint)
 
 
+def _is_training(module: nn.Module) -> bool:
+    """Whether any module is in training mode; `module.modules()` takes four times as long, at each call of a method."""
+    parts = module._modules.values()
+    return module.training or any(part is not None and _is_training(part) for part in parts)
+
+
 def _refuse_integers(model: Model, x: Tensor) -> NoReturn:
     """Whole numbers are pixels, or the ids of tokens: a gradient needs the floats behind either."""
     module = find_module_behind(model)
     embeds = module is not None and any(isinstance(part, nn.Embedding) for part in module.modules())
+    pixels = x.ndim != 2 and x.dtype != torch.bool
+    hint = "x = x.float() / 255" if pixels else "x = x.float()"
     if embeds:
         hint = "model, x = xnb.adapters.embed_tokens(model, x)"
-    else:
-        hint = "x = x.float()" if x.ndim == 2 else "x = x.float() / 255"
+    if x.is_complex():
+        hint = "x = x.real"
     refuse("score: x must be floating point", x, hint)
 
 
@@ -108,6 +116,9 @@ class ExplainedFailure:
             _refuse_mismatch(self.model, self.x)
         if runs_with_batch_axis(self.model, self.x):
             refuse("score: x must have a batch axis (B, ...)", self.x, "x = x[None]")
+        if self.x.ndim == 4 and _runs(self.model, self.x.permute(0, 3, 1, 2)):
+            rule = "score: x must have its channels where the model reads them, (B, C, H, W)"
+            refuse(rule, self.x, "x = x.permute(0, 3, 1, 2)")
         _refuse_other_rows(self.model, self.x)
         if issubclass(kind, AttributeError | TypeError) and runs_on_arrays(self.model, self.x):
             rule = "score: the model takes arrays and no tensors"
@@ -151,7 +162,10 @@ def _refuse_mismatch(model: Model, x: Batch) -> None:
     device, dtype = weights[0].device, weights[0].dtype
     found = any(part.device == x.device for part in weights)
     rule = f"score: x must be where the model's weights are, on {device}"
-    require(found, rule, x.device, f'x = x.to("{device}")')
+    hint = f'x = x.to("{device}")'
+    if device.type == "meta":  # a model without its numbers, as for a count of its sizes
+        hint = f'model.to_empty(device="{x.device}"); model.load_state_dict(weights)'
+    require(found, rule, x.device, hint)
     found = any(part.dtype == x.dtype for part in weights)
     require(found, f"score: x must have the dtype of the model's weights, {dtype}", x, f"x = x.to({dtype})")
 

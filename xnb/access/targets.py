@@ -20,12 +20,31 @@ def read_target(target: object, x: Batch) -> Target:
         classes = torch.as_tensor(target, device=x.device)
     except (TypeError, ValueError, RuntimeError):
         refuse(f"score: target must be one class index per input, integer ({B},)", target, example)
+    if not classes.numel():
+        classes = classes.long()  # an empty list says nothing of its kind
     whole = not classes.is_floating_point() and not classes.is_complex() and classes.dtype != torch.bool
-    require(whole, "score: target must hold class indices, whole numbers", target, example)
+    hint = _suggest_whole(classes) or example
+    require(whole, "score: target must hold class indices, whole numbers", target, hint)
     if classes.ndim == 0:
         return classes.expand(B)
-    require(classes.shape == (B,), f"score: target must have one entry per input ({B},)", target, example)
+    hint = _suggest_shape(classes, B) or example
+    require(classes.shape == (B,), f"score: target must have one entry per input ({B},)", target, hint)
     return classes
+
+
+def _suggest_whole(classes: Tensor) -> str:
+    """The line that makes class indices of floats which are whole."""
+    if not classes.is_floating_point() or classes.ndim > 1 or bool((classes != classes.floor()).any()):
+        return ""
+    return "target = torch.as_tensor(target).long()"
+
+
+def _suggest_shape(classes: Tensor, count: int) -> str:
+    """The line that takes an axis of one away, or reads the class from a row of zeros with a single one."""
+    if classes.numel() == count:
+        return "target = torch.as_tensor(target).flatten()"
+    one_hot = classes.ndim == 2 and len(classes) == count and bool(((classes != 0).sum(1) == 1).all())
+    return "target = torch.as_tensor(target).argmax(1)" if one_hot else ""
 
 
 def target_logit(out: Logits, target: Target) -> Scores:
