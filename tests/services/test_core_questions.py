@@ -113,7 +113,7 @@ def test_a_method_that_is_none(method):
         b"\xff",
         '{"a": {"b":1,"b":2}}',
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_what_is_no_json(text):
     assert status_of(load_json, text, "the body") == 400
