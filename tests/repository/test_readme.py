@@ -95,7 +95,7 @@ def test_links_lead_somewhere(path):
 
 def test_make_targets_in_the_text_exist():
     makefile = (folders.ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"(?:^|[`*])make ([a-z]+)", README, re.M)):
+    for target in set(re.findall(r"(?:^|[`*])make ([a-z-]+)", README, re.M)):
         assert f"\n{target}:" in makefile, target
 
 
