@@ -1,6 +1,6 @@
 """Class activation maps of any layout: behind GAP and one linear layer relu(sum_d W[t, d] A_d) / places, to 1e-12.
 
-Tests: xnb.access.layout.map_layout, xnb.access.layout.layer_maps.
+Tests: xnb.access.layout.map_layout.
 """
 
 import pytest

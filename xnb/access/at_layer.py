@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from xnb.access.chunking import chunks
 from xnb.access.hooks import cut_graph, find_module, first_output, forward_hooks
-from xnb.access.layout.axis_watch import AxisWatch, SeenAxes
+from xnb.access.layout.axis_watch import AxisWatch, KnownAxes, SeenAxes, watch_axes
 from xnb.access.layout.layer_maps import suggest_layer
 from xnb.access.ledger import add_passes
 from xnb.access.memo import answer_once, leave_answer
@@ -33,8 +33,13 @@ class AtLayer:
     gradient: Tensor | None = None
 
 
-def layer_activation(model: nn.Module, x: Batch, layer: str, *, chunk: int | None = None) -> AtLayer:
+def layer_activation(
+    model: nn.Module, x: Batch, layer: str, *, axes: SeenAxes | None = None, chunk: int | None = None
+) -> AtLayer:
     """What `layer` returns, without a graph.
+
+    Args:
+        axes: what those of the layer stand for; None finds it.
 
     Raises:
         ValueError: `layer` is unknown, not called exactly once, or returns no tensor with a row an input.
@@ -47,7 +52,7 @@ def layer_activation(model: nn.Module, x: Batch, layer: str, *, chunk: int | Non
         outputs.append(output.clone() if isinstance(output, Tensor) else output)  # what follows may write into it
 
     passes = []
-    watch = AxisWatch()
+    watch = watch_axes(axes)
     for rows in _at_least_one_chunk(x, chunk):
         outputs.clear()
         inputs = watch.start(x[rows].detach().clone())
@@ -60,12 +65,21 @@ def layer_activation(model: nn.Module, x: Batch, layer: str, *, chunk: int | Non
 
 
 def activation_and_gradient(
-    model: nn.Module, x: Batch, target: Target, layer: str, *, chunk: int | None = None
+    model: nn.Module,
+    x: Batch,
+    target: Target,
+    layer: str,
+    *,
+    axes: SeenAxes | None = None,
+    chunk: int | None = None,
 ) -> AtLayer:
     r"""What `layer` returns and the gradient of the score there, :math:`A` and :math:`\partial f / \partial A`.
 
     Up to the layer the model runs without a graph, and backward stops there. Within `memo.remember_answers` a pass
     that has both can leave them first, by `leave_at_layer`.
+
+    Args:
+        axes: as for `layer_activation`.
 
     Raises:
         ValueError: as `layer_activation`, or the score does not depend on the layer through differentiable operations.
@@ -73,7 +87,7 @@ def activation_and_gradient(
     check_explainable(model, x, target)
 
     def compute() -> AtLayer:
-        watch = AxisWatch()
+        watch = watch_axes(axes)
         passes = []
         for rows in _at_least_one_chunk(x, chunk):
             with select_rows(rows, len(x)):
@@ -104,7 +118,7 @@ def _at_least_one_chunk(x: Batch, chunk: int | None) -> list[slice]:
     return list(chunks(x, chunk, large=True)) or [slice(0)]
 
 
-def _chunk_at_layer(model: nn.Module, x: Batch, target: Target, layer: str, watch: AxisWatch) -> AtLayer:
+def _chunk_at_layer(model: nn.Module, x: Batch, target: Target, layer: str, watch: AxisWatch | KnownAxes) -> AtLayer:
     inputs = watch.start(x.detach().clone())
     with cut_graph(model, layer) as leaves:
         with watch:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from xnb.access.at_layer import check_called_once
 from xnb.access.chunking import chunks
 from xnb.access.hooks import find_module, replace_forward
-from xnb.access.layout.axis_watch import AxisWatch, SeenAxes
+from xnb.access.layout.axis_watch import AxisWatch, KnownAxes, SeenAxes, watch_axes
 from xnb.access.layout.layer_maps import suggest_layer
 from xnb.access.model_call import check_explainable, chunk_logits
 from xnb.access.rows import Numbered, number_rows, run_as
@@ -67,11 +67,14 @@ def make_suffix(model: nn.Module, x: Batch, layer: str) -> Suffix:
     return next(make_suffixes(model, x, layer))
 
 
-def make_suffixes(model: nn.Module, x: Batch, layer: str) -> Iterator[Suffix]:
+def make_suffixes(model: nn.Module, x: Batch, layer: str, axes: SeenAxes | None = None) -> Iterator[Suffix]:
     """Run the inputs together, record what modules before `layer` return, and yield the rest of the model for each.
 
     Where a module contains others, its own output is kept; one that is called again, or returns no tensor with a
     row an input, is run again, as are functions between modules. The model is changed for the length of a call only.
+
+    Args:
+        axes: what those of the layer stand for; None finds it.
 
     Raises:
         ValueError: `layer` is unknown, not called exactly once or returns no tensor with a row an input, or the
@@ -83,22 +86,24 @@ def make_suffixes(model: nn.Module, x: Batch, layer: str) -> Iterator[Suffix]:
         part = x[rows].detach()
         numbers = number_rows(rows, len(x))
         if len(part) == 1:
-            yield _suffix_of_one(model, part, numbers, layer)
+            yield _suffix_of_one(model, part, numbers, layer, axes)
         else:
-            yield from _suffixes_of_chunk(model, part, numbers, layer)
+            yield from _suffixes_of_chunk(model, part, numbers, layer, axes)
 
 
-def _suffix_of_one(model: nn.Module, x: Batch, row: Numbered, layer: str) -> Suffix:
+def _suffix_of_one(model: nn.Module, x: Batch, row: Numbered, layer: str, axes: SeenAxes | None) -> Suffix:
     """Of one input all that has a single row, as a picture's only window, looks like a row of it: a copy tells."""
     with suppress(ValueError, RuntimeError):  # a model may run no more than one input
-        return next(_suffixes_of_chunk(model, x.expand(2, *x.shape[1:]), row.only(0, 2), layer))
-    return next(_suffixes_of_chunk(model, x, row, layer))
+        return next(_suffixes_of_chunk(model, x.expand(2, *x.shape[1:]), row.only(0, 2), layer, axes))
+    return next(_suffixes_of_chunk(model, x, row, layer, axes))
 
 
-def _suffixes_of_chunk(model: nn.Module, x: Batch, rows: Numbered, layer: str) -> Iterator[Suffix]:
+def _suffixes_of_chunk(
+    model: nn.Module, x: Batch, rows: Numbered, layer: str, axes: SeenAxes | None
+) -> Iterator[Suffix]:
     """Record one chunk, and show that the record is enough before any suffix is made of it."""
     # 1. Run the chunk once, and record what every module before the layer returns.
-    watch = AxisWatch()
+    watch = watch_axes(axes)
     with run_as(rows):
         record, logits = _record_outputs(model, x, layer, watch)
 
@@ -120,14 +125,14 @@ def _suffixes_of_chunk(model: nn.Module, x: Batch, rows: Numbered, layer: str) -
     # 5. If they differ, the inputs may still go one by one: then nothing is shared that could be mistaken for a row.
     if len(x) > 1 and not same:
         for i, single in enumerate(x.split(1)):
-            yield from _suffixes_of_chunk(model, single, rows.only(i), layer)
+            yield from _suffixes_of_chunk(model, single, rows.only(i), layer, axes)
         return
     if not same:
         rule = f"suffix: from {layer!r} on the model must say the same again"
         refuse(rule, again - logits[:1], suggest_method(model, x, "grad_cam"))
+    seen = watch.see(record[layer])
     for i, row_logits in enumerate(logits.split(1)):
-        row = rows.only(i)
-        yield Suffix(model, layer, row_logits, _select_row(record, i), written, row, watch.see(record[layer]))
+        yield Suffix(model, layer, row_logits, _select_row(record, i), written, rows.only(i), seen)
 
 
 def _select_row(record: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
@@ -140,7 +145,9 @@ def _expand_rows(record: Mapping[str, Tensor], n: int) -> dict[str, Tensor]:
     return {name: row.expand(n, *row.shape[1:]) for name, row in record.items()}
 
 
-def _record_outputs(model: nn.Module, x: Batch, layer: str, watch: AxisWatch) -> tuple[dict[str, Tensor], Logits]:
+def _record_outputs(
+    model: nn.Module, x: Batch, layer: str, watch: AxisWatch | KnownAxes
+) -> tuple[dict[str, Tensor], Logits]:
     """Outputs by name of the layer and of the outermost modules that finish before it, and the model's logits."""
     record = {"": x}  # "" is the name of the model itself: under it stands the input, from which it is started again
     calls: Counter[str] = Counter()

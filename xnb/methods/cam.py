@@ -188,8 +188,8 @@ class _MapsAndGradient(LayerMaps):
 def _read_layer(
     model: nn.Module, x: Batch, target: Target, layer: LayerLike, layout: Layout, chunk: int | None
 ) -> _MapsAndGradient:
-    name = choose_layer(model, x, target, layer)
-    at_layer = activation_and_gradient(model, x, target, name, chunk=chunk)
+    name, axes = choose_layer(model, x, target, layer)
+    at_layer = activation_and_gradient(model, x, target, name, axes=axes, chunk=chunk)
     found = make_maps(model, x, name, at_layer.activation, at_layer.axes, layout)
     gradient = found.layout.arrange(at_layer.gradient)  # type: ignore[arg-type]  # refused where there is none
     return _MapsAndGradient(found.layer, found.layout, found.maps, gradient)

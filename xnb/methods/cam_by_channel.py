@@ -3,6 +3,8 @@ r"""Class activation maps by trial: each channel of a layer weighs as much as th
 Notation as in `cam`, whose maps need a gradient.
 """
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -52,8 +54,8 @@ def score_cam(
     Raises:
         ValueError: as for `grad_cam`, but no gradient is needed.
     """
-    name = choose_layer(model, x, target, layer)
-    at_layer = layer_activation(model, x, name, chunk=chunk)
+    name, axes = choose_layer(model, x, target, layer)
+    at_layer = layer_activation(model, x, name, axes=axes, chunk=chunk)
     found = make_maps(model, x, name, at_layer.activation, at_layer.axes, layout)
     count = found.maps.shape[1]
 
@@ -100,24 +102,40 @@ def ablation_cam(
     Raises:
         ValueError: as for `grad_cam`, but no gradient is needed.
     """
-    name = choose_layer(model, x, target, layer)
+    name, axes = choose_layer(model, x, target, layer)
     if not len(x):
         return x[:, :1] * 0
     weighted: list[Maps] = []
     found: LayerMaps
-    for i, rest in enumerate(show_progress(make_suffixes(model, x, name), len(x), "input")):
-        found = make_maps(model, x, name, rest.activation, rest.axes, layout)
-        lost = _lose_channels(rest, found, target[i : i + 1], chunk)
-        weighted.append(_weigh(found.maps, lost))
+    places: _Channels
+    seen = None
+    for i, rest in enumerate(show_progress(make_suffixes(model, x, name, axes), len(x), "input")):
+        if rest.axes is not seen:  # inputs that ran together have the same
+            seen = rest.axes
+            found = make_maps(model, x, name, rest.activation, seen, layout)
+            places = _find_channels(rest.activation, found.layout)
+        lost = _lose_channels(rest, places, target[i : i + 1], chunk)
+        weighted.append(_weigh(found.layout.arrange(rest.activation), lost))
     return combine_channels(torch.cat(weighted), found, x, signed, resize)
 
 
-def _lose_channels(rest: Suffix, found: LayerMaps, target: Target, chunk: int | None) -> Float[Tensor, "1 D"]:
+class _Channels(NamedTuple):
+    """Where the channels of one input's activation lie in memory.
+
+    Attributes:
+        strides: of the activation, as it is laid out for being ablated.
+        numbers: of each channel's values.
+    """
+
+    strides: tuple[int, ...]
+    numbers: Int[Tensor, "D P"]
+
+
+def _lose_channels(rest: Suffix, places: _Channels, target: Target, chunk: int | None) -> Float[Tensor, "1 D"]:
     """The share of one input's score that is lost without each channel."""
     activation = rest.activation
-    strides = _stride_of_values(activation)
-    index = _number_channels(activation, strides, found.layout)
-    channels = len(index)
+    strides, numbers = places
+    channels = len(numbers)
     if chunk is None:
         chunk = max(chunk_size(activation, None), _ABLATED_BYTES // activation.nbytes)
     # Every pass writes its ablated activations into the same memory, which saves allocating it anew.
@@ -127,7 +145,7 @@ def _lose_channels(rest: Suffix, found: LayerMaps, target: Target, chunk: int | 
     def ablate(channels: slice, rows: slice) -> Tensor:
         n = channels.stop - channels.start
         ablated = buffer[:n].copy_(activation)
-        memory[:n].scatter_(1, index[channels], 0)  # row i lacks channel `start + i`
+        memory[:n].scatter_(1, numbers[channels], 0)  # row i lacks channel `start + i`
         return ablated[:, None]
 
     score = target_logit(rest.logits, target)
@@ -144,11 +162,11 @@ def _stride_of_values(activation: Tensor) -> tuple[int, ...]:
     return torch.empty(activation.shape[1:], device="meta").stride()
 
 
-def _number_channels(activation: Tensor, strides: tuple[int, ...], layout: MapLayout) -> Int[Tensor, "D P"]:
-    """Where in the memory of one input's activation each channel lies."""
+def _find_channels(activation: Tensor, layout: MapLayout) -> _Channels:
+    strides = _stride_of_values(activation)
     numbers = torch.arange(activation.numel(), dtype=torch.double, device=activation.device)
     maps = layout.arrange(numbers.as_strided(activation.shape, (activation.numel(), *strides)))
-    return maps[0].flatten(1).long()
+    return _Channels(strides, maps[0].flatten(1).long())
 
 
 def _weigh(maps: Maps, weights: Float[Tensor, "B D"]) -> Maps:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xnb.access.layout.axis_watch import SeenAxes
-from xnb.access.layout.layer_maps import LayerLike, find_layer, suggest_layer
+from xnb.access.layout.layer_maps import LayerLike, find_layer_and_axes, suggest_layer
 from xnb.access.layout.map_layout import Layout, MapLayout, Maps, find_layout
 from xnb.access.ledger import leave_note
 from xnb.access.model_call import check_explainable
@@ -37,14 +37,17 @@ class LayerMaps:
         return tuple(range(2, self.maps.ndim))
 
 
-def choose_layer(model: nn.Module, x: Batch, target: Target, layer: LayerLike) -> str:
-    """Name of the layer whose maps are combined, once model, inputs and target are known to fit; the ledger has it."""
+def choose_layer(model: nn.Module, x: Batch, target: Target, layer: LayerLike) -> tuple[str, SeenAxes | None]:
+    """The layer whose maps are combined, once model, inputs and target are known to fit; its name is left as a note.
+
+    Beside it stands what its axes are, where the search for it has shown this.
+    """
     check_explainable(model, x, target)
     rule = "class activation map: x must be signals (B, C, T), pictures (B, C, H, W) or volumes (B, C, D, H, W)"
     require(3 <= x.ndim <= 5, rule, x, "xnb.attribute(model, x, target, 'feature_ablation')")
-    name = find_layer(model, x, layer)
+    name, axes = find_layer_and_axes(model, x, layer)
     leave_note(layer=name)
-    return name
+    return name, axes
 
 
 def make_maps(model: nn.Module, x: Batch, layer: str, output: Tensor, axes: SeenAxes, layout: Layout) -> LayerMaps:

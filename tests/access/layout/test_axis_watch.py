@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from xnb.access.layout.axes import kind_of
-from xnb.access.layout.axis_watch import AxisWatch
+from xnb.access.layout.axis_watch import AxisWatch, watch_axes
 
 
 def watch(f, *shape):
@@ -68,6 +68,8 @@ FOLLOWED = {
     "matrix product": (lambda x: convolve(x).permute(0, 2, 3, 1) @ weight(7, 5), "b23c"),
     "weights first": (lambda x: weight(5, 7) @ convolve(x).flatten(2), "bc2*3"),
     "in place": (lambda x: convolve(x).relu_().add_(1), "bc23"),
+    "transposed in place": (lambda x: convolve(x).transpose_(2, 3), "bc32"),
+    "unsqueezed in place": (lambda x: convolve(x).unsqueeze_(1), "b1c23"),
     "unsqueezed": (lambda x: convolve(x)[:, None], "b1c23"),
     "input by its name": (lambda x: torch.permute(input=convolve(x), dims=(0, 2, 3, 1)), "b23c"),
 }
@@ -110,3 +112,45 @@ def test_only_the_first_pass_is_watched():
             out = convolve(x)
         described.append("".join(map(describe, seen.see(out).layer)))
     assert described == ["1c23", "1???"]
+
+
+def write(x):
+    x = convolve(x)
+    x[0] = 1
+    return x
+
+
+BY_ROW = {
+    "convolution": (lambda x: F.relu(convolve(x)), True),
+    "residual in place": (lambda x: convolve(x).relu_().add_(convolve(x)), True),
+    "pooled": (lambda x: F.max_pool2d(convolve(x), 2), True),
+    "transposed and back": (lambda x: convolve(x).transpose(0, 1).transpose(0, 1), False),
+    "flipped": (lambda x: convolve(x).flip(0), False),
+    "sum of all": (lambda x: convolve(x) + x.sum(), False),
+    "reshaped": (lambda x: convolve(x).reshape(x.shape[0], 7, 6, 8), False),
+    "written into": (write, False),
+}
+
+
+@pytest.mark.parametrize("name", BY_ROW)
+def test_rows_that_are_treated_by_themselves(name):
+    """Only then does one input show what is true of many: what is not known to keep rows apart counts as mixing."""
+    f, expected = BY_ROW[name]
+    seen = AxisWatch()
+    x = seen.start(torch.ones(1, 3, 6, 8))
+    with torch.no_grad(), seen:
+        out = f(x)
+    assert seen.see(out).by_row == expected
+
+
+def test_axes_that_are_known_are_not_watched():
+    seen = AxisWatch()
+    x = seen.start(torch.ones(1, 3, 6, 8))
+    with torch.no_grad(), seen:
+        known = seen.see(convolve(x))
+    again = watch_axes(known)
+    x = again.start(torch.ones(4, 3, 6, 8))
+    with torch.no_grad(), again:
+        out = convolve(x)
+    assert "".join(map(describe, again.see(out).layer)) == "1c23"
+    assert "".join(map(describe, again.see(out[:, :, :, 1:]).layer)) == "????"

@@ -30,7 +30,7 @@ class Role:
         self.same: Role | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Factor:
     """A part of an axis.
 
@@ -83,8 +83,11 @@ def resize_axis(axis: Axis, size: int, *, padded: bool = False) -> Axis:
         return ()
     if len(axis) != 1:
         return make_axis(size, kind_of(axis))
-    padding = max(0, axis[0].padding + size - axis_size(axis)) if padded else 0
-    return (Factor(axis[0].role, size, size, padding=padding),)
+    before = axis[0]
+    if before.size == before.whole == size and not before.padding and not before.pieces:
+        return axis
+    padding = max(0, before.padding + size - before.size) if padded else 0
+    return (Factor(before.role, size, size, padding=padding),)
 
 
 def axis_size(axis: Axis) -> int:
@@ -94,15 +97,19 @@ def axis_size(axis: Axis) -> int:
 
 def kind_of(axis: Axis) -> str | None:
     """The kind that all factors of an axis have."""
+    if len(axis) == 1:
+        return axis[0].role.kind
     kinds = {factor.role.kind for factor in axis}
     return kinds.pop() if len(kinds) == 1 else None
 
 
 def mark_axis(axis: Axis, kind: str) -> None:
     """Say what an axis stands for, where no function before has shown it."""
-    if all(factor.role.kind is None for factor in axis):
-        for factor in axis:
-            factor.role.kind = kind
+    for factor in axis:
+        if factor.role.kind is not None:
+            return
+    for factor in axis:
+        factor.role.kind = kind
 
 
 def lead_astray(axis: Axis) -> Axis:
@@ -175,6 +182,8 @@ def unite_axes(first: Axis, second: Axis) -> Axis:
     """What two axes that are added to each other stand for: the same, and the better known of them is returned."""
     if len(first) == len(second) == 1:
         _unite_roles(first[0], second[0])
+        if first[0].role is second[0].role and not first[0].pieces and not second[0].pieces:
+            return first  # equally well known
     return max(first, second, key=_knowledge)
 
 

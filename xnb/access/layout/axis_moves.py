@@ -1,8 +1,7 @@
 """Functions that move, cut, merge and put together axes, or go value by value: what stands where afterwards."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -24,8 +23,7 @@ from xnb.access.layout.axes import (
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19)  # sizes that tell the axes of a trial tensor apart
 
 
-@dataclass(frozen=True, eq=False)
-class Call:
+class Call(NamedTuple):
     """One call of a function of torch.
 
     Attributes:
@@ -65,13 +63,15 @@ class Call:
         return self.kwargs.get(name, default)
 
 
-def find_tensors(values: Iterable[object]) -> Iterator[Tensor]:
+def find_tensors(values: Iterable[object]) -> list[Tensor]:
     """The tensors among some arguments, those in lists too."""
+    found: list[Tensor] = []
     for value in values:
         if isinstance(value, Tensor):
-            yield value
+            found.append(value)
         elif isinstance(value, list | tuple):
-            yield from find_tensors(value)
+            found.extend(find_tensors(value))
+    return found
 
 
 def spread_values(call: Call) -> list[Axis]:
@@ -81,16 +81,25 @@ def spread_values(call: Call) -> list[Axis]:
         return call.axes
     found: list[Axis | None] = [None] * len(shape)
     for tensor, axes in zip(call.tensors, call.axes_in, strict=True):
-        # torch aligns shapes at their ends. A tensor that grew on the way, or is unknown, shows nothing.
-        lacking = len(shape) - tensor.ndim
-        sizes = zip(tensor.shape, shape[lacking:], strict=False)
-        if axes is None or lacking < 0 or any(size not in (1, of_out) for size, of_out in sizes):
+        # A tensor that is unknown, or grew on the way, shows nothing.
+        if axes is None or not _stretches(tensor.shape, shape):
             continue
+        lacking = len(shape) - tensor.ndim
         for place, axis in enumerate(axes, lacking):
             known = found[place]
             if axis:
                 found[place] = axis if known is None else unite_axes(axis, known)
     return [make_axis(size) if axis is None else axis for size, axis in zip(shape, found, strict=True)]
+
+
+def _stretches(sizes: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether torch makes a tensor of these sizes, aligned at the end, one of that shape."""
+    if sizes == shape:
+        return True
+    if len(sizes) > len(shape):
+        return False
+    of_out = shape[len(shape) - len(sizes) :]
+    return all(size in (1, wanted) for size, wanted in zip(sizes, of_out, strict=True))
 
 
 def move_axes(call: Call) -> list[Axis]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import cache
 
 import torch
 
@@ -37,8 +38,17 @@ Rule = Callable[[Call], list[Axis]]
 
 def follow_axes(name: str, call: Call) -> list[Axis]:
     """The axes of what a function returned."""
-    rule = _RULES.get(name) or _RULES.get(re.sub(r"\dd(_with_indices)?$", "", name), spread_values)
-    return rule(call)
+    return _look_up_rule(name)(call)
+
+
+@cache
+def _look_up_rule(name: str) -> Rule:
+    return _RULES.get(name) or _RULES.get(_strip_form(name), spread_values)
+
+
+def _strip_form(name: str) -> str:
+    """`conv` of `conv2d`, `max_pool` of `max_pool2d_with_indices`, `transpose` of `transpose_`."""
+    return re.sub(r"(\dd)?(_with_indices)?_?$", "", name)
 
 
 def _reduce(call: Call) -> list[Axis]:
@@ -98,8 +108,9 @@ def _convolve(call: Call) -> list[Axis]:
     if weight.shape[2:].numel() > 1:
         for axis in places:
             mark_axis(axis, PLACE)
-    mixed = _mix_axis(axes[-spatial - 1], call.out.shape[-spatial - 1])
-    moved = [resize_axis(axis, size) for axis, size in zip(places, call.out.shape[-spatial:], strict=True)]
+    channels, *sizes = call.out.shape[-spatial - 1 :]
+    mixed = _mix_axis(axes[-spatial - 1], channels)
+    moved = [resize_axis(axis, size) for axis, size in zip(places, sizes, strict=True)]
     return [*axes[: -spatial - 1], mixed, *moved]
 
 
@@ -194,3 +205,19 @@ _RULES_OF: dict[Rule, str] = {
     _recur: "lstm gru rnn_tanh rnn_relu",
 }
 _RULES = {name: rule for rule, names in _RULES_OF.items() for name in names.split()}
+
+# Functions that keep the number of axes and treat each row by itself: rows stay whose they are.
+_BY_ROW = frozenset(
+    """
+    conv conv_transpose linear batch_norm group_norm instance_norm layer_norm rms_norm local_response_norm
+    max_pool avg_pool lp_pool adaptive_max_pool adaptive_avg_pool interpolate pad constant_pad_nd pixel_shuffle
+    relu relu6 leaky_relu prelu elu selu celu gelu silu mish hardtanh hardswish hardsigmoid sigmoid tanh softplus
+    add sub mul div clamp clamp_min clamp_max clone contiguous detach dropout alpha_dropout feature_dropout cat concat
+    """.split()
+)
+
+
+@cache
+def runs_by_row(name: str) -> bool:
+    """Whether a function is known to treat each row by itself, with as many axes behind it as before."""
+    return _strip_form(name) in _BY_ROW

@@ -1,12 +1,14 @@
 """The layer whose maps are looked at: a name, a module of the model, or the last layer that has maps."""
 
 from collections import Counter
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from xnb.access.hooks import capture_outputs, find_module, modules_by_name, watch_calls
+from xnb.access.hooks import capture_outputs, find_module, forward_hooks, modules_by_name
+from xnb.access.layout.axes import axis_size
 from xnb.access.layout.axis_watch import AxisWatch, SeenAxes
 from xnb.access.layout.map_layout import MapLayout, Unreadable, find_places, read_layout
 from xnb.access.memo import answer_once
@@ -29,15 +31,21 @@ def find_layer(model: nn.Module, x: Batch, layer: LayerLike = None) -> str:
     Raises:
         ValueError: the model has no such module, or, with None, none whose output is known to be maps.
     """
+    name, _ = find_layer_and_axes(model, x, layer)
+    return name
+
+
+def find_layer_and_axes(model: nn.Module, x: Batch, layer: LayerLike = None) -> tuple[str, SeenAxes | None]:
+    """As `find_layer`, and what the axes of the layer stand for, where the pass that found it tells for every batch."""
     if layer is None:
         return answer_once(("last layer with maps", model, tuple(x.shape[1:])), lambda: _last_layer_with_maps(model, x))
     if isinstance(layer, str):
         find_module(model, layer)
-        return layer
+        return layer, None
     names = [name for name, module in modules_by_name(model).items() if module is layer]
     rule = "layer: must be a module of the model, or its name"
     require(bool(names), rule, type(layer).__name__, "layer=None  # the last that has maps")
-    return names[0]
+    return names[0], None
 
 
 def suggest_layer(model: nn.Module, x: Batch) -> str:
@@ -57,13 +65,17 @@ class _Output(NamedTuple):
     """What a module returned for one input."""
 
     name: str
-    leaf: bool  # without modules inside it, and no norm: often half a thought, as the queries of an attention
-    shape: torch.Size
+    module: nn.Module
     axes: SeenAxes
 
+    @property
+    def is_half(self) -> bool:
+        """Whether it may be half a thought, as the queries of an attention: of a module alone that is no norm."""
+        return not any(True for _ in self.module.children()) and "norm" not in type(self.module).__name__.lower()
 
-def _last_layer_with_maps(model: nn.Module, x: Batch) -> str:
-    """Name of the module that is the last to return maps of more than one place; runs `x[:1]`.
+
+def _last_layer_with_maps(model: nn.Module, x: Batch) -> tuple[str, SeenAxes | None]:
+    """The module that is the last to return maps of more than one place, and its axes; runs `x[:1]`.
 
     Where several return the same tensor, a block and its last module, it is the outermost. Modules that are called
     more than once are passed over. Of tokens beside which others stand, as a class token, it is the last from which
@@ -73,10 +85,8 @@ def _last_layer_with_maps(model: nn.Module, x: Batch) -> str:
         ValueError: there is none.
     """
     outputs, logits = _watch_outputs(model, x)
-    calls = Counter(output.name for output in outputs)
-    called_once = [output for output in outputs if calls[output.name] == 1 and output.name]
     # Lazily, from the last: most models are read at their first candidate.
-    from_last = ((output.name, _read_maps(output)) for output in reversed(called_once))
+    from_last = ((output.name, _read_maps(output)) for output in reversed(outputs))
     with_maps = ((name, layout) for name, layout in from_last if layout is not None)
     last, layout = next(with_maps, ("", None))
     if layout is None:
@@ -85,30 +95,35 @@ def _last_layer_with_maps(model: nn.Module, x: Batch) -> str:
         hint = otherwise if compiled else suggest_without_layer(model, x)
         refuse("layer: no module of the model is known to return maps", type(model).__name__, hint)
     if not layout.part:
-        return last
+        axes = next(output.axes for output in outputs if output.name == last)
+        return last, axes if axes.by_row else None
     layouts = {last: layout, **dict(with_maps)}
     in_order = dict(reversed(layouts.items()))
-    return _last_read(model, x, logits.argmax(1), in_order)
+    return _last_read(model, x, logits.argmax(1), in_order), None
 
 
 def _watch_outputs(model: nn.Module, x: Batch) -> tuple[list[_Output], Tensor]:
-    """What every module returns for the first input, in the order in which they finish, and the logits."""
+    """What modules return for the first input, in the order in which they finish, and the logits.
+
+    Of those that are called once, and return a tensor that comes from the input and has more than two axes.
+    """
     outputs: list[_Output] = []
+    calls: Counter[str] = Counter({"": 1})  # the model itself is no layer of its own
     watch = AxisWatch()
 
-    def before(name: str, module: nn.Module, args: tuple) -> None:
-        pass
+    def keep(name: str, module: nn.Module, args: tuple, out: object) -> None:
+        calls[name] += 1
+        # Not `out.ndim`: that would be watched, too, which costs as much as a small layer.
+        axes = watch.find_axes(out)
+        if isinstance(out, Tensor) and axes is not None and len(axes) > 2:
+            outputs.append(_Output(name, module, watch.see(out)))
 
-    def after(name: str, module: nn.Module, args: tuple, out: object) -> None:
-        if isinstance(out, Tensor) and out.ndim > 2:
-            leaf = not any(True for _ in module.children()) and "norm" not in type(module).__name__.lower()
-            outputs.append(_Output(name, leaf, out.shape, watch.see(out)))
-
+    hooks = [(module, partial(keep, name)) for name, module in modules_by_name(model).items()]
     # of no inputs, one made up tells as much
     inputs = watch.start(x[:1].detach().clone() if len(x) else x.new_zeros(1, *x.shape[1:]))
-    with torch.no_grad(), watch_calls(model, before, after), select_rows(slice(1), max(1, len(x))), watch:
+    with torch.no_grad(), forward_hooks(hooks), select_rows(slice(1), max(1, len(x))), watch:
         logits = chunk_logits(model, inputs)
-    return outputs, logits
+    return [output for output in outputs if calls[output.name] == 1], logits
 
 
 def _read_maps(output: _Output) -> MapLayout | None:
@@ -116,9 +131,9 @@ def _read_maps(output: _Output) -> MapLayout | None:
     places = find_places(output.axes.input)
     if not 1 <= len(places) <= 3:
         return None
-    without_data = torch.empty(output.shape, device="meta")
+    without_data = torch.empty([axis_size(axis) for axis in output.axes.layer], device="meta")
     layout = read_layout(output.name, without_data, output.axes, places)
-    if isinstance(layout, Unreadable) or layout.channel_axes > 1 or (layout.part and output.leaf):
+    if isinstance(layout, Unreadable) or layout.channel_axes > 1 or (layout.part and output.is_half):
         return None
     maps = layout.arrange(without_data)
     return layout if maps.shape[2:].numel() > 1 else None
