@@ -36,7 +36,7 @@ def add_residual(weights: Float[Tensor, "B N M"]) -> Float[Tensor, "B N M"]:
 @method(
     family="attention",
     needs="gradient",
-    cost="F + B",
+    cost="F + B, and a look at one input",
     axioms=("target_free",),
     paper="Bahdanau et al. 2015, arXiv:1409.0473; as an explanation: Jain & Wallace 2019, arXiv:1902.10186",
 )
@@ -92,7 +92,7 @@ def _select_weights(layers: list[Attention], block: int, head: int | None) -> Fl
 @method(
     family="attention",
     needs="gradient",
-    cost="F + B",
+    cost="F + B, and a look at one input",
     axioms=("target_free",),
     paper="Kobayashi et al. 2020, arXiv:2004.10102",
 )
@@ -126,7 +126,7 @@ def value_weighted_attention(
 @method(
     family="attention",
     needs="gradient",
-    cost="F + B",
+    cost="F + B, and a look at one input",
     axioms=("target_free",),
     paper="Abnar & Zuidema 2020, arXiv:2005.00928",
 )
@@ -159,7 +159,7 @@ def rollout(
 @method(
     family="attention",
     needs="gradient",
-    cost="F + B",
+    cost="F + B, and a look at one input",
     paper="Barkan et al. 2021, doi:10.1145/3459637.3482126; last layer: arXiv:2103.15679, baselines",
 )
 def gradient_weighted_attention(
@@ -192,7 +192,7 @@ def gradient_weighted_attention(
 @method(
     family="attention",
     needs="gradient",
-    cost="F + B",
+    cost="F + B, and a look at one input",
     paper="Chefer, Gur & Wolf 2021, arXiv:2103.15679",
 )
 def chefer(
@@ -234,7 +234,7 @@ def chefer(
 @method(
     family="attention",
     needs="gradient",
-    cost="F + B",
+    cost="F + B, and a look at one input",
     paper="closed form; occlusion of a pooled instance: Zeiler & Fergus 2014, arXiv:1311.2901",
 )
 def leave_one_out(

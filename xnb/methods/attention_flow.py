@@ -25,7 +25,7 @@ UNIT = 2**30  # whole numbers that stand for a capacity of 1
 @method(
     family="attention",
     needs="gradient",
-    cost="F + B",
+    cost="F + B, and a look at one input",
     axioms=("target_free",),
     paper="Abnar & Zuidema 2020, arXiv:2005.00928",
 )

@@ -19,7 +19,7 @@ from xnb.types import Attribution, Batch, Model, Scores, Target
 @method(
     family="rules",
     needs="gradient",
-    cost="2F + B",
+    cost="F + B",
     axioms=("dummy",),
     paper="Bach et al. 2015, doi:10.1371/journal.pone.0130140; composites: arXiv:1910.09840",
 )

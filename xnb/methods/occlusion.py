@@ -24,7 +24,7 @@ _PICTURE = (2, 3)  # axes of its places
 @method(
     family="perturbation",
     needs="forward",
-    cost="1 + (H / stride) (W / stride) F",
+    cost="(1 + (H / stride) (W / stride)) F",
     axioms=("dummy",),
     paper="Zeiler & Fergus 2014, arXiv:1311.2901",
 )

@@ -20,7 +20,8 @@ class MethodCard:
 
     Attributes:
         needs: what it asks of the model, beside being a function.
-        cost: in forward (F) and backward (B) passes.
+        cost: of one input, in forward (F) and backward (B) passes: a formula of knobs, of the M regions, D channels or
+            N tokens, of the sides H and W, and in words what the formula leaves out, as a look at one input of a batch.
         axioms: promises: tests/test_contract.py checks each of them.
         shares: which gradient the method starts from that others start from too: that of the score at the input, or
             at the layer of its knob `layer`. `xnb.explain` then computes it once for all of them. No column of

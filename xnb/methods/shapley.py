@@ -89,7 +89,7 @@ def kernel_shap(
 @method(
     family="perturbation",
     needs="forward",
-    cost="2 samples (M - 1) + 2 F",
+    cost="(2 samples (M - 1) + 2) F",
     axioms=("dummy",),
     paper="Castro, Gomez & Tejada 2009, doi:10.1016/j.cor.2008.04.004; antithetic: arXiv:2104.12199",
 )

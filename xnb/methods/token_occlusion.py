@@ -28,7 +28,7 @@ from xnb.types import Attribution, Batch, Model, Target
 @method(
     family="attention",
     needs="modules",
-    cost="1 + N F, each shorter by the tokens dropped",
+    cost="(1 + N) F, each shorter by the tokens dropped",
     paper="Zeiler & Fergus 2014, arXiv:1311.2901; dropping tokens: Jain et al. 2022, arXiv:2203.11086",
 )
 @torch.no_grad()

@@ -27,7 +27,7 @@ from xnb.types import Attribution, Batch, Model, Target
 _OTHERS = "rollout", "raw_attention", "integrated_gradients"  # that ask for less, the most alike first
 
 
-@method(family="attention", needs="modules", cost="F + L B", paper="Bousselham et al. 2025, arXiv:2404.03214")
+@method(family="attention", needs="modules", cost="F + B, with a readout a block, and a look at one input", paper="Bousselham et al. 2025, arXiv:2404.03214")
 def legrad(
     model: Model,
     x: Batch,
@@ -112,7 +112,7 @@ def _find_uneven(in_blocks: list[Tensor], over_tokens: list[bool]) -> _Broken | 
     return None
 
 
-@method(family="attention", needs="modules", cost="F + B", paper="Qiang et al. 2022, NeurIPS, AttCAT")
+@method(family="attention", needs="modules", cost="F + B, and a look at one input", paper="Qiang et al. 2022, NeurIPS, AttCAT")
 def attcat(
     model: Model,
     x: Batch,
@@ -183,7 +183,7 @@ def _capture_blocks(stages: Any, captured: dict[str, Tensor], capture: Attention
 @method(
     family="attention",
     needs="modules",
-    cost="F + B",
+    cost="F + B, and a look at one input",
     paper="Selvaraju et al. 2017, arXiv:1610.02391, on tokens: Chefer et al. 2021, arXiv:2012.09838, baselines",
 )
 def token_cam(
