@@ -19,11 +19,12 @@ APPS = ("flask", "django")
 SERVERS = ("waitress", "gunicorn")
 ON = {"flask": "waitress", "django": "gunicorn"}  # where one pair an app is enough
 PATIENCE = 300  # seconds for a service to begin or to end: nothing here measures time
+GUNICORN = f"gunicorn --config={ROOT}/services/gunicorn_settings.py --bind=127.0.0.1:{{port}}"
 PROGRAMS = {
     ("flask", "waitress"): "services.serve_flask --port={port}",
     ("django", "waitress"): "services.serve_django --port={port}",
-    ("flask", "gunicorn"): "gunicorn --bind=127.0.0.1:{port} --threads=16 services.flask_app:create_app()",
-    ("django", "gunicorn"): "gunicorn --bind=127.0.0.1:{port} --threads=16 services.django_app.wsgi:application",
+    ("flask", "gunicorn"): f"{GUNICORN} services.flask_app:create_app()",
+    ("django", "gunicorn"): f"{GUNICORN} services.django_app.wsgi:application",
 }
 
 
@@ -36,14 +37,15 @@ def free_port():
 class Running:
     """A service in a process of its own, from the moment that it is ready."""
 
-    def __init__(self, app, server, folder, port=None, **settings):
+    def __init__(self, app, server, folder, port=None, processes=1, **settings):
         self.port = port or free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"{app}-{server}-{self.port}.log"
         paths = os.pathsep.join([str(ROOT), str(HERE)])
         settings = {"model": "tiny_models:tiny", "torch_threads": 1} | settings
         names = {f"XNB_SERVE_{name.upper()}": str(value) for name, value in settings.items()}
-        environment = os.environ | names | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+        counts = {"OMP_NUM_THREADS": "1", "WEB_CONCURRENCY": str(processes)}
+        environment = os.environ | names | counts | {"PYTHONPATH": paths}
         command = PROGRAMS[app, server].format(port=self.port).split()
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
