@@ -21,6 +21,7 @@ help:
 	@echo "make refresh    run the notebooks and store their outputs and figures, in notebooks/ and figures/;  NOTEBOOK=02"
 	@echo "                  PROFILE=paper    store figures of such a run in figures/paper/;  DATASET=cifar10"
 	@echo "make bench      time every kernel beside other libraries;  BENCH_ARGS=\"--quick --only lrp\""
+	@echo "make bench-serve  time both services under load, into benchmarks/serving.json;  BENCH_ARGS=\"--seconds 2\""
 	@echo "make models     ask which methods run on published networks, into MODELS.md; goes on where it was stopped"
 	@echo "make tensorflow    install TensorFlow apart, compare it with torch, and store what notebook 12 shows of it"
 	@echo "make lint       ruff, codespell and mypy alone;  make format  lets ruff repair"
@@ -82,6 +83,9 @@ test: lint
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+bench-serve: $(INSTALLED)
+	@$(BIN)/python -m benchmarks.serving $(BENCH_ARGS)
+
 models: $(INSTALLED)
 	@$(BIN)/python -m benchmarks.survey $(MODELS_ARGS)
 
@@ -99,4 +103,4 @@ clean:
 	rm -rf build .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './$(TENSORFLOW)/*' -prune -exec rm -rf {} +
 
-.PHONY: help figures refresh lab app serve-flask serve-django test bench models tensorflow tensorflow-environment lint format clean
+.PHONY: help figures refresh lab app serve-flask serve-django test bench bench-serve models tensorflow tensorflow-environment lint format clean

@@ -106,7 +106,7 @@ def test_an_old_python_is_refused(make, tmp_path):
 def test_help_names_every_command(make):
     commands = {line.split()[1] for line in make().stdout.splitlines() if line.startswith("make ")}
     assert commands == {
-        *("figures", "lab", "app", "test", "bench", "models", "tensorflow", "refresh", "lint", "clean"),
+        *("figures", "lab", "app", "test", "bench", "bench-serve", "models", "tensorflow", "refresh", "lint", "clean"),
         *("serve-flask", "serve-django"),
     }
 
