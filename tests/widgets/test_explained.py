@@ -1,4 +1,7 @@
-"""What a widget explains: a model of its own, and inputs with what is known of them."""
+"""What a widget explains: a model of its own, and inputs with what is known of them.
+
+Tests: xnb.widgets.explorable
+"""
 
 import math
 
@@ -10,7 +13,8 @@ from widget_cases import shapes, trained_net
 from xnb.adapters import with_inputs
 from xnb.data import Part, Split
 from xnb.models import Net
-from xnb.widgets.explained import check_uploadable, likeliest_classes, prepare_subject
+from xnb.widgets.explained import likeliest_classes, prepare_subject
+from xnb.widgets.explorable import check_uploadable
 
 
 @pytest.fixture(scope="module")

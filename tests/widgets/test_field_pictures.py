@@ -117,6 +117,45 @@ def test_each_word_is_one_player():
     assert "regions=torch.arange(3)[:, None]" in panel.areas["code"].value
 
 
+class Attended(nn.Module):
+    """One attention over embeddings, and their mean."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix, self.head = nn.MultiheadAttention(4, 2, batch_first=True), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.mix(x, x, x, need_weights=False)[0].mean(1))
+
+
+def test_embeddings_without_words_are_told_from_signals_by_the_model():
+    """An attention over axis 1 of (2, 5, 4) has five words; of numbers that none goes along, nobody knows."""
+    x = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0))
+    panel = explore(with_seed(Attended).eval(), x, method="gradient_times_input")
+    assert panel.subject.words == (("0", "1", "2", "3", "4"),) * 2
+    assert panel.answer().heat.shape == (5,)
+    assert "Taken for a" not in html_of(panel)
+    unknown = explore(Reader().eval(), torch.randn(2, 3, 2, generator=torch.Generator().manual_seed(0)))
+    assert unknown.subject.kind == "signal"
+    assert "Taken for a signal: the model does not show which axis" in html_of(unknown)
+
+
+def test_what_is_removed_has_its_name(panel):
+    panel.controls["removal"].value = "mean"
+    page = panel.areas["removal"].value
+    assert {"signal": "as steps go", "volume": "as voxels go", "text": "as words go"}[panel.subject.kind] in page
+    assert 'role="alert"' not in html_of(panel)
+    panel.controls["removal"].value = "off"
+
+
+def test_instances_that_the_model_shows_are_no_slices():
+    """A layer that is given the instances of x (2, 3, 2, 4, 4) one by one, as pictures of two channels."""
+    each = nn.Sequential(nn.Flatten(0, 1), nn.Conv2d(2, 2, 4), nn.Flatten(), nn.Unflatten(0, (-1, 3)), nn.Flatten())
+    model = nn.Sequential(each, nn.Linear(6, 2)).eval()
+    with pytest.raises(ValueError, match="must not be bags of instances"):
+        explore(model, torch.rand(2, 3, 2, 4, 4, generator=torch.Generator().manual_seed(0)))
+
+
 @pytest.mark.parametrize("words", [[["a", "b"]], [["a"] * 3]])
 def test_words_must_name_every_embedding(words):
     with pytest.raises(ValueError, match="words name the T embeddings"):

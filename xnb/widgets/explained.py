@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from xnb.access.copies import copy_module
 from xnb.access.rows import select_rows
 from xnb.access.score import logits
+from xnb.access.units import INSTANCES
 from xnb.check import refuse, require
 from xnb.data import Part, Split
 from xnb.types import Batch, Masks, Model, Target
@@ -21,7 +22,7 @@ from xnb.widgets.likelihoods import Unit, check_unit, find_unit, to_probabilitie
 
 Data: TypeAlias = Split | Part | Tensor
 Kind: TypeAlias = Literal["table", "text", "signal", "picture", "volume"]
-_KINDS: dict[int, Kind] = {2: "table", 3: "signal", 4: "picture", 5: "volume"}
+KINDS: dict[int, Kind] = {2: "table", 3: "signal", 4: "picture", 5: "volume"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,7 @@ class Subject:
         unit: how what the model returns becomes probabilities.
         words: of each text whose embeddings `(T, D)` are explained.
         mean: and `std`, of pictures that were normalised: `x * std + mean` is shown.
+        assumed: whether nothing shows that axis 1 of signals and volumes holds channels, and not words or instances.
     """
 
     model: Model
@@ -55,17 +57,25 @@ class Subject:
     words: tuple[tuple[str, ...], ...] = ()
     mean: Numbers = 0.0
     std: Numbers = 1.0
+    assumed: bool = False
 
     @property
     def kind(self) -> Kind:
         """What an input is, and therefore how it is drawn."""
         if self.words:
             return "text"
-        return _KINDS[self.x.ndim]
+        return KINDS[self.x.ndim]
 
     def input(self, row: int) -> Batch:
         """One input, as a batch."""
         return self.x[row : row + 1]
+
+    @property
+    def unit_axes(self) -> tuple[int, ...]:
+        """The axes of the inputs that number features or words, or else steps, pixels or voxels."""
+        if self.kind in ("table", "text"):
+            return INSTANCES
+        return tuple(range(2, self.x.ndim))
 
     @contextmanager
     def run_input(self, row: int, times: int = 1) -> Iterator[Batch]:
@@ -216,28 +226,6 @@ def _run_first(model: Model, x: Batch) -> tuple[Float[Tensor, "1 K"], bool]:
         logits(model, x)
     with select_rows(slice(1), len(x)):
         return logits(model, x[:1]), True
-
-
-def check_explorable(subject: Subject) -> None:
-    """Refuse what cannot be drawn: bags of instances, and inputs of six axes."""
-    x = subject.x
-    hint = "xnb.widgets.attention(model, data)"
-    require(subject.evidence is None, "explore: inputs must not be bags of instances", x, hint)
-    wrapped, flat = f"model(x.unflatten(1, {tuple(x.shape[1:])}))", "x.flatten(1)"
-    if x.ndim == 1:
-        wrapped, flat = "model(x[:, 0])", "x[:, None]"
-    hint = f"xnb.widgets.explore(lambda x: {wrapped}, {flat})"
-    require(x.ndim in _KINDS, "explore: inputs have 2 to 5 axes, the first that of the inputs", x, hint)
-
-
-def check_uploadable(subject: Subject) -> None:
-    """Refuse a button for pictures where no picture from a file can stand beside the inputs."""
-    x = subject.x
-    is_picture = subject.kind == "picture" and x.shape[1] in (1, 3)
-    rule = "explore: only pictures of 1 or 3 channels can be uploaded beside the inputs"
-    require(is_picture, rule, x, "xnb.widgets.explore(model, x)  # without upload")
-    rule = "explore: what else the model takes has a row for each input, and none for a picture that is uploaded"
-    require(not subject.needs_rows, rule, x, "xnb.widgets.explore(model, x)  # without upload")
 
 
 def _read_words(words: Sequence[Sequence[str]], x: Batch) -> tuple[tuple[str, ...], ...]:

@@ -152,6 +152,7 @@ def probability_curves(
                 first=first,
                 steps=_REMOVAL_STEPS,
                 impute=impute,
+                units=subject.unit_axes,
             )
         curves[f"{first} important first"] = curve[:, 0].cpu().numpy()  # (steps + 1, B) with B = 1
     return curves

@@ -13,7 +13,8 @@ from xnb.types import Model
 from xnb.widgets import markup, static
 from xnb.widgets.cache import BoundedCache
 from xnb.widgets.colours import Numbers
-from xnb.widgets.explained import Data, Subject, check_explorable, check_uploadable, prepare_subject
+from xnb.widgets.explained import Data, Subject, prepare_subject
+from xnb.widgets.explorable import check_explorable, check_uploadable, settle_axes
 from xnb.widgets.explore_state import Look, MapAnswer, Question, answer_question, scale_end
 from xnb.widgets.explorer_pages import (
     NO_REMOVAL,
@@ -87,7 +88,8 @@ def explore(
         upload: with a button for pictures of one's own, brought to the size of the others, which are pictures too.
         unit: how outputs become probabilities: "softmax", "sigmoid" (each class a label of its own), "as is". By
             default one logit goes through the sigmoid, stated probabilities stay, all else goes through softmax.
-        words: of each text, one for each of its T embeddings.
+        words: of each text, one for each of its T embeddings; by default their numbers, where the model shows that
+            inputs are embeddings.
         mean: and `std`, a number or one a channel, of pictures that were normalised: `x * std + mean` is shown.
 
     Raises:
@@ -96,6 +98,7 @@ def explore(
     """
     subject = prepare_subject(model, data, classes, unit=unit, words=words, mean=mean, std=std)
     check_explorable(subject)
+    subject = settle_axes(subject)
     if upload:
         check_uploadable(subject)
     table = survey_methods(subject, read_methods(methods, method))

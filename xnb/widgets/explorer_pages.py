@@ -10,6 +10,7 @@ from xnb.widgets.map_pictures import describe_map, describe_rival, draw_input, d
 
 _MAX_CLASSES = 6  # that are shown
 NO_REMOVAL = "off"
+_ASSUMED = "the model does not show which axis holds channels. Embeddings (B, T, D) are drawn with words=."
 _REMOVALS = [
     ("not shown", NO_REMOVAL),
     ("to the mean colour", "mean"),
@@ -17,14 +18,15 @@ _REMOVALS = [
     ("to a blur", "blur"),
     ("to what is around", "noisy_linear"),
 ]
-_TABLE_REMOVALS = (NO_REMOVAL, "mean", "zero")  # only pictures have colours and surroundings
+_OTHER_REMOVALS = [("not shown", NO_REMOVAL), ("to the mean", "mean"), ("to zero", "zero")]
+_UNITS = {"table": "features", "text": "words", "signal": "steps", "picture": "pixels", "volume": "voxels"}
 
 
 def removal_options(subject: Subject) -> list[tuple[str, str]]:
     """Labels and imputers that may stand where something is removed from an input."""
     if subject.kind == "picture":
         return _REMOVALS
-    return [(label, impute) for label, impute in _REMOVALS if impute in _TABLE_REMOVALS]
+    return _OTHER_REMOVALS  # only pictures have colours and surroundings
 
 
 def input_caption(subject: Subject, question: Question, answer: MapAnswer) -> str:
@@ -55,8 +57,9 @@ def view_page(subject: Subject, question: Question, answer: MapAnswer, look: Loo
     head = f"{question.method} for {classes}" if beside else f"{caption}: {question.method} for {classes}"
     rgb = draw_map(subject, question, answer, look)
     heat_map = markup.image_html(rgb, describe_map(subject, question, answer), head)
-    warnings = [markup.column_html(markup.note_html(warning), width="256px") for warning in answer.warnings]
-    return markup.row_html(picture, markup.column_html(heat_map, _colour_bar(answer, look), *warnings))
+    told = [*answer.warnings, f"Taken for a {subject.kind}: {_ASSUMED}"] if subject.assumed else answer.warnings
+    notes = [markup.column_html(markup.note_html(text), width="256px") for text in told]
+    return markup.row_html(picture, markup.column_html(heat_map, _colour_bar(answer, look), *notes))
 
 
 def _colour_bar(answer: MapAnswer, look: Look) -> str:
@@ -98,6 +101,7 @@ def removal_page(subject: Subject, question: Question, answer: MapAnswer, impute
     means = {name: np.mean(values) for name, values in curves.items()}
     area = means["least important first"] - means["most important first"]
     alt = ", ".join(f"{name}: mean {mean:.2f}" for name, mean in means.items())
-    head = f"Probability of {subject.classes[answer.target]} as pixels go"
-    below = f"from none to all pixels; area between {area:+.2f}"
+    units = _UNITS[subject.kind]
+    head = f"Probability of {subject.classes[answer.target]} as {units} go"
+    below = f"from none to all {units}; area between {area:+.2f}"
     return markup.curves_html(head, curves, alt=alt, below=below)

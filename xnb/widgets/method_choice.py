@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from xnb.access.model_call import chunk_logits
+from xnb.access.units import INSTANCES, see_axes
 from xnb.applicability import try_method
 from xnb.check import require
 from xnb.methods import METHODS
@@ -105,7 +106,7 @@ def lint_methods(subject: Subject, methods: Sequence[str] | None = None) -> pd.D
 def _try_on_first(subject: Subject, name: str) -> str | None:
     """Why a method refuses the first input, or does not fit its kind; None if it is right."""
     places = METHODS.cards[name].family == "cam" or name in _OF_PLACES
-    if subject.kind == "text" and places:
+    if subject.kind == "text" and places and see_axes(subject.x, subject.model) != INSTANCES:
         return "it takes the numbers of an embedding for places, and says nothing of words"
     target = subject.target_of(subject.predicted_class(0))
     with subject.run_input(0) as x:

@@ -35,7 +35,7 @@ class Panel(W.VBox):
     3. Write a function that makes the panel of a model and data, and export it in `xnb/widgets/__init__.py`.
     4. Enter it in `PANELS` of `tests/widgets/widget_cases.py`, and its controls in `MOVES` of
        `tests/widgets/test_widgets_contract.py`, which fails for an exported widget that is not there. For a real page,
-       enter it in `WIDGETS` of `tests/browser/conftest.py` and `MOVES` of `tests/browser/test_browser_widgets.py`.
+       enter it in `WIDGETS` of `tests/browser/widget_lines.py` and `MOVES` of `tests/browser/test_browser_widgets.py`.
 
     JupyterLab runs what a control starts in a second thread, beside the cell that is running. So a panel works on a
     model of its own, one refresh at a time under a lock, without pyplot. A refresh that finds a newer one waiting
