@@ -4,13 +4,11 @@ Both libraries, and Triton, which default PyTorch brings on Linux, carry a compi
 these in one process can collide. It has been reported since 2017 (tensorflow#62678, pytorch#90166).
 """
 
-import os
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypedDict
 
-from frameworks.ask_tensorflow import PYTHON
+from frameworks.ask_tensorflow import PYTHON, choose_environment
 from xnb import folders
 
 _STEP = "torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)"
@@ -26,25 +24,24 @@ ORDERS = {
 }
 
 
-class Outcome(TypedDict):
-    """How a process ended: 0 is well, -6 abort, -11 segmentation fault."""
-
-    exit_code: int
-    last_words: str
+TRIES = 3
 
 
-def try_orders() -> dict[str, Outcome]:
-    """How each order ends in this Python, with the other environment's TensorFlow behind its own packages."""
+def try_orders() -> dict[str, list[int]]:
+    """Exit codes of each order in this Python, with the other environment's TensorFlow behind its own packages.
+
+    0 is well; a negative number is the signal that ended the process: -6 abort, -11 segmentation fault.
+    """
     (site,) = PYTHON.parents[1].glob("lib/python*/site-packages")
-    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    outcomes = {}
-    for name, lines in ORDERS.items():
-        code = "\n".join(["import sys", f"sys.path.append({str(site)!r})", *lines])
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(command, cwd=folders.ROOT, env=quiet, capture_output=True, text=True, timeout=600)
-        words = [line for line in done.stderr.splitlines() if "LLVM" in line or "Error" in line]
-        outcomes[name] = Outcome(exit_code=done.returncode, last_words=words[-1] if words else "")
-    return outcomes
+    start = ["import sys", f"sys.path.append({str(site)!r})"]
+    return {name: [run_lines([*start, *lines]) for _ in range(TRIES)] for name, lines in ORDERS.items()}
+
+
+def run_lines(lines: list[str]) -> int:
+    """Exit code of a process that runs these lines."""
+    command = [sys.executable, "-c", "\n".join(lines)]
+    environment = choose_environment()
+    return subprocess.run(command, cwd=folders.ROOT, env=environment, capture_output=True, timeout=600).returncode
 
 
 def name_triton() -> str:

@@ -4,13 +4,15 @@ import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
-from frameworks.planted import RATE, WIDTHS, Trial, draw_batches
+from frameworks.planted import RATE, WIDTHS, Trial, draw_batches, plant
 from xnb.types import Batch, Target
 
 
@@ -96,3 +98,25 @@ def list_operations(net: nn.Module) -> list[str]:
     """What the network calls, in order, as `torch.fx` traces it."""
     graph = torch.fx.symbolic_trace(net).graph
     return [str(node.target) for node in graph.nodes]
+
+
+class Debugged(NamedTuple):
+    """A training with a planted bug: the network, its losses, and what each tool found."""
+
+    net: nn.Module
+    losses: list[float]
+    found: dict
+
+
+def debug(bug: str, question: dict[str, np.ndarray]) -> Debugged:
+    """Train with one bug, and ask every tool about it."""
+    trial = plant(bug, question["x"], question["y"])
+    net = build(trial)
+    bad = find_bad_operation(net, torch.from_numpy(trial.x[:64]), torch.from_numpy(trial.y[:64]))
+    losses = train(net, trial)
+    net.eval()
+    # The test pictures come the way the training's do, but their labels are right.
+    x = torch.from_numpy(plant(bug, question["test x"], question["test y"]).x)
+    shift = find_label_shift(net, x, torch.from_numpy(question["test y"]))
+    found = {"dead": find_dead_units(net, x), "bad operation": bad, "label shift": shift}
+    return Debugged(net, losses, found)

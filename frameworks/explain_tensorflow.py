@@ -27,9 +27,9 @@ def follow_path(
 ) -> tf.Tensor:
     """Integrated gradients: the gradient averaged along the path from the baseline."""
     nodes, weights = np.polynomial.legendre.leggauss(steps)
-    nodes = tf.constant((nodes + 1) / 2, tf.float32)
-    weights = tf.constant(weights / 2, tf.float32)
-    start = tf.fill(tf.shape(x), baseline)
+    nodes = tf.constant((nodes + 1) / 2, x.dtype)
+    weights = tf.constant(weights / 2, x.dtype)
+    start = tf.fill(tf.shape(x), tf.cast(baseline, x.dtype))
     total = tf.zeros_like(x)
     for step in tf.range(steps):
         between = start + nodes[step] * (x - start)
@@ -49,4 +49,4 @@ def grad_cam(model: keras.Model, x: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     slope = tape.gradient(score, maps)
     weights = tf.reduce_mean(slope, (1, 2), keepdims=True)
     cam = tf.nn.relu(tf.reduce_sum(weights * maps, 3, keepdims=True))
-    return tf.image.resize(cam, x.shape[1:3], method="bilinear")
+    return tf.image.resize(cam, x.shape[1:3], method="bilinear")  # in single precision, whatever comes

@@ -1,5 +1,8 @@
 """The two networks in Keras' layers, for whatever backend Keras runs on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import keras
 from keras import layers
 
@@ -36,10 +39,24 @@ def make_cnn(conversion: Conversion) -> keras.Model:
     return keras.Sequential(stack)
 
 
-def carry_over(name: str, state: State, conversion: Conversion) -> keras.Model:
+def carry_over(name: str, state: State, conversion: Conversion, dtype: str = "float32") -> keras.Model:
     """The network of that name with the weights of its twin in PyTorch."""
-    model = make_mlp() if name == "mlp" else make_cnn(conversion)
+    with use_precision(dtype):
+        model = make_mlp() if name == "mlp" else make_cnn(conversion)
     weights = convert_mlp(state) if name == "mlp" else convert_cnn(state, conversion)
     for layer, arrays in weights.items():
         model.get_layer(layer).set_weights(arrays)
     return model
+
+
+@contextmanager
+def use_precision(dtype: str) -> Iterator[None]:
+    """Make layers of that precision within the block: their weights by one setting, their inputs by the other."""
+    before = keras.config.floatx()
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before)
+        keras.config.set_dtype_policy(before)

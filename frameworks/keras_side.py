@@ -37,9 +37,13 @@ class PicturesFirst(nn.Module):
         return self.model(moved.flip(3) if self.pictures == "bgr" else moved)
 
 
-def load(name: str, conversion: Conversion = Conversion()) -> PicturesFirst:  # noqa: B008 - frozen
+def load(
+    name: str,
+    conversion: Conversion = Conversion(),  # noqa: B008 - frozen
+    dtype: str = "float32",
+) -> PicturesFirst:
     """The trained network of PyTorch, carried over to Keras on PyTorch, in evaluation mode."""
-    state = {key: value.numpy() for key, value in load_torch(name).state_dict().items()}
-    with torch.random.fork_rng():  # Keras draws first weights, which are replaced
-        model = carry_over(name, state, conversion)
+    with torch.random.fork_rng():  # both draw first weights, which are replaced
+        state = {key: value.numpy() for key, value in load_torch(name).state_dict().items()}
+        model = carry_over(name, state, conversion, dtype)
     return PicturesFirst(model, conversion.pictures).eval()

@@ -26,11 +26,12 @@ BASELINES = {"mlp": 0.0, "cnn": 0.5}
 
 
 def explain(question: Arrays, folder: Path) -> tuple[Arrays, dict]:
-    """Logits and maps of both networks."""
+    """Logits and maps of both networks, in single and in double precision."""
     answer = {}
-    for name in ("mlp", "cnn"):
-        for what, array in explain_network(name, question, Conversion()).items():
-            answer[f"{name}/{what}"] = array
+    for dtype in ("float32", "float64"):
+        for name in ("mlp", "cnn"):
+            for what, array in explain_network(name, question, Conversion(), dtype).items():
+                answer[f"{dtype}/{name}/{what}"] = array
     return answer, {}
 
 
@@ -44,10 +45,10 @@ def explain_mistakes(question: Arrays, folder: Path) -> tuple[Arrays, dict]:
     return answer, {}
 
 
-def explain_network(name: str, question: Arrays, conversion: Conversion) -> Arrays:
+def explain_network(name: str, question: Arrays, conversion: Conversion, dtype: str = "float32") -> Arrays:
     """Logits and maps of one network, the maps with their axes as in PyTorch."""
-    model = carry_over(name, read_state(name, question), conversion)
-    x = tf.constant(convert_pictures(question[f"{name}/x"], conversion))
+    model = carry_over(name, read_state(name, question), conversion, dtype)
+    x = tf.constant(convert_pictures(question[f"{name}/x"], conversion).astype(dtype))
     target = tf.constant(question[f"{name}/target"])
     maps = {"gradient": gradient(model, x, target)}
     maps["integrated gradients"] = integrated_gradients(model, x, target, BASELINES[name])

@@ -16,8 +16,10 @@ def use_threads(count: int) -> Iterator[None]:
     """Let PyTorch use that many threads within the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
-    yield
-    torch.set_num_threads(before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def measure(part: Part) -> dict[str, dict[str, float]]:

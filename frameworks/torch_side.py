@@ -103,10 +103,10 @@ def grad_cam(model: nn.Module, x: Float[Tensor, "B C H W"], target: Target) -> F
     return F.interpolate(cam, x.shape[2:], mode="bilinear", align_corners=False)
 
 
-def explain(name: str, count: int) -> dict[str, Tensor]:
+def explain(name: str, count: int, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
     """Logits and maps of a network for its first test inputs."""
-    net, part = load(name), load_inputs(name, count)
-    x, y = part.x, part.y
+    net, part = load(name).to(dtype), load_inputs(name, count)
+    x, y = part.x.to(dtype), part.y
     answer = {"logits": net(x), "gradient": gradient(net, x, y)}
     answer["integrated gradients"] = integrated_gradients(net, x, y, BASELINES[name])
     if name == "cnn":
