@@ -9,8 +9,9 @@ from rule_networks import Functional, ask_captum, chain, randomise, smooth_chain
 from torch import nn
 from torch.nn import functional as F
 
-from xnb import attribute
+from xnb import METHODS, attribute
 from xnb.access.score import score
+from xnb.methods import deep_lift
 from xnb.models import SmallCNN
 
 
@@ -104,3 +105,57 @@ def test_where_a_unit_does_not_change_its_gradient_counts():
     x = torch.tensor([[0.5, -0.5]], dtype=torch.double)
     a = attribute(net, x, torch.tensor([1]), "deep_lift", baseline=0.0)
     torch.testing.assert_close(a, x * 2 * (1 - torch.tensor(0.3, dtype=torch.double).tanh() ** 2))
+
+
+class Cancels(nn.Module):
+    """f = relu(a z) - relu(a z - 1), a = 3e6: 1 for z > 1 / a, from two numbers of a million that leave one."""
+
+    def __init__(self, keeps=0.0):
+        super().__init__()
+        self.wide, self.narrow = nn.Linear(1, 2), nn.Linear(2, 2, bias=False)
+        self.wide.weight.data, self.wide.bias.data = torch.full((2, 1), 3e6), torch.tensor([0.0, -1.0])
+        self.narrow.weight.data = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+        self.keeps = keeps
+        self.eval()
+
+    def forward(self, x):
+        return self.narrow(self.wide(x).relu()) + self.keeps * x.detach()
+
+
+@pytest.mark.parametrize("baseline", [0.0, torch.zeros(4, 1)])
+def test_what_rounding_keeps_is_answered_in_double(baseline):
+    """The one value has the whole change of score, 1. In single precision its share is off by up to 30 %."""
+    x = torch.tensor([[0.3], [0.7], [1.1], [1.3]])
+    net = Cancels()
+    sloppy, sums = deep_lift._share_change(net, x, torch.zeros(4).long(), torch.zeros(4, 1), None)
+    assert not sums.add_up(rounding=True)
+    assert (sloppy - 1).abs().max() > 0.02
+    found = attribute(net, x, 0, "deep_lift", baseline=baseline)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, torch.ones(4, 1), rtol=1e-6, atol=0)
+    assert net.wide.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("model", [Cancels(keeps=0.5), Cancels(keeps=0.5).double(), lambda x: Cancels()(x)])
+def test_what_a_part_of_the_model_keeps_is_refused_in_any_precision(model):
+    """Of a function that is no module there is no copy, and rounding stays a reason to refuse."""
+    dtype = torch.double if isinstance(model, nn.Module) and model.wide.weight.dtype == torch.double else torch.float32
+    with pytest.raises(ValueError, match="shares must add up to the change of the score"):
+        attribute(model, torch.tensor([[0.3], [0.7], [1.1], [1.3]], dtype=dtype), 0, "deep_lift")
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-12, 1e-30])
+def test_small_units_are_no_reason_to_take_the_gradient(scale):
+    """f = relu(x - s / 2), beside a logit of 1: of x = s the share is s / 2, half of what its gradient times x says."""
+    net = nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 2)).double().eval()
+    net[0].weight.data, net[0].bias.data = torch.ones(1, 1).double(), torch.tensor([-scale / 2], dtype=torch.double)
+    net[2].weight.data = torch.tensor([[1.0], [0.0]]).double()
+    net[2].bias.data = torch.tensor([0.0, 1.0]).double()
+    x = torch.tensor([[scale], [2 * scale]], dtype=torch.double)
+    found = attribute(net, x, 0, "deep_lift")
+    torch.testing.assert_close(found / scale, torch.tensor([[0.5], [1.5]]).double(), rtol=1e-12, atol=0)
+
+
+def test_no_inputs_have_no_shares():
+    none = torch.zeros(0, 1)
+    assert METHODS["deep_lift"](Cancels(), none, torch.zeros(0).long()).shape == (0, 1)

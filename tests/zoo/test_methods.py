@@ -6,6 +6,7 @@ import torch
 from zoo import LAST, ZOO, build_model, explain_or_refuse, explain_slowly, list_scorers
 
 from xnb import METHODS, attribute
+from xnb.access.copies import copy_module
 
 every_kind = pytest.mark.parametrize("kind", ZOO)
 
@@ -67,3 +68,15 @@ def test_differences_from_a_reference_add_up(kind):
     pairs = zip(list_scorers(kind), x, strict=True)
     change = torch.stack([score(z) - score(torch.zeros_like(z)) for score, z in pairs])
     torch.testing.assert_close(found.expand_as(x).flatten(1).sum(1), change.detach(), rtol=1e-6, atol=1e-8)
+
+
+@every_kind
+def test_single_precision_is_double_precision_rounded(kind):
+    """What a method holds against itself, that shares add up, refuses nothing which is right but for rounding."""
+    exact = explain_or_refuse(kind, "deep_lift")
+    if exact is None:
+        return
+    animal = ZOO[kind]
+    net, x = copy_module(build_model(kind)).float(), animal.inputs().float()
+    found = attribute(net, x, animal.target(), "deep_lift").double()
+    torch.testing.assert_close(found, exact, rtol=1e-3, atol=1e-3 * float(exact.abs().max()))

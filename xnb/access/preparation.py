@@ -18,7 +18,9 @@ from xnb.types import Batch
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _AS_IT_IS = "xnb.attribute(model, x, target, 'gradient')  # the model as it is, slower"
-_LARGEST_DEVIATION = 1e-3  # of the copy's output, in parts of the largest: far above rounding
+# Of the copy's output, in parts of the largest, or in steps of its dtype: far above rounding.
+_LARGEST_DEVIATION = 1e-3
+_LARGEST_STEPS = 16
 
 
 def prepare(model: nn.Module, x: Batch | None = None) -> nn.Module:
@@ -62,7 +64,9 @@ def _compare_outputs(model: nn.Module, fast: nn.Module, x: Batch) -> None:
     if not isinstance(expected, Tensor):
         return
     gap = float((found - expected).abs().max()) if expected.numel() else 0.0
-    same = gap <= _LARGEST_DEVIATION * float(expected.abs().max())
+    step = torch.finfo(expected.dtype).eps if expected.is_floating_point() else 0.0
+    share = max(_LARGEST_DEVIATION, _LARGEST_STEPS * step)
+    same = gap <= share * float(expected.abs().max())
     require(same, "prepare: the copy must compute what the model does", f"off by {gap:.2g}", _AS_IT_IS)
 
 

@@ -5,9 +5,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from xnb.access.baselines import Baseline, expand_baseline
 from xnb.access.chunking import chunks, join_chunks
+from xnb.access.copies import copy_module
 from xnb.access.functions.function_rules import WITHOUT_RULES, apply_rules, rule_gradient
 from xnb.access.functions.traced_call import Call
 from xnb.access.model_call import check_explainable, chunk_logits
@@ -38,8 +40,9 @@ def deep_lift(
     In place of the gradient of an elementwise function `g` stands its average slope between the two activations. A
     product of two signals, as in attention, a gate or the deviation of a layer norm, moves by the change of each times
     the mean of the other; what a maximum gained goes to its place now, what it lost to its place before. So `a` adds
-    up to :math:`f(x) - f(b)` exactly, in one pass. The answer belongs to the baseline, and to how the network is
-    written: two networks that compute the same function may differ. The rules stand in `deep_lift_rules`.
+    up to :math:`f(x) - f(b)` exactly, in one pass; where rounding keeps them from it, a copy of the model in double
+    precision answers. The answer belongs to the baseline, and to how the network is written: two networks that compute
+    the same function may differ. The rules stand in `deep_lift_rules`.
 
     Args:
         baseline: the reference: a number, a tensor, "mean", "blur", "noise" or a function, as in
@@ -52,20 +55,48 @@ def deep_lift(
     """
     check_explainable(model, x, target)
     start = expand_baseline(baseline, x, model)
+    shares, sums = _share_change(model, x, target, start, chunk)
+    if not sums.add_up(rounding=False):
+        # In double precision it shows whether a part of the model keeps something, or rounding did.
+        exact = _share_in_double(model, x, target, start, chunk)
+        shares, sums = exact or (shares, sums)
+        sums.check()
+    return shares.to(x.dtype)
+
+
+def _share_change(
+    model: Model, x: Batch, target: Target, start: Batch, chunk: int | None
+) -> tuple[Attribution, "_Sums"]:
+    """The share of each value in the change of score, and what the shares of each input add up to."""
     # A reference that all inputs share, one row or number expanded, is run once and not with every chunk.
     shared = start.stride(0) == 0
     common = _record_shared(model, start) if shared and len(x) > 1 else None
     parts = []
+    sums = [(x.new_empty(0),) * len(_Sums._fields)]
     for rows in chunks(x, chunk):
         reference = _Reference(common, partial(_record_rows, model, start, rows))
         surrogate = apply_rules(model, build_table(reference.answer), who="deep_lift")
         result = rule_gradient(surrogate, x, target, rows, "deep_lift")
         part = (x[rows] - start[rows]) * result.gradient
         change = target_logit(result.logits, target[rows]) - reference.scores(target[rows])
-        _check_sum(part, change, result.logits)
-        parts.append(part)
+        parts.append(part.detach())
+        sums.append(_add_shares(part.detach(), change, result.logits))
         common = reference.shared
-    return join_chunks(parts, x).detach()
+    return join_chunks(parts, x), _Sums(*map(torch.cat, zip(*sums, strict=True)))
+
+
+def _share_in_double(
+    model: Model, x: Batch, target: Target, start: Batch, chunk: int | None
+) -> tuple[Attribution, "_Sums"] | None:
+    """The same by a copy of the model in double precision; None where there can be none, or it is the model itself."""
+    if x.dtype == torch.double or not isinstance(model, nn.Module):
+        return None
+    # one row expanded stays one row
+    exact = start[:1].double().expand_as(x) if start.stride(0) == 0 else start.double()
+    try:
+        return _share_change(copy_module(model).double(), x.double(), target, exact, chunk)
+    except (RuntimeError, ValueError, TypeError):  # it cannot be copied, or wants its own precision
+        return None
 
 
 class _Record(NamedTuple):
@@ -148,13 +179,37 @@ def _stands_for(shape: torch.Size, now: torch.Size) -> bool:
     return shape == now or (shape[1:] == now[1:] and shape[:1] == (1,))
 
 
-def _check_sum(shares: Attribution, change: Scores, logits: Logits) -> None:
-    """Refuse shares that do not add up: the model contains what changes with x and hands nothing back, or rounds."""
+class _Sums(NamedTuple):
+    """What the shares of each input add up to.
+
+    Attributes:
+        missing: of the change of score.
+        change: of the score.
+        size: of the score and its change, beside which a gap is small or large.
+        rounding: of the shares: to 16 bits, where large ones cancel, it is more than a part of their sum.
+    """
+
+    missing: Scores
+    change: Scores
+    size: Scores
+    rounding: Scores
+
+    def add_up(self, *, rounding: bool) -> bool:
+        """Whether no more is missing than a small part, or than the shares' rounding explains."""
+        allowed = _LARGEST_GAP * self.size + (self.rounding if rounding else 0)
+        return bool((self.missing <= allowed).all())
+
+    def check(self) -> None:
+        """Refuse shares that do not add up: a part of the model changes with x and hands nothing back, or rounds."""
+        rule = (
+            "deep_lift: the shares must add up to the change of the score; a part of the model, or rounding, keeps some"
+        )
+        got = f"{float(self.missing.max()):.2g} missing of {float(self.change.abs().max()):.2g}"
+        require(self.add_up(rounding=True), rule, got, WITHOUT_RULES)
+
+
+def _add_shares(shares: Attribution, change: Scores, logits: Logits) -> tuple[Scores, ...]:
+    """The fields of `_Sums`."""
     of_input = shares.flatten(1)
-    gap = (of_input.sum(1) - change).abs()
-    size = change.abs() + logits.abs().amax(1)
-    # Each share is rounded: to 16 bits, where large shares cancel, that is more than a part of their sum.
     rounding = torch.finfo(shares.dtype).eps * of_input.abs().sum(1)
-    adds_up = bool((gap <= _LARGEST_GAP * size + rounding).all())
-    rule = "deep_lift: the shares must add up to the change of the score; rounding, or a part of the model, keeps some"
-    require(adds_up, rule, f"{float(gap.max()):.2g} missing of {float(change.abs().max()):.2g}", WITHOUT_RULES)
+    return (of_input.sum(1) - change).abs(), change, change.abs() + logits.abs().amax(1), rounding

@@ -26,8 +26,6 @@ from xnb.access.functions.function_rules import WITHOUT_RULES
 from xnb.access.functions.traced_call import Call, Rule, Rules, keep_gradient
 from xnb.check import require
 
-_TINY = 1e-10  # a smaller difference counts as none: the gradient takes the place of the quotient
-
 
 class ReferenceCall(NamedTuple):
     """One call of a nonlinear function when the model ran on the reference: its signals, and its value."""
@@ -71,8 +69,9 @@ def _keep_linear(call: Call) -> Tensor:
 
 def _is_unchanged(z: Tensor, z0: Tensor) -> Tensor:
     """Where the change is nothing, or mere rounding: a quotient by it would be no slope."""
+    # beside the values themselves: what is small in one network's units is a large change in another's
     rounding = 4 * torch.finfo(z.dtype).eps * torch.maximum(z.abs(), z0.abs())
-    return (z - z0).abs() <= rounding.clamp(min=_TINY)
+    return (z - z0).abs() <= rounding
 
 
 def _slope(change: Tensor, z: Tensor, z0: Tensor, gradient: Callable[[], Tensor]) -> Tensor:
