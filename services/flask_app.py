@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, Request, Response, current_app, render_template, request
 from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf
+from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import HTTPException
 
 from services.core.page import answer_form, describe_page
@@ -81,8 +82,13 @@ def read_fields() -> dict[str, Sequence[str]]:
 
 def read_files() -> dict[str, Sequence[bytes]]:
     """Every file of the form; a file field that was left empty has no name and is none."""
-    files = {name: [file.read() for file in uploads if file.filename] for name, uploads in request.files.lists()}
+    files = {name: [file.read() for file in uploads if is_named(file)] for name, uploads in request.files.lists()}
     return {name: contents for name, contents in files.items() if contents}
+
+
+def is_named(file: FileStorage) -> bool:
+    """Whether a file has a name, which is all that is done with it; as Django sees it, a folder's is none."""
+    return (file.filename or "").replace("\\", "/").rsplit("/")[-1] not in ("", ".", "..")
 
 
 def read_accept() -> str:

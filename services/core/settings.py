@@ -24,8 +24,7 @@ class Settings:
         most_passes: of the model, forward and backward, that one explanation may cost.
         most_waiting: requests that wait for the model; one more is told to come again.
         timeout: seconds until a request that waits or runs is given up.
-        torch_threads: that one pass uses; 0 leaves it to torch. On a machine that does nothing else more are faster, on
-            a busy one they wait for each other, and a pass takes ten times as long.
+        torch_threads: that one pass uses; 0 leaves it to torch. More are faster on a machine that does nothing else.
     """
 
     model: str = ""

@@ -33,7 +33,7 @@ CSRF_TRUSTED_ORIGINS = [f"https://{'*' if host.startswith('.') else ''}{host}" f
 CSRF_COOKIE_HTTPONLY = True  # the token stands in the form, no script has to read it
 CSRF_COOKIE_SAMESITE = "Strict"
 CSRF_FAILURE_VIEW = "services.django_app.errors.answer_foreign_form"
-SECURE_REFERRER_POLICY = "no-referrer"
+SECURE_REFERRER_POLICY = "same-origin"
 
 # Bytes are counted before Django sees them. Its own limit does not cover files, and of larger files it would write a
 # copy to the disk.
