@@ -10,8 +10,8 @@ from xnb import attribute
 from xnb.access.baselines import expand_baseline
 from xnb.access.memo import remember_answers
 from xnb.access.regions import number_regions
-from xnb.access.units import find_axes, see_axes
-from xnb.metrics.units import find_axes as find_metric_axes
+from xnb.access.units import find_unit_axes, see_axes
+from xnb.metrics.units import find_axes
 
 
 def noise(*shape):
@@ -79,12 +79,12 @@ def test_what_the_model_shows(model, shape, axes):
     x = noise(*shape)
     assert see_axes(x, model) == axes
     if axes is not None:
-        assert find_axes(None, x, model, "test") == axes
+        assert find_unit_axes(None, x, model, "test") == axes
         if len(shape) != 4:
-            assert find_metric_axes(None, x, x, model) == axes
+            assert find_axes(None, x, x, model) == axes
         return
     with pytest.raises(ValueError, match="test: which axes") as refusal:
-        find_axes(None, x, model, "test")
+        find_unit_axes(None, x, model, "test")
     assert "try: units=(2,)  # steps of a signal (B, C, T); units=(1,) of tokens (B, N, D)" in str(refusal.value)
 
 
@@ -219,7 +219,7 @@ def test_methods_and_metrics_ask_the_model_once():
     x = noise(2, 5, 8)
     with remember_answers():
         with pytest.raises(ValueError, match="must be named"):
-            find_axes(None, x, model, "a")
+            find_unit_axes(None, x, model, "a")
         with pytest.raises(ValueError, match="must be named"):
-            find_metric_axes(None, x, x, model)
+            find_axes(None, x, x, model)
     assert calls == [1]

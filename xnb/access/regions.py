@@ -74,7 +74,7 @@ def number_regions(
             neighbouring tokens `(B, N, D)`, with all their features; every value by itself of a table `(B, D)`, and of
             signals, tokens and volumes of 256 values at most.
         division: what is taken for None.
-        model: looked at where signals and tokens have one shape, as `xnb.access.units.find_axes` says.
+        model: looked at where signals and tokens have one shape, as `xnb.access.units.find_unit_axes` says.
 
     Raises:
         ValueError: `regions` are not whole numbers, or fit neither one input nor the batch, or both; or they are None
@@ -83,7 +83,7 @@ def number_regions(
     if regions is None:
         return _default_regions(x, division, model)[None].to(x.device)
     labels = _read_region_labels(regions)
-    _refuse_either_way(labels, x)
+    _refuse_unknown_places_way(labels, x)
     numbers = follow_rows(labels, len(x), "regions") if labels.ndim == x.ndim else _prepend_axes(labels, x.ndim)
     if not _broadcasts(numbers.shape, x.shape):
         rule = f"regions: must broadcast to one input {tuple(x.shape[1:])}, or have a row for each of {len(x)}"
@@ -105,14 +105,14 @@ def _default_regions(x: Batch, division: Division, model: Model | None) -> Int[T
     few = shape.numel() <= division.few and x.ndim != 4
     if x.ndim < 3 or few:
         return torch.arange(shape.numel()).view(shape)
-    axes = see_axes(x, model) or _refuse_either(x)
+    axes = see_axes(x, model) or _refuse_unknown_places(x)
     places = torch.Size(x.shape[axis] for axis in axes)
     long = sum(length > 1 for length in places)
     cells = division.cells.get(max(1, long), 2)
     return piece_grid(places, cells).view(size_by_axis(x, axes))
 
 
-def _refuse_either(x: Batch) -> NoReturn:
+def _refuse_unknown_places(x: Batch) -> NoReturn:
     """Refuse to choose between steps and tokens, voxels and instances."""
     rule = f"regions: which axes of x {tuple(x.shape)} hold places must be seen, or the regions be numbered"
     lengths = list(x.shape[2:])
@@ -142,7 +142,7 @@ def _read_region_labels(regions: Regions) -> Int[Tensor, "..."]:
     return numbers.long()
 
 
-def _refuse_either_way(numbers: Int[Tensor, "..."], x: Batch) -> None:
+def _refuse_unknown_places_way(numbers: Int[Tensor, "..."], x: Batch) -> None:
     """Refuse maps (B, H, W) of as many inputs as there are channels: they may belong to either."""
     stacked = numbers.ndim == x.ndim - 1 >= 2 and len(numbers) == len(x) == x.shape[1] > 1
     either = stacked and _broadcasts(numbers.shape[1:], x.shape[2:])

@@ -24,7 +24,7 @@ Axes: TypeAlias = tuple[int, ...]  # of x, ascending and not negative
 INSTANCES = (1,)  # the axis of a table's features, a bag's instances, a text's tokens: they have no neighbours
 
 
-def find_axes(units: Units, x: Batch, model: Model | None, who: str) -> Axes:
+def find_unit_axes(units: Units, x: Batch, model: Model | None, who: str) -> Axes:
     """The axes of `x` that number its units; a unit has all values that lie at one place of these axes.
 
     Named axes are taken. Otherwise a table (B, D) has its features, a picture (B, C, H, W) its pixels, and one channel

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xnb.access.draws import make_generator
-from xnb.access.units import Axes, Units, find_axes, size_by_axis
+from xnb.access.units import Axes, Units, find_unit_axes, size_by_axis
 from xnb.check import require
 from xnb.methods.registry import method
 from xnb.types import Attribution, Batch, Model, Target
@@ -38,12 +38,12 @@ def edges(model: Model | None, x: Batch, target: Target, *, units: Units = None)
 
     Args:
         units: axes of `x` along which the slope is taken, `(2,)` for the steps of a signal, `(1,)` for tokens; None:
-            `xnb.access.units.find_axes`, which looks at the model where signals and tokens have one shape.
+            `xnb.access.units.find_unit_axes`, which looks at the model where signals and tokens have one shape.
 
     Raises:
         ValueError: `x` has no places, more than three axes of them, or it cannot be known which these are.
     """
-    axes = _find_places(x, units, model, "edges")
+    axes = _require_place_axes(x, units, model, "edges")
     rule = "edges: x must be signals, pictures or volumes, with one to three axes of places"
     require(len(axes) in _CONVOLUTIONS, rule, x, "xnb.attribute(model, x, target, 'centre')")
     kernels = torch.stack([_slope_kernel(axis, len(axes), x) for axis in range(len(axes))])[:, None]
@@ -63,11 +63,11 @@ def _slope_kernel(axis: int, places: int, x: Batch) -> Tensor:
     return kernel
 
 
-def _find_places(x: Batch, units: Units, model: Model | None, name: str) -> Axes:
+def _require_place_axes(x: Batch, units: Units, model: Model | None, name: str) -> Axes:
     """The axes of places; a table has none."""
     hint = "xnb.attribute(model, x, target, 'random')"
     require(x.ndim > 2, f"{name}: x must have places, (B, C, ...)", x, hint)
-    return find_axes(units, x, model, name)
+    return find_unit_axes(units, x, model, name)
 
 
 @method(
@@ -85,7 +85,7 @@ def centre(model: Model | None, x: Batch, target: Target, *, units: Units = None
     Raises:
         ValueError: `x` has no places, or it cannot be known which axes these are.
     """
-    axes = _find_places(x, units, model, "centre")
+    axes = _require_place_axes(x, units, model, "centre")
     squared_distance = x.new_zeros(())
     for axis in axes:
         length = x.shape[axis]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from xnb.access.baselines import Baseline, expand_baseline
 from xnb.access.score import changed_scores, score
-from xnb.access.units import INSTANCES, Axes, Units, find_axes, size_by_axis
+from xnb.access.units import INSTANCES, Axes, Units, find_unit_axes, size_by_axis
 from xnb.check import require
 from xnb.methods.incremental import score_by_crops
 from xnb.methods.incremental.geometry import Windows
@@ -59,7 +59,7 @@ def occlusion(
             tokens and instances a 64th, one at least.
         stride: step between windows, likewise; `window` if omitted (tiles that do not overlap).
         units: axes of `x` along which windows lie, `(2,)` for the steps of a signal, `(1,)` for tokens; None:
-            `xnb.access.units.find_axes`, which metrics ask too.
+            `xnb.access.units.find_unit_axes`, which metrics ask too.
         baseline: what is painted: a number, a tensor, "mean", "blur", "noise" or a function, as in
             `xnb.access.baselines.expand_baseline`.
         chunk: inputs run together; the result does not depend on it.
@@ -69,7 +69,7 @@ def occlusion(
     """
     hint = "xnb.attribute(model, x, target, 'feature_ablation')"
     require(x.ndim > 2, "occlusion: x must have places, (B, C, ...)", x, hint)
-    axes = find_axes(units, x, model, "occlusion")
+    axes = find_unit_axes(units, x, model, "occlusion")
     windows = _place_windows(x, axes, window, stride)
     sizes = default_window(x, axes)
     announce_passes(1 + prod(windows.counts), len(x), f"window={_write_sizes(sizes)}, stride={_write_sizes(sizes)}")

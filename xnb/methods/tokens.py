@@ -27,7 +27,12 @@ from xnb.types import Attribution, Batch, Model, Target
 _OTHERS = "rollout", "raw_attention", "integrated_gradients"  # that ask for less, the most alike first
 
 
-@method(family="attention", needs="modules", cost="F + B, with a readout a block, and a look at one input", paper="Bousselham et al. 2025, arXiv:2404.03214")
+@method(
+    family="attention",
+    needs="modules",
+    cost="F + B, with a readout a block, and a look at one input",
+    paper="Bousselham et al. 2025, arXiv:2404.03214",
+)
 def legrad(
     model: Model,
     x: Batch,
@@ -112,7 +117,12 @@ def _find_uneven(in_blocks: list[Tensor], over_tokens: list[bool]) -> _Broken | 
     return None
 
 
-@method(family="attention", needs="modules", cost="F + B, and a look at one input", paper="Qiang et al. 2022, NeurIPS, AttCAT")
+@method(
+    family="attention",
+    needs="modules",
+    cost="F + B, and a look at one input",
+    paper="Qiang et al. 2022, NeurIPS, AttCAT",
+)
 def attcat(
     model: Model,
     x: Batch,

@@ -12,7 +12,7 @@ from xnb.types import Attribution, Batch, Model
 
 
 def find_axes(units: Units, x: Batch, attribution: Attribution, model: Model | None = None) -> Axes:
-    """The axes of `x` that number its units, as `xnb.access.units.find_axes` has them for methods.
+    """The axes of `x` that number its units, as `xnb.access.units.find_unit_axes` has them for methods.
 
     Where neither the name nor the shape tells, an axis that the map shares numbers no units; then the model is asked.
 
@@ -26,18 +26,18 @@ def find_axes(units: Units, x: Batch, attribution: Attribution, model: Model | N
             is but one unit.
     """
     check_map_shape(attribution, x)
-    require(x.ndim > 1, "metrics: x must have a batch axis (B, ...)", x, "x = x[None]")
+    require(x.ndim > 1, "metrics: x must have a batch axis (B, ...)", x, "x, a = x[None], a[None]")
     if units is None and x.ndim == 4:
         _refuse_map_of_channels(x, attribution)
-    shown = _read_map(x, attribution) if units is None else None
-    axes = shown or access_units.find_axes(units, x, model, "metrics")
+    shown = _read_shared_axes(x, attribution) if units is None else None
+    axes = shown or access_units.find_unit_axes(units, x, model, "metrics")
     count = torch.Size([x.shape[axis] for axis in axes]).numel()
     if count <= 1 and len(x):
         _refuse_one_unit(x, axes)
     return axes
 
 
-def _read_map(x: Batch, attribution: Attribution) -> Axes | None:
+def _read_shared_axes(x: Batch, attribution: Attribution) -> Axes | None:
     """What the map tells: (B, C, T) and (B, N, D) have the same shape, and a map shares an axis of one of them."""
     if x.ndim in (2, 4) or x.shape[1] == 1:
         return None
