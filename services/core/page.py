@@ -110,6 +110,7 @@ def _describe_map(name: str, answer: Answer) -> dict[str, Any]:
     overlay, scale = draw_overlay(answer.map, answer.seen)
     target = answer.facts["target"]
     lines = [f"for {target['name']} ({target['index']}), {_percent(target['probability'])}"]
+    lines += [_describe_scores(name, answer.facts["controls"])]
     lines += [f"colours end at ±{scale.end:.2g}" + (f"; {scale.beyond}" if scale.beyond else "")]
     lines += _list_numbers(answer.facts)
     verdict, good = _judge(name, answer.facts["controls"])
@@ -129,17 +130,23 @@ def _list_numbers(facts: Mapping[str, Any]) -> Iterator[str]:
 def _judge(name: str, controls: Mapping[str, Any]) -> tuple[str, bool | None]:
     """Whether the map clearly beats what never saw the model, in words; None where that is not known."""
     if name in CONTROLS:
-        return f"deletion {_number(controls[name])}: a map must be lower", None
+        return "never saw the model", None
     own = controls["method"]
     others = {control: controls[control] for control in CONTROLS}
-    scores = ", ".join(f"{control} {_number(score)}" for control, score in others.items())
-    measured = f"deletion {_number(own)} ({scores}; lower is better)"
     if own is None or None in others.values():
-        return f"not measured: {measured}", None
+        return "not comparable with the controls", None
     lost = [control for control, score in others.items() if own >= _CLEARLY * score]
     if lost:
-        return f"✗ not clearly better than {' and '.join(lost)}: {measured}", False
-    return f"✓ better than {' and '.join(CONTROLS)}: {measured}", True
+        return f"✗ not clearly better than {' and '.join(lost)}", False
+    return f"✓ better than {' and '.join(CONTROLS)}", True
+
+
+def _describe_scores(name: str, controls: Mapping[str, Any]) -> str:
+    """Deletion of the map and of the controls, in one line."""
+    if name in CONTROLS:
+        return f"deletion {_number(controls[name])}"
+    scores = ", ".join(f"{control} {_number(controls[control])}" for control in CONTROLS)
+    return f"deletion {_number(controls['method'])} ({scores}); lower is better"
 
 
 def _describe_refused(name: str, refusal: Refusal) -> dict[str, Any]:
@@ -148,7 +155,7 @@ def _describe_refused(name: str, refusal: Refusal) -> dict[str, Any]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{100 * share:.2g}\N{NO-BREAK SPACE}%"
 
 
 def _number(value: float | None) -> str:
