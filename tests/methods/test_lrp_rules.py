@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import resnet18
 
+import xnb
 from xnb import attribute
 from xnb.access.preparation import prepare
 from xnb.access.score import score
@@ -152,3 +153,22 @@ class TestZennit:
         found = attribute(model, x, classes, "lrp", composite=composite)
         theirs = self.relevance(model, composite, x, classes, [canonizer()])
         assert (found - theirs).abs().max() <= 1e-6 * theirs.abs().max()
+
+
+def test_lines_to_try_add_up_where_several_functions_have_no_rule():
+    """The second line keeps what the first one gave: pasted one after the other they come to an end."""
+    net = nn.Linear(4, 3).eval()
+
+    def model(x):
+        return net(torch.special.i1(torch.special.i0(torch.erfinv(x / 2))))
+
+    scope = {"xnb": xnb, "model": model, "x": torch.rand(2, 4), "target": torch.tensor([0, 2])}
+    line = "xnb.attribute(model, x, target, 'lrp')"
+    for name in ("erfinv", "special_i0", "special_i1"):
+        with pytest.raises(
+            ValueError, match=rf"every function of the model needs a rule\n  got: '{name}\(\)"
+        ) as caught:
+            exec(line, scope)
+        line = str(caught.value).split("  try: ")[1]
+    exec(f"{line.split('; ')[0]}; found = {line.split('; ')[1]}", scope)
+    assert scope["found"].shape == (2, 4)

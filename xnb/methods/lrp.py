@@ -1,5 +1,7 @@
 """Layer-wise relevance propagation: rules by function in `lrp_rules`, how they divide in `lrp_division`."""
 
+from functools import partial
+
 import torch
 
 from xnb.access.chunking import chunks, join_chunks
@@ -66,7 +68,8 @@ def lrp(
     scores = [x.new_empty(0)]
     for rows in chunks(x, chunk, large=True):  # large, because every chunk splits all weights by sign anew
         table = rules if first is None else start_with_rule(rules, first)
-        surrogate = apply_rules(model, table, who="lrp", pending=frozenset(AFFINE), suggest=suggest_rule)
+        suggest = partial(suggest_rule, given=table)
+        surrogate = apply_rules(model, table, who="lrp", pending=frozenset(AFFINE), suggest=suggest)
         result = rule_gradient(surrogate, x, target, rows, "lrp")
         # Rules are linear in the relevance that arrives, so backward may start from 1 and the score come in last: of
         # one logit z, whose class 0 has the score -z, backward has started from -1 and z comes in.
