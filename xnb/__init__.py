@@ -29,7 +29,7 @@ of them are right for a model, `xnb.explain` runs many at once with a bill, `xnb
 
 import lazy_loader
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 # Names are listed in __init__.pyi and looked up at first use: `import xnb` loads nothing heavier than torch.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,8 +2,8 @@
 
 SOLUTIONS = {
     "00": """
-colour, sign = 0.0, -1
-costs = {s: xnb.attribute(cat(fastnet), x, first, "occlusion", window=s, stride=16).max() for s in (96, 128, 160, 192)}
+colour, sign = 0.25, -1
+costs = {s: xnb.attribute(cat(fastnet), x, one, "occlusion", window=s, stride=16).max() for s in (96, 128, 160, 192)}
 side = next(s for s, cost in costs.items() if cost >= 1)
 """,
     "01": """
@@ -81,5 +81,16 @@ def mine(model, part):
     "11": """
 smallest = "blur"
 rather_cat = adapters.contrast(net, 281, 285)
+""",
+    "12": """
+smaller = keras_side.load("cnn", convert.Conversion(epsilon=1e-4))
+change = study.judge_conversion(smaller, own)["largest change of a logit"]
+below = True
+""",
+    "13": """
+limit = 4_000_000
+def gap_of(answer):
+    change = answer["target"]["logit"] - answer["baseline_output"]
+    return abs(float(read_map(answer).double().sum()) - change) / abs(change)
 """,
 }
