@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from inspect import signature
 from math import isfinite
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,8 +25,10 @@ from services.core.trials import Trials
 from xnb.access.baselines import expand_baseline
 from xnb.access.ledger import Passes
 from xnb.access.score import logits, score
+from xnb.access.targets import predict_class
 from xnb.check import PromiseWarning
 from xnb.methods import METHODS
+from xnb.metrics.output_units import convert_output
 from xnb.progress import hide_progress
 
 _BEST = 5  # classes that are named
@@ -62,7 +64,7 @@ def explain_picture(served: ServedModel, picture: Picture, question: Question, t
     with warnings.catch_warnings(), hide_progress():
         warnings.simplefilter("ignore", PromiseWarning)  # the answer itself says what is broken
         output = predict(served, x)
-        target = _choose_class(output, question.target)
+        target = _choose_class(output.classes, question.target)
         verdict = trials.check(served, x, target, question)
         knobs = dict(question.knobs)
         if takes_seed(question.method):
@@ -72,7 +74,7 @@ def explain_picture(served: ServedModel, picture: Picture, question: Question, t
         except ValueError as error:
             refuse_as_told(error, 422, "method=gradient")
         a = found[question.method]
-        controls, passes = measure_controls(served.model, x, target, a, question.seed)
+        controls, passes = measure_controls(served.model, x, target, a, question.seed, served.unit)
         baseline_output = _score_baseline(served, x, target, question)
     facts = {
         "model": {"name": served.name, "sha256": served.sha256, "parameters": served.parameters},
@@ -90,7 +92,7 @@ def explain_picture(served: ServedModel, picture: Picture, question: Question, t
         "versions": list_versions(),
         "seconds": round(perf_counter() - start, 3),
     }
-    return Answer(facts, _to_array(output), _to_array(a), _to_array(x))
+    return Answer(facts, _to_array(output.logits), _to_array(a), _to_array(x))
 
 
 def predict_picture(served: ServedModel, picture: Picture) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def predict_picture(served: ServedModel, picture: Picture) -> dict[str, Any]:
     return {
         **facts,
         "predicted": describe_best(served, output),
-        "logits": _to_array(output).tolist(),
+        "logits": _to_array(output.logits).tolist(),
         "versions": list_versions(),
     }
 
@@ -110,18 +112,38 @@ def _read_input(served: ServedModel, picture: Picture) -> Tensor:
     return served.read(decode_picture(picture))
 
 
-def predict(served: ServedModel, x: Tensor) -> Tensor:
-    """The logits `(1, K)` of an input."""
+class Output(NamedTuple):
+    """What a model returns for an input.
+
+    Attributes:
+        logits: as they are.
+        classes: the logit of each class, -z and z of one logit z.
+        probabilities: of each class, in the unit of the model.
+    """
+
+    logits: Tensor
+    classes: Tensor
+    probabilities: Tensor
+
+
+def predict(served: ServedModel, x: Tensor) -> Output:
+    """Logits and probabilities of an input."""
     try:
-        return logits(served.model, x).detach()
+        out = logits(served.model, x).detach()
+        # of the predicted class, so that nothing is refused for the sake of a class
+        convert = convert_output(served.unit, served.model, x, predict_class(out))
+        with torch.no_grad():
+            probabilities = convert(x)
     except ValueError as error:
-        return refuse_as_told(error, 422, "another picture")
+        refuse_as_told(error, 422, "another picture")
+    classes = torch.cat([-out, out], 1) if out.shape[1] == 1 else out
+    return Output(out, classes, probabilities)
 
 
-def _choose_class(output: Tensor, asked: int | None) -> Tensor:
+def _choose_class(classes: Tensor, asked: int | None) -> Tensor:
     """The class that is asked for, or the one with the largest logit."""
-    count = output.shape[1]
-    index = int(output.argmax()) if asked is None else asked
+    count = classes.shape[1]
+    index = int(classes.argmax()) if asked is None else asked
     require(index < count, 422, f"target: the model has {count} classes", index, f"target={count - 1}")
     return torch.tensor([index])
 
@@ -136,19 +158,18 @@ def _describe_picture(picture: Picture, x: Tensor) -> dict[str, Any]:
     }
 
 
-def _describe_class(served: ServedModel, output: Tensor, index: int) -> dict[str, Any]:
-    probabilities = output.double().softmax(1)
+def _describe_class(served: ServedModel, output: Output, index: int) -> dict[str, Any]:
     return {
         "index": index,
         "name": served.classes[index] if index < len(served.classes) else str(index),
-        "logit": float(output[0, index]),
-        "probability": float(probabilities[0, index]),
+        "logit": float(output.classes[0, index]),
+        "probability": float(output.probabilities[0, index]),
     }
 
 
-def describe_best(served: ServedModel, output: Tensor) -> list[dict[str, Any]]:
+def describe_best(served: ServedModel, output: Output) -> list[dict[str, Any]]:
     """The classes with the largest logits, the first first."""
-    best = output[0].argsort(descending=True, stable=True)[:_BEST]
+    best = output.classes[0].argsort(descending=True, stable=True)[:_BEST]
     return [_describe_class(served, output, int(index)) for index in best]
 
 

@@ -9,13 +9,16 @@ import xnb
 from xnb.access.ledger import Passes, count_passes
 from xnb.access.memo import remember_answers
 from xnb.metrics import METRICS
+from xnb.metrics.output_units import Link
 
 MEASURE = "deletion"
 STEPS = 8  # times that something is removed; each costs a pass for each of the three maps
 CONTROLS = ("edges", "random")
 
 
-def measure_controls(model: Any, x: Tensor, target: Tensor, a: Tensor, seed: int) -> tuple[dict[str, Any], Passes]:
+def measure_controls(
+    model: Any, x: Tensor, target: Tensor, a: Tensor, seed: int, unit: Link = "probability"
+) -> tuple[dict[str, Any], Passes]:
     """The deletion score of a map, of the picture's edges and of a random map, and the passes that this took.
 
     Deletion: mean probability of the class while the most important pixels become black, step by step; lower is
@@ -27,7 +30,7 @@ def measure_controls(model: Any, x: Tensor, target: Tensor, a: Tensor, seed: int
     with count_passes() as passes, remember_answers():
         for name in ("method", *CONTROLS):
             other = a if name == "method" else _make_control(model, x, target, name, seed)
-            scores[name], reasons[name] = _measure_map(model, x, target, other, seed)
+            scores[name], reasons[name] = _measure_map(model, x, target, other, seed, unit)
     card = METRICS.cards[MEASURE]
     facts = {"measure": MEASURE, "unit": "probability", "better": card.better, "steps": STEPS, "impute": "zero"}
     said = {name: reason for name, reason in reasons.items() if reason}
@@ -39,10 +42,10 @@ def _make_control(model: Any, x: Tensor, target: Tensor, name: str, seed: int) -
     return xnb.attribute(model, x, target, name, **knobs)
 
 
-def _measure_map(model: Any, x: Tensor, target: Tensor, a: Tensor, seed: int) -> tuple[float | None, str]:
+def _measure_map(model: Any, x: Tensor, target: Tensor, a: Tensor, seed: int, unit: Link) -> tuple[float | None, str]:
     """The score, or why there is none, as where nothing that is removed moves the model's output."""
     try:
-        score = float(METRICS[MEASURE](model, x, target, a, steps=STEPS, seed=seed))
+        score = float(METRICS[MEASURE](model, x, target, a, steps=STEPS, seed=seed, unit=unit))
     except ValueError as error:
         return None, str(error).split("\n")[0]
     if score == score:

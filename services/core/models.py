@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from xnb import adapters
 from xnb.check import require
+from xnb.metrics.output_units import Link
 from xnb.models import FASTNET, IMAGENET_CLASSES, FastNet, Preprocess
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
@@ -27,14 +28,17 @@ class ServedModel:
         name: as addresses say it, `/v1/models/{name}`.
         model: in evaluation mode; of pictures in [0, 1], so that what it sees can be shown. `adapters.normalise` takes
             a normalisation into the model.
-        classes: their names, one a logit.
+        classes: their names, one a logit; of one logit z there are two, with the logits -z and z.
         read: from an RGB picture to an input `(1, C, H, W)` in [0, 1].
+        unit: of the probabilities: "softmax", "sigmoid" (labels that do not exclude each other), "as is" where the
+            model states them, or "probability", which is softmax or as is, as the model shows.
     """
 
     name: str
     model: nn.Module
     classes: tuple[str, ...]
     read: Callable[[Image], Tensor]
+    unit: Link = "probability"
 
     @cached_property
     def sha256(self) -> str:

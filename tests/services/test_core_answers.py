@@ -48,7 +48,7 @@ def test_the_class_is_the_predicted_one_unless_it_is_said(x):
     assert answer.facts["target"]["index"] == best
     assert answer.facts["predicted"][0]["index"] == best
     logits = SERVED.model(x)[0].detach().double()
-    assert answer.facts["target"]["probability"] == pytest.approx(float(logits.softmax(0)[best]), rel=1e-9)
+    assert answer.facts["target"]["probability"] == pytest.approx(float(logits.softmax(0)[best]), rel=1e-6)
     assert explain(method="gradient", target=0, knobs={}).facts["target"]["name"] == "one"
 
 
@@ -171,3 +171,42 @@ def test_a_trial_is_remembered_and_not_without_end():
         trials._seen[str(steps)] = {}
     explain_picture(SERVED, PICTURE, Question(u.PHOTOGRAPH, method="gradient", knobs={}), trials)
     assert len(trials._seen) == 256
+
+
+class OneLogit(nn.Module):
+    """The mean of a picture, times a weight."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(weight))
+
+    def forward(self, x):
+        return self.weight * x.flatten(1).mean(1, keepdim=True)
+
+
+@pytest.mark.parametrize(("weight", "predicted"), [(4.0, 1), (-4.0, 0)])
+def test_one_logit_has_two_classes(weight, predicted, x):
+    """Class 1 has the logit z and class 0 the logit -z; the probability of each is the sigmoid of its logit."""
+    served = ServedModel("one", OneLogit(weight).eval(), ("no", "yes"), tiny_models.read)
+    z = weight * float(x.mean())
+    facts = explain(served, method="gradient", knobs={}).facts
+    assert facts["target"]["index"] == predicted
+    assert facts["target"]["logit"] == pytest.approx(abs(z), rel=1e-5)
+    assert facts["target"]["probability"] == pytest.approx(1 / (1 + np.exp(-abs(z))), rel=1e-5)
+    other = explain(served, method="gradient", target=1 - predicted, knobs={})
+    assert other.facts["target"]["logit"] == pytest.approx(-abs(z), rel=1e-5)
+    assert other.map.sum() == pytest.approx(-weight * (1 if predicted else -1), rel=1e-4)
+    assert other.logits.tolist() == pytest.approx([z], rel=1e-5)
+
+
+def test_probabilities_that_a_model_states_are_taken_as_they_are(x):
+    stating = nn.Sequential(tiny_models.Tiny(), nn.Softmax(1)).eval()
+    served = ServedModel("stating", stating, tiny_models.CLASSES, tiny_models.read)
+    facts = explain(served, method="gradient", knobs={}).facts
+    assert facts["target"]["probability"] == pytest.approx(float(stating(x).detach().max()), rel=1e-6)
+
+
+def test_labels_that_do_not_exclude_each_other(x):
+    served = ServedModel("labels", SERVED.model, tiny_models.CLASSES, tiny_models.read, unit="sigmoid")
+    facts = explain(served, method="gradient", target=2, knobs={}).facts
+    assert facts["target"]["probability"] == pytest.approx(float(SERVED.model(x)[0, 2].detach().sigmoid()), rel=1e-6)

@@ -78,7 +78,7 @@ def test_one_picture_and_no_more():
 
 
 def test_an_unknown_field_and_a_picture_as_text():
-    assert status_of(read_form, form(picure="x"), {"picture": [b"abc"]}) == 400
+    assert status_of(read_form, form(image="x"), {"picture": [b"abc"]}) == 400
     assert status_of(read_form, form(picture="abc"), {}) == 400
 
 
