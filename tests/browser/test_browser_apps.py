@@ -1,12 +1,15 @@
 """The same widgets in Notebook 7, and the explorer as an app in Voila, with pictures of people's own."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 from driver import Notebook, Widget, until
 from PIL import Image
 
 from benchmarks.latency import moves
+
+SHOTS = Path(__file__).parents[2] / "build" / "screenshots"  # kept, for people to look at
 
 
 def a_file(name, content):
@@ -48,6 +51,7 @@ def test_the_app_takes_pictures_and_refuses_what_is_none(browser, voila):
     send(book.page, a_file("mine.png", own.getvalue()))
     assert until(lambda: shown.number("picture") == 6)
     shown.root.get_by_text("input 6:").first.wait_for(state="attached")
+    shown.shot(SHOTS / "app.png")
 
     for name, content, rule in (
         ("broken.png", own.getvalue()[:500], "must be a whole PNG"),
