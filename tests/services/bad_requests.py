@@ -59,7 +59,7 @@ FIELDS = {
     "a chunk, which is the service's own": (422, {"knobs": '{"chunk": 100000}'}),
     "knobs 10,000 deep": (400, {"knobs": '{"steps":' + "[" * 10_000 + "]" * 10_000 + "}"}),
     "knobs that are nothing but false": (400, {"knobs": "false"}),
-    "a field that nobody knows": (400, {"methd": "gradient"}),
+    "a field that nobody knows": (400, {"way": "gradient"}),
 }
 
 

@@ -1,4 +1,4 @@
-"""Questions that Schemathesis makes from the description of the service: in each test some hundred, of a new seed a day.
+"""Questions that Schemathesis makes from the description of the service: some hundred a test, by a new seed each day.
 
 `XNB_SCHEMA_EXAMPLES=1000` asks thousands. That a right question is answered is checked elsewhere: no description says
 which bytes are a picture.
