@@ -209,7 +209,7 @@ def test_a_map_of_channels_of_a_picture_is_refused():
 
 
 def test_one_row_of_a_table_needs_its_batch_axis():
-    with pytest.raises(ValueError, match=r"batch axis[^\n]*\n.*\n  try: x = x\[None\]"):
+    with pytest.raises(ValueError, match=r"batch axis[^\n]*\n.*\n  try: x, a = x\[None\], a\[None\]"):
         find_axes(None, noise(5), noise(5))
 
 

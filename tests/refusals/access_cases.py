@@ -3,6 +3,20 @@
 # signals or tokens: nothing that the model does tells
 _OPAQUE = "model = nn.Sequential(nn.Flatten(), nn.Linear(1200, 3)).eval(); x = torch.rand(4, 30, 40)"
 
+# blocks that are given another sequence beside their tokens, as long as these
+_CROSSED = """
+class Crossed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 16, batch_first=True), 2)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(self.decoder(x, x.flip(1)).mean(1))
+
+model, x = Crossed().eval(), torch.rand(4, 5, 8)
+"""
+
 CASES = [
     ("xnb.attribute(model, x, target, 'grad_cam', layer='a')", "import odd_models; model = odd_models.unused_layer()"),
     (
@@ -114,4 +128,25 @@ CASES = [
     ("xnb.attribute(model, x, target, 'integrated_gradients', baseline='blur')", _OPAQUE),
     ("xnb.attribute(model, x, target, 'feature_ablation')", _OPAQUE),
     ("xnb.attribute(model, x, target, 'gradient')", "model = None"),
+    ("xnb.summary.module_table(model, x)", "model = nn.Sequential(nn.Flatten(), nn.LazyLinear(3))"),
+    (
+        "xnb.summary.count_parameters(model)",
+        "import warnings; warnings.simplefilter('ignore'); model = "
+        "torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(4, 3)), {nn.Linear})",
+    ),
+    ("xnb.summary.module_table(model, 'words')", ""),
+    (
+        "xnb.summary.module_table(model, x)",
+        "model = nn.Linear(8, 3, device='meta'); model.register_forward_hook(lambda m, a, o: o if o.sum() > 0 else -o)",
+    ),
+    ("next(train_epochs(model, train, train))", "from xnb.training.loop import train_epochs; train, y = x, target"),
+    (
+        "next(train_epochs(model, part, part))",
+        "from xnb.training.loop import train_epochs; part = xnb.data.Part(x, target); model = nn.Flatten()",
+    ),
+    ("xnb.widgets.watch(model, split)", "split = xnb.data.Part(x, target)"),
+    ("xnb.attribute(model, x, target, 'token_occlusion')", _CROSSED),
+    ("model(x)", "model = xnb.models.Net(128).eval(); x = x[0]"),
+    ("model(x)", "model = xnb.models.FeatureTransformer(7).eval(); x = torch.rand(7)"),
+    ("model(x)", "model = xnb.models.layers.Standardise((0.5, 0.4), (1.0, 2.0)); x = x[0]"),
 ]
