@@ -81,5 +81,5 @@ def test_knobs_that_a_function_takes_pass():
     check_knobs(with_knobs, {"steps": 1, "samples": 2}, "tool")
     check_knobs(lambda x, **anything: x, {"stepz": 3}, "tool")
     check_knobs(lambda x, steps=3: x, {"steps": 3}, "tool")
-    with pytest.raises(ValueError, match=r"^tool: has no knobs\n  got: 'steps'$"):
+    with pytest.raises(ValueError, match=r"^tool: has no knobs\n  got: 'steps'\n  try: leave out steps$"):
         check_knobs(lambda x: x, {"steps": 3}, "tool")

@@ -74,7 +74,10 @@ def offer_values(call, refusal):
     values = ast.literal_eval(refusal.hint.split("  # ")[0].removeprefix("one of "))
     if came.startswith("[") and not isinstance(values[0], list):  # what is not known, of several that came
         came = repr(ast.literal_eval(came)[0])
-    assert came in call, f"the case must write what it hands over as {came}"
+    if came not in call:  # the name of a knob
+        name = ast.literal_eval(came)
+        assert f"{name}=" in call, f"the case must write what it hands over as {came}"
+        return [call.replace(f"{name}=", f"{value}=") for value in values]
     return [call.replace(came, repr(value)) for value in values]
 
 
@@ -82,6 +85,8 @@ def _with_keywords(call, hint):
     """The call with the keywords of the line in place of its own."""
     tree = ast.parse(call)
     inner = tree.body[-1].value
+    if isinstance(inner.func, ast.Name) and inner.func.id in ("list", "next"):
+        inner = inner.args[0]
     for keyword in ast.parse(f"f({hint}\n)").body[0].value.keywords:
         inner.keywords = [known for known in inner.keywords if known.arg != keyword.arg] + [keyword]
     return ast.unparse(tree)

@@ -47,7 +47,7 @@ class Registry(Mapping[str, Callable], Generic[Card]):
 
         def enter_function(function: Function) -> Function:
             name = function.__name__
-            require(name not in self._functions, f"{self.kind}: names must be unique", name)
+            require(name not in self._functions, f"{self.kind}: names must be unique", name, "a name of its own")
             self._functions[name] = function
             self.cards[name] = card
             return function
@@ -82,7 +82,7 @@ def check_knobs(function: Callable, knobs: Mapping[str, object], who: str) -> No
     if not unknown:
         return
     known = {name: name for name, parameter in parameters.items() if parameter.kind is Parameter.KEYWORD_ONLY}
-    require(bool(known), f"{who}: has no knobs", unknown[0])
+    require(bool(known), f"{who}: has no knobs", unknown[0], f"leave out {unknown[0]}")
     find_entry(known, unknown[0], f"{who}: no knob of that name")
 
 

@@ -9,7 +9,9 @@ import disk_cases
 import method_cases
 import output_cases
 import panel_cases
+import room_cases
 import slip_cases
+import token_cases
 
 _AXES = "from matplotlib.figure import Figure; ax = Figure().subplots()"
 _TEXT = "nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 3)).eval()"
@@ -223,7 +225,17 @@ _FURTHER = [
     ("xnb.metrics.localisation.make_grids(x, torch.zeros(6).long(), side=1)", "x = torch.rand(6, 7)"),
 ]
 
-_FILES = (access_cases, data_cases, disk_cases, output_cases, method_cases, panel_cases, slip_cases)
+_FILES = (
+    access_cases,
+    data_cases,
+    disk_cases,
+    output_cases,
+    method_cases,
+    panel_cases,
+    room_cases,
+    slip_cases,
+    token_cases,
+)
 CASES = [*_ACCESS, *_ADAPTERS, *_CALLS, *_METRICS, *_ROOMS, *_FURTHER]
 CASES += [case for file in _FILES for case in file.CASES]
 IN_WORDS = [case for file in _FILES for case in getattr(file, "IN_WORDS", [])]

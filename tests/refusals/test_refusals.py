@@ -1,6 +1,6 @@
 """The `try:` line of a refusal works as pasted: every call with a hint is triggered and its line is run.
 
-`cases` holds the calls that are refused. A hint that no case reaches stands in `untried.txt`, which may only shrink.
+`cases` holds the calls that are refused. A hint that no case reaches stands in `untried.txt`, with the reason.
 """
 
 import warnings
@@ -73,9 +73,18 @@ def list_reached():
     return reached
 
 
+def read_untried():
+    """Why there is no case, by the name of the call."""
+    return dict(line.split(": ", 1) for line in UNTRIED.read_text().splitlines())
+
+
+def test_every_call_without_a_case_has_a_reason():
+    assert all(len(reason) > 20 for reason in read_untried().values())
+
+
 def test_every_hint_has_a_case():
     """A new refusal comes with the call that it refuses."""
-    untried = set(UNTRIED.read_text().split("\n")) - {""}
+    untried = set(read_untried())
     names = {site.name for site in SITES}
     reached = list_reached()
     missing = sorted(names - reached - untried)

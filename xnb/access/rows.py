@@ -50,6 +50,7 @@ class Selection:
     outer: "Selection | Numbered | None"
 
 
+_SELECT = "with xnb.access.rows.select_rows(rows, {}):"  # what names the inputs that run
 _SELECTED: ContextVar[Selection | Numbered | None] = ContextVar("selected", default=None)
 
 
@@ -99,16 +100,17 @@ def _count(selection: Selection | Numbered) -> Numbered:
     outer = _count(selection.outer)
     known = len(outer.numbers)
     rule = "rows: inputs that are not those of the batch around them must be run within `select_rows`"
-    require(known == selection.size, rule, f"{selection.size} inputs, not {known}", "with select_rows(rows, len(x)):")
+    require(known == selection.size, rule, f"{selection.size} inputs, not {known}", _SELECT.format(known))
     return Numbered(outer.numbers[own], outer.size)
 
 
-def follow_rows(values: Tensor, count: int, name: str) -> Tensor:
+def follow_rows(values: Tensor, count: int, name: str, hint: str = "") -> Tensor:
     """The rows of `values` that belong to the `count` inputs that run; one row alone serves all.
 
     Args:
         values: a row for each input of the caller's batch, or a single row.
-        name: what the values are, for the refusal.
+        name: what the values are, and
+        hint: what to try, for the refusal; a knob of that name if omitted.
 
     Raises:
         ValueError: there is neither one row nor a row an input.
@@ -119,10 +121,10 @@ def follow_rows(values: Tensor, count: int, name: str) -> Tensor:
     # where nobody selected rows, the caller's own batch runs, in its order
     running = Numbered(torch.arange(count), count) if selection is None else _count(selection)
     rule = f"{name}: must have one row an input ({running.size}), or a single row"
-    require(len(values) == running.size, rule, values, f"{name}={name}[:1]")
+    require(len(values) == running.size, rule, values, hint or f"{name}={name}[:1]")
     known = len(running.numbers)
     rule = f"{name}: the model runs {count} inputs, and {known} are known to run"
-    require(known == count, rule, values, "xnb.attribute(model, x, target, ...)  # x whole, not a part of it")
+    require(known == count, rule, values, _SELECT.format(known))
     if selection is None:
         return values
     return values[running.numbers.to(values.device)]

@@ -47,7 +47,8 @@ class ModelWithInputs(WrappedModel):
         require(not replica, "with_inputs: a replica does not know which inputs it runs", "nn.DataParallel", hint)
         values = dict(self.others)
         for name in self.followers:
-            rows = follow_rows(getattr(self, f"extra_{name}"), count, name)
+            hint = f"model = xnb.adapters.with_inputs(net, {name}={name}[:1])  # one row for all, or x whole"
+            rows = follow_rows(getattr(self, f"extra_{name}"), count, name, hint)
             values[name] = rows.expand(count, *rows.shape[1:])
         places = [values.pop(str(i)) for i in range(self.places)]
         return places, values

@@ -111,12 +111,13 @@ def _measure(metric: Callable, model: Model, piece: Piece, method: Callable) -> 
     def call() -> Tensor:
         # refused in here: what a metric lacks is an error of its cells, not of the whole run
         lacks_masks = "masks" in arguments and part.masks is None
-        require(not lacks_masks, "compare: this metric asks for masks, the data have none", None)
+        hint = "import dataclasses; data = dataclasses.replace(data, masks=masks)  # bool (N, 1, H, W)"
+        require(not lacks_masks, "compare: this metric asks for masks, the data have none", None, hint)
         hint = 'knobs={"data_randomisation": {"other": net}}'
         require(not takes_knob(metric, "other"), "compare: this metric asks for another model", None, hint)
         values = metric(model, part.x, piece.target, piece.explained.value, **arguments)
         fits = values.shape == (len(part),)
-        require(fits, f"compare: a metric returns one number per input ({len(part)},)", values)
+        require(fits, f"compare: a metric returns one number per input ({len(part)},)", values, "one number per input")
         return values
 
     # To select all again would be another question to the model, whose answers the metrics of a block share.

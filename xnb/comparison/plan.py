@@ -121,7 +121,8 @@ def _read_data(models: Sequence[Model], data: object) -> Part:
     hint = "data = data.test" if hasattr(data, "test") else "data = xnb.data.Part(x, y)"
     if not isinstance(data, Part):
         refuse("compare: data must be a part of a data set, inputs and their classes", data, hint)
-    require(len(models) > 0 and len(data) > 0, "compare: needs a model and an input", (len(models), len(data)))
+    counts = (len(models), len(data))
+    require(min(counts) > 0, "compare: needs a model and an input", counts, "a list with a model, a part with an input")
     return replace(data, x=read_input(models[0], data.x, "compare"))
 
 

@@ -130,7 +130,7 @@ def metric_signs(metrics: Sequence[str], better: Directions | None = None) -> "p
     directions = {name: card.better for name, card in METRICS.cards.items()} | dict(better or {})
     unknown = [name for name in metrics if name not in directions]
     rule = "ranks: of some metrics it is not known which end is better"
-    require(not unknown, rule, unknown, "better={...: 'higher'}")
+    require(not unknown, rule, unknown, f"better={dict.fromkeys(unknown, 'higher')}  # or 'lower'")
     signs = pd.Series({name: _SIGNS[directions[name]] for name in metrics})
     return signs[signs != 0]
 
@@ -199,7 +199,8 @@ def pareto(
     rows = table[table["metric"] == metric]
     require(len(rows) > 0, "pareto: no such metric in the table", metric, f"one of {list(table['metric'].unique())}")
     signed = signed_means(rows, better)
-    require(metric in signed, "pareto: of this metric neither direction is better", metric, "metric='srg'")
+    hint = f"better={dict.fromkeys([metric], 'higher')}  # or 'lower'"
+    require(metric in signed, "pareto: of this metric neither direction is better", metric, hint)
     costs = rows["forward"] + _BACKWARD_COST * rows["backward"] if cost == "passes" else rows[cost]
     # the value as it is for the reader, its sign turned for the front
     columns = {

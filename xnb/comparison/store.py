@@ -89,8 +89,8 @@ class Store:
             if json.dumps(earlier.get(name)) != json.dumps(setting):
                 different[name] = (earlier.get(name), setting)
         rule = f"compare: {path.name} was written with other settings: {', '.join(different)} (in the file, now)"
-        stem = path.stem if self.path is None else self.path.stem
-        require(not different, rule, different, f'path="{stem}-2.parquet"')
+        whole = path if self.path is None else self.path
+        require(not different, rule, different, f"path={str(whole.with_name(whole.stem + '-2.parquet'))!r}")
 
     def _enter(self, columns: Mapping[str, list]) -> None:
         """Enter rows, given column by column."""

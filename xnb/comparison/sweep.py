@@ -14,6 +14,7 @@ from xnb.access.rows import select_rows
 from xnb.access.score import logits
 from xnb.access.targets import predict_class
 from xnb.access.units import Units
+from xnb.access.way_out import FORWARD_ONLY
 from xnb.check import PromiseWarning, is_finite, require
 from xnb.comparison.cells import Piece, explain_pieces, measure_pieces
 from xnb.comparison.cost import announce_cost
@@ -63,7 +64,7 @@ def compare(
         seed: of the draw, and of every method and metric that takes one.
         knobs: by label, for methods and metrics that want other than their defaults, `{"occlusion": {"window": 8}}`.
         units: axes of the inputs that number what is removed, counted and painted over, for every method and metric
-            that takes them: `(2,)` of signals, `(1,)` of tokens; None: each sees them, `xnb.access.units.find_axes`.
+            that takes them: `(2,)` of signals, `(1,)` of tokens; None: each sees them, by `xnb.access.units`.
         path: Parquet file. Until it is finished, every cell (a method by a metric on a block of images) is a line of
             JSON in the folder `.parts` beside it: the same call goes on where it was stopped, and ends with the same
             bytes. Seconds lie beside it, in `.seconds.parquet`.
@@ -154,5 +155,5 @@ def _explain_alone(method: Callable, model: Model, x: Batch, target: Target) -> 
     """Return the attribution; no answer is taken from or left for other methods."""
     with remember_answers():
         a = method(model, x, target).detach()
-    require(is_finite(a), "compare: attribution must be finite", "NaN or infinity")
+    require(is_finite(a), "compare: attribution must be finite", "NaN or infinity", FORWARD_ONLY)
     return a

@@ -29,7 +29,8 @@ class Part:
     def __post_init__(self) -> None:
         lengths = {len(values) for values in self._tensors().values()}
         rule = "Part: x, y, parts, masks and evidence must have the same length"
-        require(len(lengths) == 1, rule, sorted(lengths))
+        least = min(lengths)
+        require(len(lengths) == 1, rule, sorted(lengths), f"xnb.data.Part(x[:{least}], y[:{least}])")
 
     def __len__(self) -> int:
         return len(self.y)

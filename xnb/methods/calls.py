@@ -13,6 +13,7 @@ from xnb.access.rows import Numbered, number_rows, run_as, select_rows
 from xnb.access.score import logits
 from xnb.access.targets import read_target
 from xnb.access.trials import run_first_changes
+from xnb.access.way_out import FORWARD_ONLY
 from xnb.check import is_finite, require
 from xnb.methods.promises import measure_promises, tell_broken
 from xnb.methods.registry import METHODS
@@ -74,7 +75,7 @@ def run_method(model: Model, x: Batch, target: Target, name: str, knobs: Mapping
 
 
 def _require_finite(result: Attribution, name: str) -> Attribution:
-    require(is_finite(result), f"{name}: attribution must be finite", result)
+    require(is_finite(result), f"{name}: attribution must be finite", result, FORWARD_ONLY)
     return result
 
 

@@ -97,7 +97,8 @@ def symmetry(
     attributions = sum_over_parts(unit_values(attribution, x, axes), part_of_unit).T
     parts = len(attributions)
     rule = "metrics: symmetry compares pairs, and fewer than 3 parts make one at most, so every map scores alike"
-    require(parts >= 3, rule, f"{parts} parts", "side=4" if len(part_of_unit) >= 3 else "")
+    hint = "side=4" if len(part_of_unit) >= 3 else "xnb.metrics.single_deletion(model, x, target, a)"
+    require(parts >= 3, rule, f"{parts} parts", hint)
     sizes = torch.linspace(0, parts - 2, samples).long()
     removed = draw_part_sets(parts, sizes, seed).to(x.device)
     each_part = torch.eye(parts, dtype=torch.bool, device=x.device)

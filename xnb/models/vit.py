@@ -77,7 +77,7 @@ class Positions(nn.Module):
     def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
         count = self.positions.shape[1]
         rule = f"Positions: there must be {count} tokens, as the input must have the size that the network is made for"
-        require(tokens.shape[1] == count, rule, tokens)
+        require(tokens.shape[1] == count, rule, tokens, "x of the size that the network is made for")
         return tokens + self.positions
 
 
@@ -246,7 +246,7 @@ def from_torchvision(vit: VisionTransformer) -> TorchvisionViT:
         ValueError: `vit` is another kind of network; the result is called on pictures of another size.
     """
     is_vit = isinstance(vit, VisionTransformer)
-    hint = "from_torchvision(torchvision.models.vit_b_16(weights='DEFAULT'))"
+    hint = "import torchvision; xnb.models.from_torchvision(torchvision.models.vit_b_16())"
     rule = "from_torchvision: the model must be torchvision's VisionTransformer"
     require(is_vit, rule, type(vit).__name__, hint)
     return TorchvisionViT(vit)

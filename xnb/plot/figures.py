@@ -125,7 +125,8 @@ def read_figure(path: Path) -> FigureRecord:
     except ValueError as error:
         refuse("figures: the file must be JSON", f"{path.name}: {error}", "make figures FORCE=1")
     whole = isinstance(record, dict) and record.keys() == {"id", "notebook", "tolerance", "data"}
-    require(whole and record["id"] == path.stem, "figures: the file must hold the figure it is named after", path.name)
+    rule = "figures: the file must hold the figure it is named after"
+    require(whole and record["id"] == path.stem, rule, path.name, "make figures FORCE=1")
     return record
 
 

@@ -156,5 +156,7 @@ def _read_labels(values: ArrayLike | Tensor, name: str) -> NDArray[np.float64]:
     numbers = read_numbers(values, name)
     while numbers.ndim > 2 and len(numbers) == 1:
         numbers = numbers[0]
-    require(numbers.ndim == 2, f"plot: {name} is (H, W)", numbers.shape, "mask[0]")
+    word = name.split()[-1]
+    first = ", ".join("0" * (numbers.ndim - 2)) or "None"
+    require(numbers.ndim == 2, f"plot: {name} is (H, W)", numbers.shape, f"{word} = {word}[{first}]")
     return numbers

@@ -93,10 +93,21 @@ def read_numbers(values: ArrayLike | Tensor, name: str) -> NDArray[np.float64]:
     try:
         numbers = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
-        refuse(f"plot: {name} must hold numbers", values, "torch.tensor(values)")
+        numbers = np.empty(())
+    if not numbers.ndim:  # nothing, a word, rows of different lengths
+        refuse(f"plot: {name} must hold numbers", values, _suggest_numbers(values, name))
     count = int((~np.isfinite(numbers)).sum())
     require(count == 0, f"plot: {name} must be finite", f"{count} values that are not", "a.nan_to_num()")
     return numbers
+
+
+def _suggest_numbers(values: object, name: str) -> str:
+    """The line that makes numbers of what was to be drawn."""
+    if isinstance(values, str):
+        return f"from torchvision.io import decode_image; x = decode_image({values!r}) / 255"
+    if "attribution" in name:
+        return "a = xnb.attribute(model, x, target)[0]"
+    return "a tensor or an array of numbers"
 
 
 def drop_batch_axis(numbers: NDArray, ndim: int) -> NDArray:

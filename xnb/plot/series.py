@@ -69,7 +69,9 @@ def _read_channels(values: ArrayLike | Tensor, name: str) -> NDArray[np.float64]
     numbers = drop_batch_axis(read_numbers(values, name), 2)
     if numbers.ndim == 1:
         numbers = numbers[None]
-    require(numbers.ndim == 2 and numbers.size > 0, f"plot: {name} is (C, T) or (T,)", numbers.shape, "x[0], a[0]")
+    require(
+        numbers.ndim == 2 and numbers.size > 0, f"plot: {name} is (C, T) or (T,)", numbers.shape, "x, a = x[0], a[0]"
+    )
     return numbers
 
 
@@ -149,7 +151,7 @@ def _read_volume(values: ArrayLike | Tensor, name: str, join: Callable) -> NDArr
     """Numbers `(D, H, W)`, channels joined."""
     numbers = drop_batch_axis(read_numbers(values, name), 4)
     is_volume = numbers.ndim in (3, 4) and numbers.size > 0
-    require(is_volume, f"plot: {name} is (C, D, H, W) or (D, H, W)", numbers.shape, "x[0], a[0]")
+    require(is_volume, f"plot: {name} is (C, D, H, W) or (D, H, W)", numbers.shape, "x, a = x[0], a[0]")
     if numbers.ndim == 4:
         return join(numbers, axis=0)
     return numbers

@@ -13,6 +13,7 @@ from xnb.access.hooks import watch_calls
 from xnb.check import refuse, require
 from xnb.summary.shape_run import Inputs, check_countable, run_shapes, tensor_leaves
 
+_MADE = "summary.to_json(table)"  # what can be read
 _SCHEMA = "xnb.summary"
 _VERSION = 1
 
@@ -141,26 +142,26 @@ def from_json(text: str) -> pd.DataFrame:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        refuse("summary: must be JSON", str(error), "summary.to_json(table)")
+        refuse("summary: must be JSON", str(error), _MADE)
     known = isinstance(document, dict) and document.get("schema") == _SCHEMA
-    require(known, f"summary: schema must be {_SCHEMA!r}", document, "summary.to_json(table)")
+    require(known, f"summary: schema must be {_SCHEMA!r}", document, _MADE)
     version = document.get("version")
     same = type(version) is int and version == _VERSION  # type(): True equals 1
-    require(same, f"summary: version must be {_VERSION}", version, "summary.to_json(table)")
+    require(same, f"summary: version must be {_VERSION}", version, _MADE)
     rows = document.get("layers")
-    require(isinstance(rows, list) and bool(rows), "summary: layers must be a list of rows", rows)
+    require(isinstance(rows, list) and bool(rows), "summary: layers must be a list of rows", rows, _MADE)
     return pd.DataFrame([_parse_row(row) for row in rows], columns=COLUMNS)
 
 
 def _parse_row(row: object) -> dict[str, object]:
     """Return the row as `module_table` has it, its shapes as tuples, or refuse it."""
     if not isinstance(row, dict) or row.keys() != set(COLUMNS):
-        refuse(f"summary: a row must have the fields {COLUMNS}", row)
+        refuse(f"summary: a row must have the fields {COLUMNS}", row, _MADE)
     words = isinstance(row["name"], str) and isinstance(row["kind"], str)
     sizes = isinstance(row["input"], list) and isinstance(row["output"], list)
     numbers = [row["parameters"], row["multiply_adds"], row["activations"]]
     if sizes:
         numbers += [*row["input"], *row["output"]]
     whole = all(type(number) is int and number >= 0 for number in numbers)  # type(): True is an int as well
-    require(words and sizes and whole, "summary: a row's fields must be words, sizes and whole numbers", row)
+    require(words and sizes and whole, "summary: a row's fields must be words, sizes and whole numbers", row, _MADE)
     return row | {"input": tuple(row["input"]), "output": tuple(row["output"])}

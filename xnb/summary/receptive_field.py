@@ -103,7 +103,8 @@ def _make_transparent(module: nn.Module) -> None:
             module.reset_parameters()
     for name, child in module.named_children():
         if isinstance(child, nn.MaxPool2d):
-            require(child.dilation in (1, (1, 1)), "receptive: max pooling must not be dilated", child.dilation)
+            rule = "receptive: max pooling must not be dilated"
+            require(child.dilation in (1, (1, 1)), rule, child.dilation, "pooling without dilation")
             average = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode)
             setattr(module, name, average)
         elif isinstance(child, nn.LayerNorm) and len(child.normalized_shape) == 1:
@@ -154,7 +155,8 @@ def list_windows(model: nn.Module, x: Batch, layer: str) -> list[Window]:
     total_stride = prod(window.stride for window in windows)
     largest = -(-x.shape[-1] // total_stride)  # rounded up
     fits = shape[-1] <= largest
-    require(fits, f"receptive: strides up to {layer} must form one chain, no shortcut may hold one", windows)
+    hint = f"receptive_field.measure_size(model, x, {layer!r})"
+    require(fits, f"receptive: strides up to {layer} must form one chain, no shortcut may hold one", windows, hint)
     return windows
 
 

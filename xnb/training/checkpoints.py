@@ -178,7 +178,8 @@ def load(name: str) -> nn.Module:
     recipe = find_entry(RECIPES, name, "checkpoints: no checkpoint of that name")
     path = FOLDER / f"{name}.safetensors"
     expected = read_manifest()[name]["sha256"]
-    require(storage.sha256(path) == expected, "checkpoints: the file is not the one in the manifest", path.name)
+    rule = "checkpoints: the file is not the one in the manifest"
+    require(storage.sha256(path) == expected, rule, path.name, "bring the file of this version again")
     model = recipe.model().eval()
     storage.load_weights(model, path)
     return model

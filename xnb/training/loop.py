@@ -91,7 +91,7 @@ def train_epochs(
         FloatingPointError: the loss is no longer finite; names the epoch and the batch.
     """
     check_arguments(model, train=train, valid=valid)
-    require(len(train) > 0, "train: the training part must hold inputs", train.x)
+    require(len(train) > 0, "train: the training part must hold inputs", train.x, "a part that is not empty")
     require(batch >= 1, "train: batch must be at least 1", batch, "batch=128")
     optimizer = optimizer or AdamW(model.parameters())
     run = _Run(model, train, optimizer, batch, schedule, seed, epochs, objective)

@@ -24,7 +24,7 @@ def _scaled_dot_product(
     enable_gqa: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`F.scaled_dot_product_attention` written out: what it returns, its weights and its values."""
-    require(dropout_p == 0, "attention: dropout must be off", dropout_p, "model.eval()")
+    require(dropout_p == 0, "attention: dropout must be off", dropout_p, "dropout_p=0.0 where the model calls it, in evaluation")
     if enable_gqa:  # several heads of queries read the same head of keys and values
         key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
         value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
@@ -55,7 +55,7 @@ def _multi_head_attention(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Te
     static = call.static_k is not None or call.static_v is not None
     extra_keys = call.bias_k is not None or call.add_zero_attn or static
     rule = "attention: extra keys (bias_k, add_zero_attn, static_k) cannot be captured"
-    require(not extra_keys, rule, "extra keys")
+    require(not extra_keys, rule, "extra keys", "xnb.attribute(model, x, target, 'integrated_gradients')")
     weights, biases = _input_projections(call)
     projected = []
     for x, weight, bias in zip((call.query, call.key, call.value), weights, biases, strict=True):
