@@ -10,7 +10,6 @@ import io
 import json
 import os
 import platform
-import statistics
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import requests
 from torchvision.transforms.v2.functional import to_pil_image
 
@@ -52,11 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--seconds", type=float, default=8.0, help="of each measurement of explanations")
     options.add_argument("--out", type=Path, default=STORED)
     given = options.parse_args(arguments)
-    rows = []
+    rows, known = [], conditions(given.seconds)
     for app, server in product(APPS, SERVERS):
         rows.append(measure_service(app, server, given.seconds))
         sys.stdout.write(describe(rows[-1]) + "\n")
-    text = json.dumps({"how to read": ABOUT, "conditions": conditions(given.seconds), "rows": rows}, indent=1)
+    text = json.dumps({"how to read": ABOUT, "conditions": known, "rows": rows}, indent=1)
     with replace_file(given.out) as draft:
         draft.write_text(text + "\n")
     return 0
@@ -70,6 +70,7 @@ def conditions(seconds: float) -> dict[str, object]:
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
+        "load_average": round(os.getloadavg()[0], 1),  # what else the machine did, before the first service began
         "seconds": seconds,
         "processes": PROCESSES,
         "versions": {name: version(name) for name in LIBRARIES},
@@ -110,7 +111,7 @@ def ask_explanation(address: str, picture: bytes) -> int:
     return requests.post(f"{address}/explain", files=files, data=ASKED, timeout=120).status_code
 
 
-def measure(ask: Callable[[], int], clients: int, seconds: float) -> dict[str, float]:
+def measure(ask: Callable[[], int], clients: int, seconds: float) -> dict[str, float | None]:
     """Ask by this many clients at once, each again as soon as it is answered, for about this long."""
     end = time.perf_counter() + seconds
 
@@ -130,14 +131,14 @@ def measure(ask: Callable[[], int], clients: int, seconds: float) -> dict[str, f
     return summarise([answer for answers in lists for answer in answers], time.perf_counter() - began)
 
 
-def summarise(answers: list[tuple[int, float]], seconds: float) -> dict[str, float]:
+def summarise(answers: list[tuple[int, float]], seconds: float) -> dict[str, float | None]:
     """Answers a second and their milliseconds; whatever is neither an answer nor a refusal is counted too."""
-    took = sorted(1000 * duration for status, duration in answers if status == 200)
-    cuts = statistics.quantiles(took, n=20, method="inclusive") if len(took) > 1 else [float(*took)] * 19
+    took = [1000 * duration for status, duration in answers if status == 200]
+    median, most = np.percentile(took, [50, 95]).round(1).tolist() if took else (None, None)
     return {
-        "requests_per_second": round(len(took) / seconds, 1),
-        "p50_ms": round(cuts[9], 1),
-        "p95_ms": round(cuts[18], 1),
+        "requests_per_second": round(len(took) / seconds, 3),
+        "p50_ms": median,
+        "p95_ms": most,
         "answered": len(took),
         "refused": sum(status == 503 for status, _ in answers),
         "other": sum(status not in (200, 503) for status, _ in answers),
