@@ -22,8 +22,8 @@ def measure_controls(
     """The deletion score of a map, of the picture's edges and of a random map, and the passes that this took.
 
     Deletion: mean probability of the class while the most important pixels become black, step by step; lower is
-    better. Black is no natural absence: a low score says that pixels matter to the model, not that a person would see
-    why.
+    better. Of one picture and one random map, a small lead is luck. Black is no natural absence: a low score says that
+    pixels matter to the model, not that a person would see why.
     """
     scores: dict[str, float | None] = {}
     reasons: dict[str, str] = {}
@@ -32,7 +32,7 @@ def measure_controls(
             other = a if name == "method" else _make_control(model, x, target, name, seed)
             scores[name], reasons[name] = _measure_map(model, x, target, other, seed, unit)
     card = METRICS.cards[MEASURE]
-    facts = {"measure": MEASURE, "unit": "probability", "better": card.better, "steps": STEPS, "impute": "zero"}
+    facts = {"measure": MEASURE, "unit": unit, "better": card.better, "steps": STEPS, "impute": "zero"}
     said = {name: reason for name, reason in reasons.items() if reason}
     return {**facts, **scores, "beaten": _list_beaten(scores), "not_measured": said}, passes
 

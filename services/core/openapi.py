@@ -150,6 +150,7 @@ def _describe_controls() -> Schema:
     """The map and what knows nothing of the model, measured alike."""
     scores = {name: _or_null(_number()) for name in ("method", "edges", "random")}
     beaten = _object({name: _or_null({"type": "boolean"}) for name in ("edges", "random")})
+    beaten["description"] = "whether the map's score is lower; of one picture and one random map, a small lead is luck"
     facts = {name: _text() for name in ("measure", "unit", "better", "impute")}
     why_not = {"type": "object", "additionalProperties": _text()}
     return _object({**facts, "steps": _whole(1), **scores, "beaten": beaten, "not_measured": why_not})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from services.core.png_rows import has_all_rows
 from services.core.refusals import refuse, require
 
 # How a file of each kind begins. What a client calls it, by its name or type, is not looked at.
@@ -66,16 +67,18 @@ def decode_picture(picture: Picture) -> Image.Image:
     Raises:
         Refusal: 400, the file is damaged or cut off.
     """
+    rule = f"the {picture.kind} file must be whole"
     try:
         with Image.open(io.BytesIO(picture.content), formats=[picture.kind]) as image:
             image.verify()  # the checksums, which decoding does not look at
+        whole = picture.kind != "PNG" or has_all_rows(picture.content)
         with Image.open(io.BytesIO(picture.content), formats=[picture.kind]) as image:
             image.load()
             upright = ImageOps.exif_transpose(image)
-            return _convert_to_rgb(upright)
     except Exception as error:  # as above: whatever it is, the file is broken
-        rule = f"the {picture.kind} file must be whole"
         refuse(400, rule, _describe(error), _AGAIN)
+    require(whole, 400, rule, "fewer rows than its header says", _AGAIN)
+    return _convert_to_rgb(upright)
 
 
 def _describe(error: Exception) -> str:

@@ -60,7 +60,7 @@ def _read_value(name: str, written: str, default: object) -> object:
     number = _read_number(written)
     least = 0 if name.endswith("THREADS") else 1
     require(number is not None and number >= least, f"{name}: a number from {least} on", written, f"{name}={default}")
-    return type(default)(number)  # type: ignore[call-overload]
+    return type(default)(number)  # type: ignore[call-arg]
 
 
 def _read_number(written: str) -> float | None:

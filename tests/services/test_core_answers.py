@@ -210,3 +210,7 @@ def test_labels_that_do_not_exclude_each_other(x):
     served = ServedModel("labels", SERVED.model, tiny_models.CLASSES, tiny_models.read, unit="sigmoid")
     facts = explain(served, method="gradient", target=2, knobs={}).facts
     assert facts["target"]["probability"] == pytest.approx(float(SERVED.model(x)[0, 2].detach().sigmoid()), rel=1e-6)
+    a = torch.from_numpy(explain(served, method="gradient", target=2, knobs={}).map)[None]
+    alone = METRICS["deletion"](SERVED.model, x, torch.tensor([2]), a, steps=8, unit="sigmoid")
+    assert facts["controls"]["unit"] == "sigmoid"
+    assert facts["controls"]["method"] == pytest.approx(float(alone), rel=1e-6)

@@ -1,6 +1,6 @@
 """Bytes become a picture, or are refused before they cost anything.
 
-Tests: services.core.pictures
+Tests: services.core.pictures, services.core.png_rows
 """
 
 import io
@@ -11,6 +11,7 @@ import uploads as u
 from PIL import Image
 
 from services.core.pictures import decode_picture, read_header
+from services.core.png_rows import has_all_rows
 from services.core.refusals import Refusal
 
 MOST = 16_000_000
@@ -58,7 +59,9 @@ def test_a_file_that_breaks_off(kind):
     assert status_of(whole[: len(whole) // 2]) == 400
 
 
-@pytest.mark.parametrize("content", [u.PHOTOGRAPH[:8], u.wrong_checksum(), u.text_bomb(), b"\xff\xd8\xff\xe0"])
+@pytest.mark.parametrize(
+    "content", [u.PHOTOGRAPH[:8], u.wrong_checksum(), u.fewer_pixels_than_it_says(), u.text_bomb(), b"\xff\xd8\xff\xe0"]
+)
 def test_a_damaged_file(content):
     assert status_of(content) == 400
 
@@ -100,3 +103,22 @@ def test_of_several_frames_the_first_is_taken():
     frames = [Image.fromarray(u.pixels(seed=n)) for n in range(3)]
     frames[0].save(file, "PNG", save_all=True, append_images=frames[1:])
     assert np.array_equal(decode(file.getvalue()), u.pixels(seed=0))
+
+
+@pytest.mark.parametrize("interlaced", [0, 1])
+@pytest.mark.parametrize("sides", [(8, 8), (9, 13), (1, 1), (3, 2), (2, 5)], ids=str)
+@pytest.mark.parametrize(("depth", "colour", "bits"), [(1, 0, 1), (8, 2, 24), (16, 6, 64), (4, 3, 4)])
+def test_all_rows_are_there_or_one_byte_is_missing(sides, interlaced, depth, colour, bits):
+    """Rows are counted as the PNG standard has them: each its filter's byte and its bits, rounded up to bytes."""
+    width, height = sides
+    passes = [(range(width), range(height))]
+    if interlaced:  # section 8.2 of the standard, pixel by pixel of its pattern of 8 x 8
+        pattern = ["16462646", "77777777", "56565656", "77777777", "36463646", "77777777", "56565656", "77777777"]
+        pixels = [(pattern[y % 8][x % 8], x, y) for y in range(height) for x in range(width)]
+        found = [[(x, y) for number, x, y in pixels if number == str(n)] for n in range(1, 8)]
+        passes = [({x for x, _ in part}, {y for _, y in part}) for part in found if part]
+    size = sum(len(rows) * (1 + -(-len(columns) * bits // 8)) for columns, rows in passes)
+    for count, whole in ((size, True), (size - 1, False)):
+        file = bytearray(u.png(width, height, bytes(count), depth=depth, colour=colour))
+        file[28] = interlaced
+        assert has_all_rows(bytes(file)) == whole
