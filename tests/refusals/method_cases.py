@@ -112,8 +112,8 @@ CASES = [
     ("figures.make_record(id='zebra', data={})", "from xnb.plot import figures"),
     ("figures.make_record('fig-02-1', data={'a': [b'1']})", "from xnb.plot import figures; history = {'loss': [1.0]}"),
     (
-        "xnb.plot.signal(torch.rand(2, 3, 4), torch.rand(3, 4), ax)",
-        "from matplotlib.figure import Figure; ax = Figure().subplots()",
+        "xnb.plot.signal(x, a, ax)",
+        "from matplotlib.figure import Figure; ax = Figure().subplots(); x = a = torch.rand(2, 3, 4)",
     ),
     ("xnb.summary.from_json('{')", "from xnb import summary; table = summary.module_table(model, x)"),
     ("xnb.summary.from_json('{}')", "from xnb import summary; table = summary.module_table(model, x)"),

@@ -7,7 +7,9 @@ import pytest
 import torch
 from attention_networks import KINDS, SEQUENCES, build_network
 from torch import nn
+from torch.nn import functional as F
 
+import xnb
 from xnb.access.hooks import attention_proof, capture_attention
 
 
@@ -54,3 +56,30 @@ def test_extra_keys_are_refused():
     mix = nn.MultiheadAttention(6, 2, batch_first=True, add_bias_kv=True).double().eval()
     with capture_attention(mix), pytest.raises(ValueError, match="bias_k"):
         mix(SEQUENCES, SEQUENCES, SEQUENCES)
+
+
+class _OneHead(nn.Module):
+    """Attention in one piece, with an axis of heads or without."""
+
+    def __init__(self, heads):
+        super().__init__()
+        self.embed, self.head = nn.Linear(4, 8), nn.Linear(8, 3)
+        self.heads = heads
+
+    def forward(self, x):
+        tokens = self.embed(x)
+        queries = tokens[:, None] if self.heads else tokens
+        out = F.scaled_dot_product_attention(queries, queries, queries)
+        return self.head((tokens + (out[:, 0] if self.heads else out)).mean(1))
+
+
+@pytest.mark.parametrize("method", ["raw_attention", "rollout", "chefer", "attention_flow", "value_weighted_attention"])
+def test_an_axis_of_heads_may_be_missing(method):
+    """The same network written with `(B, 1, N, d)` and with `(B, N, d)` has the same map."""
+    torch.manual_seed(0)
+    without, with_axis = _OneHead(False).eval(), _OneHead(True).eval()
+    with_axis.load_state_dict(without.state_dict())
+    x, target = torch.rand(2, 6, 4), torch.tensor([0, 2])
+    assert torch.equal(without(x), with_axis(x))
+    expected = xnb.attribute(with_axis, x, target, method)
+    torch.testing.assert_close(xnb.attribute(without, x, target, method), expected)

@@ -106,7 +106,10 @@ class AttentionCapture(TorchFunctionMode):
     def run_fused(self, function: Callable, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         """A fused function, written out."""
         out, weights, values = write_out(function.__name__, args, kwargs)
-        self.keep(self.split_heads(weights), self.split_heads(values), None)
+        by_head = self.split_heads(weights)
+        if weights.ndim != 4:  # no axis of heads, or windows: gradients must arrive at the weights that are kept
+            out = torch.matmul(by_head.view_as(weights), values)
+        self.keep(by_head, self.split_heads(values), None)
         return out
 
     def run_product(self, product: Product, weights: Factor) -> Tensor:

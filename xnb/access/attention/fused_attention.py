@@ -24,7 +24,12 @@ def _scaled_dot_product(
     enable_gqa: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`F.scaled_dot_product_attention` written out: what it returns, its weights and its values."""
-    require(dropout_p == 0, "attention: dropout must be off", dropout_p, "dropout_p=0.0 where the model calls it, in evaluation")
+    require(
+        dropout_p == 0,
+        "attention: dropout must be off",
+        dropout_p,
+        "dropout_p=0.0 where the model calls it, in evaluation",
+    )
     if enable_gqa:  # several heads of queries read the same head of keys and values
         key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
         value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
