@@ -56,7 +56,12 @@ class Registry(Mapping[str, Callable], Generic[Card]):
 
     def find(self, name: str) -> Callable:
         """Return the function of that name, or refuse with the nearest names."""
-        require(isinstance(name, str), f"{self._unknown}: one name, a string", name, f'"{next(iter(self), "")}"')
+        require(
+            isinstance(name, str),
+            f"{self._unknown}: one name, a string",
+            name,
+            f'"{next(iter(self), "")}"',
+        )
         return find_entry(self._functions, name, self._unknown)
 
     def table(self) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from xnb.comparison import adjust_holm, estimate_mean
-from xnb.comparison.inference import _mean_squares
+from xnb.comparison.inference import mean_squares
 
 SPREADS = [  # of trainings, of inputs; the rest has 1
     (0.0, 0.0),
@@ -86,7 +86,7 @@ class TestMean:
         rng = np.random.default_rng(0)
         variances = []
         for _ in range(4000):
-            squares = _mean_squares(crossed(rng, (3, 6), 3.0, 2.0))
+            squares = mean_squares(crossed(rng, (3, 6), 3.0, 2.0))
             variances.append(sum(variance if axes == 1 else -variance for axes, variance, _ in squares))
         assert np.mean(variances) == pytest.approx(3.722, rel=0.05)
 

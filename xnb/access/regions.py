@@ -107,6 +107,7 @@ def _default_regions(x: Batch, division: Division, model: Model | None) -> Int[T
         return torch.arange(shape.numel()).view(shape)
     axes = see_axes(x, model) or _refuse_unknown_places(x)
     places = torch.Size(x.shape[axis] for axis in axes)
+    # A picture of one row is cut like a signal.
     long = sum(length > 1 for length in places)
     cells = division.cells.get(max(1, long), 2)
     return piece_grid(places, cells).view(size_by_axis(x, axes))

@@ -27,7 +27,7 @@ def read_target(target: object, x: Batch) -> Target:
     require(whole, "score: target must hold class indices, whole numbers", target, hint)
     if classes.ndim == 0:
         return classes.expand(B)
-    hint = _suggest_shape(classes, B) or example
+    hint = _suggest_flat(classes, B) or example
     require(classes.shape == (B,), f"score: target must have one entry per input ({B},)", target, hint)
     return classes
 
@@ -39,7 +39,7 @@ def _suggest_whole(classes: Tensor) -> str:
     return "target = torch.as_tensor(target).long()"
 
 
-def _suggest_shape(classes: Tensor, count: int) -> str:
+def _suggest_flat(classes: Tensor, count: int) -> str:
     """The line that takes an axis of one away, or reads the class from a row of zeros with a single one."""
     if classes.numel() == count:
         return "target = torch.as_tensor(target).flatten()"

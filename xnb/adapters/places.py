@@ -103,7 +103,12 @@ class _Step(nn.Module):
         steps = find_logits(out)
         require(steps.ndim == 3, "step: the model must return (B, T, K)", steps, f"model = {choose_place(steps)}")
         T = steps.shape[1]
-        require(-T <= self.t < T, f"step: one of {T} steps", self.t, f"model = xnb.adapters.step(model.model, {T - 1})")
+        require(
+            -T <= self.t < T,
+            f"step: one of {T} steps",
+            self.t,
+            f"model = xnb.adapters.step(model.model, {T - 1})",
+        )
         return steps[:, self.t]
 
     def extra_repr(self) -> str:

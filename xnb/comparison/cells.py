@@ -30,7 +30,13 @@ class Outcome:
     def select(self, i: int, count: int) -> "Outcome":
         """Return one of `count` rows with its share of the cost."""
         value = None if self.value is None else self.value[i : i + 1]
-        return Outcome(value, self.error, self.seconds / count, self.forward / count, self.backward / count)
+        return Outcome(
+            value,
+            self.error,
+            self.seconds / count,
+            self.forward / count,
+            self.backward / count,
+        )
 
 
 class Piece(NamedTuple):

@@ -71,6 +71,7 @@ def _read_claim(name: str, entries: dict[str, Any]) -> Claim:
     for bar in entries["bars"]:
         _check_entries(Bar, f"claims: each bar of {name} must have these entries", bar)
     bars = tuple(Bar(**bar) for bar in entries["bars"])
+    # The first bar is what was expected before anything ran: it must stay the first.
     days = [bar.since for bar in bars]
     in_order = bool(days) and days == sorted(days)
     rule = f"claims: {name} needs bars in rising order of `since`"

@@ -27,6 +27,7 @@ def estimate_differences(table: pd.DataFrame, versus: str, *, level: float = 0.9
         ValueError: `versus` is not among the methods.
     """
     trainings = [rows for _, rows in table.groupby("model")] if "model" in table else [table]
+    # Image by image within each training: what a training or an image adds to both methods falls out.
     by_training = [subtract_method(image_columns(rows), versus) for rows in trainings]
     index = by_training[0].index
     values = np.stack([differences.reindex(index).to_numpy() for differences in by_training], axis=1)

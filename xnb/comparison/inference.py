@@ -58,7 +58,7 @@ def estimate_mean(values: ArrayLike, *, level: float = 0.95, power: float = 0.8)
     """
     values = np.asarray(values, dtype=float)
     _check_values(values, level, power)
-    squares = _mean_squares(values)
+    squares = mean_squares(values)
     mean = float(values.mean())
     half = _half_width(squares, (1 + level) / 2)
     return Estimate(
@@ -87,9 +87,9 @@ class _MeanSquare(NamedTuple):
     freedom: int
 
 
-def _mean_squares(values: NDArray) -> list[_MeanSquare]:
+def mean_squares(values: NDArray) -> list[_MeanSquare]:
     """Return the analysis of variance of a full table with one value a cell: a line for each set of axes."""
-    return [_mean_square(values, axes) for axes in _axis_sets(values.shape)]
+    return [_make_mean_square(values, axes) for axes in _axis_sets(values.shape)]
 
 
 def _axis_sets(shape: Sequence[int]) -> Iterator[tuple[int, ...]]:
@@ -98,7 +98,7 @@ def _axis_sets(shape: Sequence[int]) -> Iterator[tuple[int, ...]]:
         yield from combinations(long_axes, count)
 
 
-def _mean_square(values: NDArray, axes: tuple[int, ...]) -> _MeanSquare:
+def _make_mean_square(values: NDArray, axes: tuple[int, ...]) -> _MeanSquare:
     others = tuple(axis for axis in range(values.ndim) if axis not in axes)
     effect = values.mean(others, keepdims=True)
     for axis in axes:

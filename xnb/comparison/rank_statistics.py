@@ -60,11 +60,11 @@ def estimate_rank_correlation(a: ArrayLike, b: ArrayLike, *, level: float = 0.95
     chance = stats.permutation_test(
         (a_ranks,), correlate, permutation_type="pairings", n_resamples=_PERMUTATIONS, vectorized=True, rng=seed
     )
-    low, high = _fieller_interval(r, len(a), level)
+    low, high = fieller_interval(r, len(a), level)
     return RankCorrelation(r, low, high, float(chance.pvalue))
 
 
-def _fieller_interval(r: float, items: int, level: float) -> tuple[float, float]:
+def fieller_interval(r: float, items: int, level: float) -> tuple[float, float]:
     half = stats.norm.ppf((1 + level) / 2) * np.sqrt(_FIELLER / (items - 3))
     # A perfect order would have an interval of no width. It counts as half a swap of neighbours from perfect.
     most = 1 - 6 / (items**3 - items)
@@ -118,7 +118,13 @@ def estimate_concordance(
     as_large = (by_lot >= w * (1 - 1e-9)).sum()
     resampled = kendall_w(_resample_ranks(table, better, resamples, generator))
     low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    return Concordance(w, float(low), float(high), float(by_lot.mean()), float((1 + as_large) / (1 + resamples)))
+    return Concordance(
+        w,
+        float(low),
+        float(high),
+        float(by_lot.mean()),
+        float((1 + as_large) / (1 + resamples)),
+    )
 
 
 def estimate_ranks(

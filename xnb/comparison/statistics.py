@@ -197,7 +197,12 @@ def pareto(
         ValueError: no such metric in the table, or its direction is not known.
     """
     rows = table[table["metric"] == metric]
-    require(len(rows) > 0, "pareto: no such metric in the table", metric, f"one of {list(table['metric'].unique())}")
+    require(
+        len(rows) > 0,
+        "pareto: no such metric in the table",
+        metric,
+        f"one of {list(table['metric'].unique())}",
+    )
     signed = signed_means(rows, better)
     hint = f"better={dict.fromkeys([metric], 'higher')}  # or 'lower'"
     require(metric in signed, "pareto: of this metric neither direction is better", metric, hint)

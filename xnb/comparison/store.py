@@ -90,7 +90,12 @@ class Store:
                 different[name] = (earlier.get(name), setting)
         rule = f"compare: {path.name} was written with other settings: {', '.join(different)} (in the file, now)"
         whole = path if self.path is None else self.path
-        require(not different, rule, different, f"path={str(whole.with_name(whole.stem + '-2.parquet'))!r}")
+        require(
+            not different,
+            rule,
+            different,
+            f"path={str(whole.with_name(whole.stem + '-2.parquet'))!r}",
+        )
 
     def _enter(self, columns: Mapping[str, list]) -> None:
         """Enter rows, given column by column."""

@@ -77,6 +77,7 @@ def _list_parts(root: Path, per_class: int | None) -> dict[str, Classes]:
     require(not (loose and folders), rule, [*named[:4], *loose[:4]], LAYOUTS)
     if loose:
         return {"test": {root.resolve().name: entries[:per_class]}}
+    # What is left are folders of classes, which hold pictures alone.
     has_classes = not any(entry.is_dir() for folder in folders for entry in _list_visible(folder))
     require(has_classes, "image_folder: the folder must hold train/ and test/", named[:8], LAYOUT)
     return {"test": _list_classes(root, per_class)}

@@ -63,7 +63,7 @@ def _read_photo_and_mask(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The photograph `(3, size, size)` in [0, 1] and the pixels of the thing `(1, size, size)`."""
     for file in (picture, mask):
-        require(file.is_file(), "masked_photos: no such file", file.name, _list_files(file.parent, file.name))
+        require(file.is_file(), "masked_photos: no such file", file.name, _suggest_files(file.parent, file.name))
     photo = decode_rgb(picture, f"masked_photos: {picture.name}")
     numbered = _read_mask(mask)
     rule = f"masked_photos: {mask.name} must have the size of its picture, {photo.size}"
@@ -84,7 +84,7 @@ def _list_values(numbers: np.ndarray) -> str:
     return f"one of {[[value] for value in values[counts.argsort()][:5].tolist()]}"
 
 
-def _list_files(folder: Path, name: str) -> str:
+def _suggest_files(folder: Path, name: str) -> str:
     """The files of a folder whose names are most like the one that is not there."""
     present = sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
     similar = get_close_matches(name, present, n=3, cutoff=0.3) or present[:3]

@@ -30,7 +30,12 @@ class Part:
         lengths = {len(values) for values in self._tensors().values()}
         rule = "Part: x, y, parts, masks and evidence must have the same length"
         least = min(lengths)
-        require(len(lengths) == 1, rule, sorted(lengths), f"xnb.data.Part(x[:{least}], y[:{least}])")
+        require(
+            len(lengths) == 1,
+            rule,
+            sorted(lengths),
+            f"xnb.data.Part(x[:{least}], y[:{least}])",
+        )
 
     def __len__(self) -> int:
         return len(self.y)

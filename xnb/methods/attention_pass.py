@@ -119,6 +119,7 @@ def gradient_at(
     with torch.enable_grad():
         out = chunk_logits(model, x.detach().requires_grad_().clone())
         weights = score_weights(out, target)
+        # A function without a slope, or weights that nothing follows, would give zeros that look like an answer.
         require(out.requires_grad, "score: no gradient reaches x", "an output without a graph", FORWARD_ONLY)
         places = list(captured.values())
         gradients = torch.autograd.grad(out, places, weights, allow_unused=True)

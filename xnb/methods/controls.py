@@ -47,6 +47,7 @@ def edges(model: Model | None, x: Batch, target: Target, *, units: Units = None)
     rule = "edges: x must be signals, pictures or volumes, with one to three axes of places"
     require(len(axes) in _CONVOLUTIONS, rule, x, "xnb.attribute(model, x, target, 'centre')")
     kernels = torch.stack([_slope_kernel(axis, len(axes), x) for axis in range(len(axes))])[:, None]
+    # Channels, or the features of a token, are one value a place.
     others = [axis for axis in range(1, x.ndim) if axis not in axes]
     grey = (x.mean(others) if others else x)[:, None]
     padded = F.pad(grey, (1, 1) * len(axes), mode="replicate")

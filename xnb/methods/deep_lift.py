@@ -73,6 +73,7 @@ def _share_change(
     common = _record_shared(model, start) if shared and len(x) > 1 else None
     parts = []
     sums = [(x.new_empty(0),) * len(_Sums._fields)]
+    # Where one baseline serves all inputs its pass is recorded once, unless a chunk shows that it does not.
     for rows in chunks(x, chunk):
         reference = _Reference(common, partial(_record_rows, model, start, rows))
         surrogate = apply_rules(model, build_table(reference.answer), who="deep_lift")

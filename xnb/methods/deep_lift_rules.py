@@ -86,7 +86,12 @@ def _slope(change: Tensor, z: Tensor, z0: Tensor, gradient: Callable[[], Tensor]
 def _rescale(call: Call, at_reference: ReferenceCall) -> Tensor:
     """The call's value, with the average slope between reference and input in place of its gradient."""
     call = call.of_signals()
-    require(len(call.args) == 1, f"deep_lift: {call.name} must have one signal", f"{len(call.args)}", WITHOUT_RULES)
+    require(
+        len(call.args) == 1,
+        f"deep_lift: {call.name} must have one signal",
+        f"{len(call.args)}",
+        WITHOUT_RULES,
+    )
     value = call.value()
     z = call.args[0].expand_as(value)
     (z0,) = at_reference.signals
@@ -199,7 +204,14 @@ def _rescale_pooling(call: Call, at_reference: ReferenceCall) -> Any:
     z = call.args[0]
     value, now = _pool_with_positions(call, z.detach())
     value0, then = _pool_with_positions(call, at_reference.signals[0].expand_as(z))
-    extreme = _Extreme(value, value0, now.flatten(2), then.flatten(2), lambda x: x.flatten(2), torch.maximum)
+    extreme = _Extreme(
+        value,
+        value0,
+        now.flatten(2),
+        then.flatten(2),
+        lambda x: x.flatten(2),
+        torch.maximum,
+    )
     moved = _share_extreme(call, at_reference.signals[0], extreme)
     if isinstance(call.value(), tuple):
         return (moved, now)

@@ -68,7 +68,7 @@ def lrp(
     scores = [x.new_empty(0)]
     for rows in chunks(x, chunk, large=True):  # large, because every chunk splits all weights by sign anew
         table = rules if first is None else start_with_rule(rules, first)
-        suggest = partial(suggest_rule, given=table)
+        suggest = partial(suggest_rule, own_rules=table)
         surrogate = apply_rules(model, table, who="lrp", pending=frozenset(AFFINE), suggest=suggest)
         result = rule_gradient(surrogate, x, target, rows, "lrp")
         # Rules are linear in the relevance that arrives, so backward may start from 1 and the score come in last: of

@@ -163,17 +163,17 @@ COMPOSITES: dict[str, _Composite] = {
 }
 
 
-def suggest_rule(call: Call, given: Rules) -> str:
+def suggest_rule(call: Call, own_rules: Rules) -> str:
     """The line that gives a function without a rule one: as an activation, or where the shape changes as a mean.
 
     Args:
-        given: the table of the call, whose other functions keep what such a line gave them.
+        own_rules: the table of the call, whose other functions keep what such a line added.
     """
     result = call.run()
     single = isinstance(result, Tensor) and isinstance(call.args[0], Tensor) and len(call.signals()) == 1
     if not single:
         return WITHOUT_RULES  # a pair, as of a packed sequence, or of two signals, has no rule of another function
-    models = _name_models(given)
+    models = _name_models(own_rules)
     models[call.name] = "gelu" if result.shape == call.args[0].shape else "mean"
     added = ", ".join(f"{name!r}: rules[{model!r}]" for name, model in models.items())
     composite = f"({{**rules, {added}}}, first)"
@@ -181,9 +181,9 @@ def suggest_rule(call: Call, given: Rules) -> str:
     return f"rules, first = xnb.methods.lrp_rules.COMPOSITES['epsilon_plus']; {line}"
 
 
-def _name_models(given: Rules) -> dict[str, str]:
-    """For each function that only this table knows, the function whose rule it was given."""
+def _name_models(own_rules: Rules) -> dict[str, str]:
+    """For each function that only this table knows, the function whose rule it has."""
     known = COMPOSITES["epsilon_plus"].rules
-    others = {name: rule for name, rule in given.items() if name not in known}
+    others = {name: rule for name, rule in own_rules.items() if name not in known}
     pairs = [(name, model) for name, rule in others.items() for model in ("gelu", "mean") if rule is known[model]]
     return dict(pairs)

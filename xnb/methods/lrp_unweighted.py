@@ -64,7 +64,12 @@ def log_softmax_rule(call: Call) -> Tensor:
 def _hand_on(call: Call) -> Tensor:
     """The value of a call with one signal, to which all relevance goes."""
     signals = call.of_signals().args
-    require(len(signals) == 1, f"lrp: {call.name} must have one signal", f"{len(signals)} signals", _WITHOUT_RULES)
+    require(
+        len(signals) == 1,
+        f"lrp: {call.name} must have one signal",
+        f"{len(signals)} signals",
+        _WITHOUT_RULES,
+    )
     value = call.value()
     result = replace_gradient(value, signals[0].expand_as(value))
     if call.is_gate(signals[0]):  # 1 - gate and 2 * gate are gates too
@@ -95,7 +100,13 @@ def _product_rule(call: Call) -> Tensor:
     are treated as attention weights are, and a constant factor changes the value, not the relevance.
     """
     if call.name == "div" and call.traced(call.args[0]) and call.traced(call.args[1]):
-        call = Call("div", call.function, (call.args[0], call.args[1].detach()), call.kwargs, marks=call.marks)
+        call = Call(
+            "div",
+            call.function,
+            (call.args[0], call.args[1].detach()),
+            call.kwargs,
+            marks=call.marks,
+        )
     call = _drop_gates(call.of_signals())
     if len(call.args) > 1:
         return divide_in_proportion(call, *call.args, share=0.5)
@@ -139,7 +150,14 @@ def _layer_norm_rule(call: Call) -> Tensor:
 
 def _group_norm_rule(call: Call) -> Tensor:
     x, groups, weight, bias, eps = bind_arguments(F.group_norm, call).values()
-    return _divide_by_norm(call, (len(x), groups, -1), (2,), align_channels(weight, x), align_channels(bias, x), eps)
+    return _divide_by_norm(
+        call,
+        (len(x), groups, -1),
+        (2,),
+        align_channels(weight, x),
+        align_channels(bias, x),
+        eps,
+    )
 
 
 def _instance_norm_rule(call: Call) -> Tensor:
@@ -148,7 +166,14 @@ def _instance_norm_rule(call: Call) -> Tensor:
     if not named.use_input_stats:  # the running ones are constants
         return epsilon_rule(call)
     weight = align_channels(named.weight, x)
-    return _divide_by_norm(call, x.shape, tuple(range(2, x.ndim)), weight, align_channels(named.bias, x), named.eps)
+    return _divide_by_norm(
+        call,
+        x.shape,
+        tuple(range(2, x.ndim)),
+        weight,
+        align_channels(named.bias, x),
+        named.eps,
+    )
 
 
 def _max_rule(call: Call) -> Any:

@@ -130,7 +130,13 @@ class _Noise:
         return self.values
 
     def _draw(self) -> Tensor:
-        return torch.randn(1, *self.x.shape[1:], generator=self.rng, dtype=self.x.dtype, device=self.x.device)
+        return torch.randn(
+            1,
+            *self.x.shape[1:],
+            generator=self.rng,
+            dtype=self.x.dtype,
+            device=self.x.device,
+        )
 
 
 @method(

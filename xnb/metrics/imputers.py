@@ -103,6 +103,7 @@ def _solve_bands(values: NDArray, removed: NDArray, lengths: tuple[int, ...]) ->
     bands = np.zeros((width + 1, len(values)))
     bands[0] = ~removed
     right_side = np.where(removed[:, None], 0.0, values)
+    # An unknown value is the weighted mean of its neighbours: known ones go to the right side, the rest into bands.
     for step, weight, first, second in neighbours:
         for places, others in ((first, second), (second, first)):
             unknown = places[removed[places]]

@@ -158,5 +158,10 @@ def _read_labels(values: ArrayLike | Tensor, name: str) -> NDArray[np.float64]:
         numbers = numbers[0]
     word = name.split()[-1]
     first = ", ".join("0" * (numbers.ndim - 2)) or "None"
-    require(numbers.ndim == 2, f"plot: {name} is (H, W)", numbers.shape, f"{word} = {word}[{first}]")
+    require(
+        numbers.ndim == 2,
+        f"plot: {name} is (H, W)",
+        numbers.shape,
+        f"{word} = {word}[{first}]",
+    )
     return numbers

@@ -84,7 +84,14 @@ def dots(
         drawn = GREY if name in controls else colour
         if stored is not None and name in stored:
             rings = stored[name]
-            ax.plot(rings, [row + 0.22] * len(rings), "o", markerfacecolor="none", markeredgecolor=drawn, markersize=6)
+            ax.plot(
+                rings,
+                [row + 0.22] * len(rings),
+                "o",
+                markerfacecolor="none",
+                markeredgecolor=drawn,
+                markersize=6,
+            )
         ax.plot(numbers, [row] * len(numbers), "o", color=drawn, markersize=6, alpha=0.8)
     if bound is not None:
         ax.axvline(bound, color="black", linestyle="--", linewidth=1)
@@ -103,6 +110,7 @@ def verdicts(words: pd.DataFrame, ax: Axes) -> Axes:
     for row, (_, cells) in enumerate(words.iterrows()):
         for column, word in enumerate(cells):
             if word in _TINTS:
+                # a gap between cells, so that a row of one verdict stays countable
                 ax.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, color=_TINTS[word]))
                 ax.text(column, row, word.lower(), ha="center", va="center", fontsize=8)
     rows, columns = words.shape

@@ -76,7 +76,14 @@ def write_scale(colours: ScalarMappable, scale: Scale, ax: Axes, colorbar: bool 
         return
     end = scale.end
     pointed = "both" if scale.beyond else "neither"
-    bar = ax.figure.colorbar(colours, ax=ax, fraction=0.046, pad=0.03, ticks=[-end, 0, end], extend=pointed)
+    bar = ax.figure.colorbar(
+        colours,
+        ax=ax,
+        fraction=0.046,
+        pad=0.03,
+        ticks=[-end, 0, end],
+        extend=pointed,
+    )
     bar.ax.set_yticklabels([f"{-end:.2g}", "0", f"{end:.2g}"])
     if scale.beyond:
         bar.set_label(scale.beyond, fontsize=7)

@@ -134,7 +134,13 @@ def slices(
     thickness = len(grey) / len(heat)  # slices of the volume that one of the map stands for
     for ax, number in zip(axes, selected, strict=True):
         place = int((number + 0.5) * thickness)
-        _draw_slice(grey[place], heat[number], ax, scale.end, (float(grey.min()), float(grey.max())))
+        _draw_slice(
+            grey[place],
+            heat[number],
+            ax,
+            scale.end,
+            (float(grey.min()), float(grey.max())),
+        )
         hide_axes(ax, f"{_AXES[axis]} {place}: {shares[number]:.0%}")
     write_scale(axes[-1].images[-1], scale, axes[-1], colorbar)
     return figure

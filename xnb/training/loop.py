@@ -171,9 +171,9 @@ def check_arguments(model: object, **parts: object) -> None:
         require(isinstance(part, Part), rule, part, _suggest_part(name, part))
 
 
-def _suggest_part(name: str, given: object) -> str:
+def _suggest_part(name: str, came: object) -> str:
     """The line that makes a part of what came: of a split, of inputs and classes, of a loader's batches."""
-    match given:
+    match came:
         case Split():
             return f"{name} = {name}.{'train' if name == 'train' else 'test'}"
         case Tensor():

@@ -164,6 +164,7 @@ class _ExplorerPanel(Panel):
         before = self.controls["method"].value
         options = method_options(self.table)
         valid = [name for _, name in options]
+        # Setting options chooses the first of them, which would draw its map in passing.
         with self.draw_once():
             self.controls["method"].options = options
             self.controls["method"].value = before if before in valid else valid[0]

@@ -57,8 +57,10 @@ def view_page(subject: Subject, question: Question, answer: MapAnswer, look: Loo
     head = f"{question.method} for {classes}" if beside else f"{caption}: {question.method} for {classes}"
     rgb = draw_map(subject, question, answer, look)
     heat_map = markup.image_html(rgb, describe_map(subject, question, answer), head)
-    told = [*answer.warnings, f"Taken for a {subject.kind}: {_ASSUMED}"] if subject.assumed else answer.warnings
-    notes = [markup.column_html(markup.note_html(text), width="256px") for text in told]
+    warnings = list(answer.warnings)
+    if subject.assumed:
+        warnings.append(f"Taken for a {subject.kind}: {_ASSUMED}")
+    notes = [markup.column_html(markup.note_html(text), width="256px") for text in warnings]
     return markup.row_html(picture, markup.column_html(heat_map, _colour_bar(answer, look), *notes))
 
 
@@ -99,6 +101,7 @@ def removal_page(subject: Subject, question: Question, answer: MapAnswer, impute
         return ""
     curves = probability_curves(subject, question, answer, impute)
     means = {name: np.mean(values) for name, values in curves.items()}
+    # What the map says is right in so far as the class outlives the removal of what is said not to matter.
     area = means["least important first"] - means["most important first"]
     alt = ", ".join(f"{name}: mean {mean:.2f}" for name, mean in means.items())
     units = _UNITS[subject.kind]

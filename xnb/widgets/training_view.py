@@ -60,10 +60,10 @@ def watch(
     return _TrainingPanel(model, split, epochs, picture, knobs)
 
 
-def _suggest_split(model: nn.Module, given: object) -> str:
+def _suggest_split(model: nn.Module, came: object) -> str:
     """The line that makes a split of a part, or of inputs and their classes, which go by number."""
-    part = "split" if isinstance(given, Part) else "xnb.data.Part(x, y)"
-    inputs = given.x if isinstance(given, Part) else next(iter(find_tensors([given])), None)
+    part = "split" if isinstance(came, Part) else "xnb.data.Part(x, y)"
+    inputs = came.x if isinstance(came, Part) else next(iter(find_tensors([came])), None)
     count = 2
     with suppress(Exception):  # a model that fails says so when it is watched
         count = copy_module(model).eval()(inputs[:1]).shape[1]  # type: ignore[index]

@@ -88,7 +88,13 @@ def read_product(function: Callable, args: tuple, kwargs: Any) -> Product | None
     extra = "ABCDEFGH"[: abs(first.ndim - second.ndim)]
     left = Factor(first, (extra if first.ndim > second.ndim else "") + outer + "nm")
     right = Factor(second, (extra if second.ndim > first.ndim else "") + outer + "mk")
-    return Product(left, right, extra + outer + "nk", "m", lambda one, two: function(one, two))
+    return Product(
+        left,
+        right,
+        extra + outer + "nk",
+        "m",
+        lambda one, two: function(one, two),
+    )
 
 
 def _read_einsum(function: Callable, args: tuple) -> Product | None:

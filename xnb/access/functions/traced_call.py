@@ -111,6 +111,7 @@ class Call:
         # einsum also takes its tensors as one list.
         nested = self.name == "einsum" and isinstance(self.args[1], list | tuple)
         args = (self.args[0], *self.args[1]) if nested else self.args
+        # Only what came from the input stays an argument; the rest is a constant of the new function.
         places = [place for place, value in enumerate(args) if self.traced(value)]
 
         def run(*signals: Tensor) -> Any:

@@ -53,10 +53,10 @@ def suggest_layer(model: nn.Module, x: Batch) -> str:
     try:
         return f"layer={find_layer(model, x)!r}  # the last that has maps"
     except ValueError:
-        return suggest_without_layer(model, x)
+        return _suggest_without_layer(model, x)
 
 
-def suggest_without_layer(model: nn.Module, x: Batch) -> str:
+def _suggest_without_layer(model: nn.Module, x: Batch) -> str:
     """The line that leads to a method without layers."""
     return suggest_method(model, x, "gradient", "needs no layer")
 
@@ -92,7 +92,7 @@ def _last_layer_with_maps(model: nn.Module, x: Batch) -> tuple[str, SeenAxes | N
     if layout is None:
         compiled = hasattr(model, "_orig_mod")
         otherwise = "model = model._orig_mod  # compiled code shows no layers"
-        hint = otherwise if compiled else suggest_without_layer(model, x)
+        hint = otherwise if compiled else _suggest_without_layer(model, x)
         refuse("layer: no module of the model is known to return maps", type(model).__name__, hint)
     if not layout.part:
         axes = next(output.axes for output in outputs if output.name == last)
