@@ -208,6 +208,58 @@ def test_a_mean_over_what_nobody_knows_is_refused_and_the_line_works(shape):
     assert torch.equal(expand_baseline(baseline, x), expand_baseline("mean", x, places=tuple(range(2, len(shape)))))
 
 
+class ColoursLast(nn.Module):
+    """The mean of what a filter sees in pictures (B, H, W, 3), by a convolution or by a linear layer a pixel."""
+
+    def __init__(self, convolution):
+        super().__init__()
+        torch.manual_seed(0)
+        self.filter = nn.Conv2d(3, 4, 3) if convolution else nn.Linear(3, 4)
+
+    def forward(self, x):
+        if isinstance(self.filter, nn.Conv2d):
+            return self.filter(x.permute(0, 3, 1, 2)).mean((2, 3))
+        return self.filter(x).mean((1, 2))
+
+
+@pytest.mark.parametrize("convolution", [True, False])
+def test_colours_may_stand_last(convolution):
+    """Closed form for a linear layer: a window takes its share of the mean away, (x w)[i, j].sum() / (H W) a pixel."""
+    model, x = ColoursLast(convolution).eval().double(), noise(2, 8, 8, 3)
+    assert find_unit_axes(None, x, model, "a") == (1, 2)
+    a = attribute(model, x, 0, "occlusion", window=1, baseline="zero")
+    assert a.shape == (2, 8, 8, 1)
+    turned = nn.Sequential(Turn(), model).eval()
+    expected = attribute(turned, x.permute(0, 3, 1, 2).contiguous(), 0, "occlusion", window=1, baseline="zero")
+    torch.testing.assert_close(a[..., 0], expected[:, 0])
+    if not convolution:
+        shares = (x @ model.filter.weight[0]) / 64
+        torch.testing.assert_close(a[..., 0], shares.detach())
+    assert attribute(model, x, 0, "kernel_shap", samples=8).shape == (2, 8, 8, 1)
+
+
+class Turn(nn.Module):
+    """From (B, C, H, W) to (B, H, W, C)."""
+
+    def forward(self, x):
+        return x.permute(0, 2, 3, 1)
+
+
+def test_colours_that_nobody_has_seen_are_asked_for():
+    """Of a function nothing is seen; small maps of many channels, and pictures of four rows, are what they were."""
+    x = noise(2, 8, 8, 3)
+    with pytest.raises(ValueError, match=r"must be named\n.*\n  try: units=\(1, 2\)"):
+        find_unit_axes(None, x, lambda x: x.mean((1, 2)), "a")
+    with pytest.raises(ValueError, match="regions: which axes") as refusal:
+        number_regions(None, x)
+    scope = make_scope()
+    exec(str(refusal.value).split("try: ")[1], scope)
+    assert number_regions(scope["regions"], x).shape[1:] == (8, 8, 1)
+    assert find_unit_axes(None, noise(2, 3, 8, 8), None, "a") == (2, 3)
+    assert find_unit_axes(None, noise(2, 4, 8, 4), None, "a") == (2, 3)
+    assert find_unit_axes(None, noise(2, 64, 7, 7), None, "a") == (2, 3)
+
+
 def test_methods_and_metrics_ask_the_model_once():
     calls = []
     net = WeightedTokens(5)

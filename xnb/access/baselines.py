@@ -128,6 +128,10 @@ def _find_place_axes(x: Batch, name: str, model: Model | None) -> Axes:
 
 def _suggest_mean(x: Batch) -> str:
     """The two means that may be meant."""
+    if x.ndim == 4:
+        return (
+            "baseline=x.mean((1, 2), keepdim=True)  # of a picture (B, H, W, C); x.mean((2, 3), keepdim=True) of others"
+        )
     places = tuple(range(2, x.ndim))
     what = "a signal (B, C, T)" if x.ndim == 3 else "a volume (B, C, D, H, W)"
     others = "tokens (B, N, D)" if x.ndim == 3 else "a bag (B, N, C, h, w)"

@@ -116,6 +116,9 @@ def _default_regions(x: Batch, division: Division, model: Model | None) -> Int[T
 def _refuse_unknown_places(x: Batch) -> NoReturn:
     """Refuse to choose between steps and tokens, voxels and instances."""
     rule = f"regions: which axes of x {tuple(x.shape)} hold places must be seen, or the regions be numbered"
+    if x.ndim == 4:
+        colours_last = f"({_write_pieces(list(x.shape[1:3]))})[..., None]"
+        refuse(rule, x, f"regions={colours_last}  # of a picture (B, H, W, C)")
     lengths = list(x.shape[2:])
     pieces = _write_pieces(lengths)
     tokens = f"torch.arange({x.shape[1]}).view({[-1, *[1] * len(lengths)]})"

@@ -21,6 +21,7 @@ from xnb.types import Batch, Model
 
 Units: TypeAlias = int | Sequence[int] | None  # as users name axes of x; None: what can be seen, else refused
 Axes: TypeAlias = tuple[int, ...]  # of x, ascending and not negative
+_MOST_COLOURS = 4  # red, green, blue, and how much of it
 INSTANCES = (1,)  # the axis of a table's features, a bag's instances, a text's tokens: they have no neighbours
 
 
@@ -29,8 +30,8 @@ def find_unit_axes(units: Units, x: Batch, model: Model | None, who: str) -> Axe
 
     Named axes are taken. Otherwise a table (B, D) has its features, a picture (B, C, H, W) its pixels, and one channel
     (B, 1, T) or (B, 1, D, H, W) its places. Signals and volumes of several channels have the shapes of tokens (B, N, D)
-    and bags (B, N, C, h, w): there it counts what the model's first layer or attention goes along. Where that does not
-    tell, the axes must be named.
+    and bags (B, N, C, h, w), and pictures may be (B, H, W, C): there it counts what the model's first layer or
+    attention goes along. Where that does not tell, the axes must be named.
 
     Args:
         units: one axis or several, e.g. `(2,)` for the steps of (B, C, T), `(1,)` for the tokens of (B, N, D).
@@ -50,13 +51,19 @@ def see_axes(x: Batch, model: Model | None) -> Axes | None:
     places = tuple(range(2, x.ndim))
     if x.ndim == 2:
         return INSTANCES
-    if x.ndim == 4 or x.shape[1] == 1:
+    if x.shape[1] == 1 or (x.ndim == 4 and not _may_have_channels_last(x)):
         return places
     if all(length == 1 for length in x.shape[2:]):
         return INSTANCES
     if not len(x):  # nothing is to be seen in no inputs, and nothing depends on it
         return places
     return answer_once(("axes of units", model, x), lambda: _look_at_model(model, x))
+
+
+def _may_have_channels_last(x: Batch) -> bool:
+    """Whether pictures look like (B, H, W, C): few values on the last axis, as colours are, and many on the others."""
+    _, first, second, last = x.shape
+    return last <= _MOST_COLOURS < min(first, second)
 
 
 def size_by_axis(x: Batch, axes: Axes) -> list[int]:
@@ -77,6 +84,8 @@ def check_axes(units: int | Sequence[int], x: Batch, who: str) -> Axes:
 def _refuse_either(x: Batch, who: str) -> NoReturn:
     if x.ndim == 3:
         hint = "units=(2,)  # steps of a signal (B, C, T); units=(1,) of tokens (B, N, D)"
+    elif x.ndim == 4:
+        hint = "units=(1, 2)  # pixels of a picture (B, H, W, C); units=(2, 3) of (B, C, H, W)"
     else:
         places = tuple(range(2, x.ndim))
         hint = f"units={places}  # voxels of a volume (B, C, D, H, W); units=(1,) of a bag (B, N, C, h, w)"
@@ -131,6 +140,8 @@ def _axes_of_layer(layer: nn.Module, received: torch.Size, x: Batch) -> Axes | N
     """The axes of `x` along which a layer moves that is given inputs of this shape; None where it does not tell."""
     if received == x.shape[1:]:
         return INSTANCES
+    if x.ndim == 4 and isinstance(layer, nn.Linear) and received == (1, *x.shape[1:]):
+        return (1, 2)  # it mixes what the last axis has, place by place
     has_steps = isinstance(layer, nn.RNNBase | nn.MultiheadAttention) and layer.batch_first
     if has_steps and x.ndim == 3 and received == (1, *x.shape[1:]):
         return INSTANCES
