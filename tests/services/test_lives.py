@@ -43,7 +43,7 @@ def test_killed_while_it_answers_it_begins_again_and_asked_to_end_it_answers_fir
         time.sleep(0.3)
         service.kill()
         assert isinstance(cut.exception(), OSError)
-    assert not is_open(service.port)
+    assert until(lambda: not is_open(service.port))
     before = sorted(tmp_path.iterdir())
 
     service = start()  # the same port at once
