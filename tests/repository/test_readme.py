@@ -72,7 +72,7 @@ def test_the_explorer_moves():
 def test_map_names_each_notebook_with_its_question_and_figures(path):
     book = nbformat.read(path, 4)
     question = book.cells[0].source.splitlines()[0].split("· ")[1]
-    figures = [cell.id for cell in book.cells if cell.id.startswith("fig-")]
+    figures = sorted(cell.id for cell in book.cells if cell.id.startswith("fig-"))
     row = next((line for line in README.splitlines() if f"(notebooks/{path.name})" in line), "")
     assert row, f"README.md and README.zh-CN.md: add a row for {path.name} to the table of notebooks"
     assert f"| {question} |" in row
