@@ -88,4 +88,4 @@ def test_each_further_input_costs_what_the_catalog_says(name):
 def test_a_baseline_that_all_share_runs_once():
     assert count("deep_lift", 5).tolist() == [6, 5]
     assert count("deep_lift", 1).tolist() == [2, 1]
-    assert "share a baseline" in METHODS.cards["deep_lift"].cost
+    assert "shared baseline" in METHODS.cards["deep_lift"].cost

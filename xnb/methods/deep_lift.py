@@ -26,7 +26,7 @@ _LARGEST_GAP = 0.01  # in parts of the score: small beside what a map shows, and
 @method(
     family="rules",
     needs="gradient",
-    cost="2 F + B, or F + B where all inputs share a baseline",
+    cost="2 F + B, shared baseline F + B",
     axioms=("complete", "linear", "dummy"),
     paper="Shrikumar et al. 2017, arXiv:1704.02685",
 )
