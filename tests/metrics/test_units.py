@@ -223,3 +223,28 @@ def test_infidelity_of_a_signal_removes_intervals():
 
     exact = infidelity(model, x, 0, x * weights, units=2, impute="zero", normalise=False)
     torch.testing.assert_close(exact, torch.zeros(4).double())
+
+
+def test_colours_may_stand_last():
+    """Pictures (B, H, W, C) score as the same pictures (B, C, H, W) do, where the model shows which axis is which."""
+    torch.manual_seed(0)
+    pixels = nn.Linear(3, 6)
+    head = nn.Linear(6, 4)
+    last = nn.Sequential(pixels, nn.ReLU(), _Mean(), head).eval()
+    first = nn.Sequential(_Turn(), *last).eval()
+    x, target = torch.rand(2, 8, 8, 3), torch.tensor([1, 2])
+    a = torch.rand(2, 8, 8, 1)
+    for name in ("deletion", "insertion", "srg", "sparseness", "entropy", "saco", "morf"):
+        score = METRICS[name](last, x, target, a)
+        expected = METRICS[name](first, x.permute(0, 3, 1, 2), target, a.permute(0, 3, 1, 2))
+        torch.testing.assert_close(score, expected, msg=name)
+
+
+class _Mean(nn.Module):
+    def forward(self, x):
+        return x.mean((1, 2))
+
+
+class _Turn(nn.Module):
+    def forward(self, x):
+        return x.permute(0, 2, 3, 1)

@@ -165,3 +165,29 @@ def transformer(*blocks):
             return self.head(self.body(self.cut(x).mT).mean(1))
 
     return Tokens().eval()
+
+
+class ExtraKeys(nn.Module):
+    """Attention with a key and a value that belong to no token."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True, add_bias_kv=True)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(self.attention(x, x, x)[0].mean(1))
+
+
+class Shortcut(nn.Module):
+    """A stride on the way and none beside it: no chain of windows leads to the sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.narrow = nn.Conv2d(2, 2, 3, stride=2, padding=1)
+        self.wide = nn.Upsample(scale_factor=2)
+        self.joined = nn.Identity()
+        self.head = nn.Linear(2, 3)
+
+    def forward(self, x):
+        return self.head(self.joined(x + self.wide(self.narrow(x))).mean((2, 3)))

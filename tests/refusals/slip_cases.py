@@ -18,6 +18,42 @@ _QUANTISED = (
 _LAST = "model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()"
 
 CASES = [
+    (
+        "xnb.attribute(model, x, target, 'feature_ablation')",
+        "model = lambda x: x.mean((1, 2)); x = torch.rand(4, 8, 8, 3); target = 0",
+    ),
+    (
+        "xnb.attribute(model, x, target, 'occlusion', window=2)",
+        "model = lambda x: x.mean((1, 2)); x = torch.rand(4, 8, 8, 3); target = 0",
+    ),
+    (
+        "xnb.attribute(model, x, target, 'integrated_gradients', baseline='mean')",
+        "model = lambda x: x.mean((1, 2)); x = torch.rand(4, 8, 8, 3); target = 0",
+    ),
+    (
+        "receptive_field.list_windows(model, x, 'joined')",
+        "import odd_models; from xnb.summary import receptive_field; "
+        "model = odd_models.Shortcut().eval(); layer = 'joined'",
+    ),
+    (
+        "xnb.attribute(model, x, target, 'rollout')",
+        "import odd_models; model = odd_models.ExtraKeys().eval(); x = torch.rand(4, 5, 4)",
+    ),
+    (
+        "xnb.attribute(model, x, target, 'token_occlusion', window=2)",
+        "model = xnb.models.FeatureTransformer(features=6).eval(); x = torch.rand(4, 6); target = 0",
+    ),
+    ("find_axes(None, x, a)", "from xnb.metrics.units import find_axes; x = a = torch.rand(4)"),
+    (
+        "permuted_copy(model)",
+        "from xnb.metrics.randomised_models import permuted_copy; model = net; "
+        "[nn.init.ones_(p) for p in model.parameters()]",
+    ),
+    (
+        "xnb.training.fit(net, part, part, epochs=1, progress=False, folder=folder)",
+        "import small_files; from pathlib import Path; folder = small_files.make_folder() / 'run'; "
+        "part = xnb.data.Part(x, target); xnb.training.fit(net, part, part, epochs=2, progress=False, folder=folder)",
+    ),
     ("xnb.attribute(model, x, target, 'grad_cam')", "model = torch.jit.script(net)"),
     ("xnb.attribute(model, x, target, 'grad_cam', layer='0')", "model = torch.jit.script(net)"),
     ("xnb.attribute(model, x, target, 'ablation_cam')", "model = torch.jit.script(net)"),
@@ -58,6 +94,11 @@ CASES = [
 ]
 
 IN_WORDS = [
+    (
+        "xnb.compare([model], data, {'mine': mine}, ['deletion'], knobs=knobs)",
+        "data = xnb.data.Part(x, target); mine = lambda model, x, target: x; knobs = {'mine': {'zebra': 1}}",
+        "knobs = {}",
+    ),
     (_GRADIENT, "x = None", "x = a"),
     (_GRADIENT, "x = {'pixels': 1}", "x = a"),
 ]

@@ -27,7 +27,7 @@ def find_axes(units: Units, x: Batch, attribution: Attribution, model: Model | N
     """
     check_map_shape(attribution, x)
     require(x.ndim > 1, "metrics: x must have a batch axis (B, ...)", x, "x, a = x[None], a[None]")
-    if units is None and x.ndim == 4:
+    if units is None and x.ndim == 4 and access_units.see_axes(x, model) == (2, 3):
         _refuse_map_of_channels(x, attribution)
     shown = _read_shared_axes(x, attribution) if units is None else None
     axes = shown or access_units.find_unit_axes(units, x, model, "metrics")
