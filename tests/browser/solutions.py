@@ -91,6 +91,7 @@ below = True
 limit = 4_000_000
 def gap_of(answer):
     change = answer["target"]["logit"] - answer["baseline_output"]
-    return abs(float(read_map(answer).double().sum()) - change) / abs(change)
+    a = read_map(answer).double()
+    return abs(float(a.sum()) - change) / max(abs(change), 0.01 * float(a.abs().sum()))
 """,
 }
