@@ -174,7 +174,8 @@ def _describe_explanation() -> Schema:
         "baseline_output": {**_or_null(_number()), "description": "logit of the class at the method's baseline"},
         "gap": {
             **_or_null(_number()),
-            "description": "by how much the sum of a complete map misses the change of score, as a share of it",
+            "description": "by how much the sum of a complete map misses the change of score, as a share of it, "
+            "or of a hundredth of the map's magnitudes where that is larger",
         },
         "conserved": {**_or_null(_number()), "description": "sum of a map that is to conserve the score, as a share"},
         "standard_error": {**_or_null(_number()), "description": "of a map of random draws, relative to the map"},

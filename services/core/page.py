@@ -120,7 +120,7 @@ def _describe_map(name: str, answer: Answer) -> dict[str, Any]:
 
 def _list_numbers(facts: Mapping[str, Any]) -> Iterator[str]:
     if facts["gap"] is not None:
-        yield f"adds up, but for {_percent(facts['gap'])} of the change of score"
+        yield f"gap {_percent(facts['gap'])}: of the change of score, or of a hundredth of all shares if that is more"
     if facts["standard_error"] is not None:
         yield f"standard error: {_percent(facts['standard_error'])} of the map"
     passes = facts["passes"]["method"]

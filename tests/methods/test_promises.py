@@ -43,6 +43,16 @@ class TestGap:
         assert text.split("\n")[0] == "integrated_gradients: the map does not keep what the method promises"
         assert "misses the change of score by 25 % of it" in text
 
+    def test_what_cancels_is_told_as_a_share_of_the_map(self):
+        """x^3 - 0.99 y^3 at (1, 1): the change is 0.01, the map 3/4 and -0.7425, and 0.0025 of 0.014925 is missed."""
+
+        def model(x):
+            return torch.stack([x[:, 0] ** 3 - 0.99 * x[:, 1] ** 3, x.sum(1)], 1)
+
+        x = torch.ones(1, 2, dtype=torch.double)
+        text = told(lambda: xnb.attribute(model, x, 0, steps=1, quadrature="midpoint"))
+        assert "misses the change of score by 16.8 % of a hundredth of its magnitudes" in text
+
     def test_a_map_without_anything_misses_all(self):
         """Below the kink every step has slope 0: the map is 0, the change 0.1."""
         text = told(lambda: xnb.attribute(Kink().eval(), ONE, 0, steps=4, quadrature="midpoint"))

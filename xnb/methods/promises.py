@@ -7,7 +7,7 @@ from math import nan
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from xnb.access.baselines import expand_baseline
@@ -28,12 +28,14 @@ class Promises:
 
     Attributes:
         gap: what the sum of the map misses of the change of score from its baseline, as a share of that change.
+        cancelled: where the change is less than a hundredth of the map's magnitudes; the gap is a share of that then.
         gap_limit: the largest gap that is no breach, `tolerance` where one was asked for.
         conserved: the sum of the map as a share of the score.
         error: standard error of a map of random draws, relative to the map, and the error that was asked for.
     """
 
     gap: Float[Tensor, " B"] | None = None
+    cancelled: Bool[Tensor, " B"] | None = None
     gap_limit: float = LIMIT
     conserved: Float[Tensor, " B"] | None = None
     error: Float[Tensor, " B"] | None = None
@@ -43,12 +45,18 @@ class Promises:
         """Every promise that is not kept for some input, in words."""
         gap = largest(self.gap)
         if gap > self.gap_limit:
-            yield f"its sum misses the change of score by {_percent(gap)} of it"
+            yield f"its sum misses the change of score by {_percent(gap)} of {self._name_whole()}"
         if largest(_distance_from_one(self.conserved)) > LIMIT:
             yield f"its sum is {_percent(self.least_conserved())} of the score"
         error = largest(self.error)
         if self.error_limit is not None and error > self.error_limit:
             yield f"its standard error is {_percent(error)} of the map, and {_percent(self.error_limit)} was asked for"
+
+    def _name_whole(self) -> str:
+        """What the largest gap is a share of."""
+        if self.gap is not None and self.cancelled is not None and self.cancelled[self.gap.argmax()]:
+            return "a hundredth of its magnitudes"
+        return "it"
 
     def least_conserved(self) -> float:
         """The share of the score that is furthest from all of it; NaN where none was measured."""
@@ -89,8 +97,12 @@ def measure_promises(
             `standard_error`.
     """
     complete = "complete" in METHODS.cards[name].axioms and len(x) > 0
+    gap = cancelled = None
+    if complete:
+        gap, cancelled = _measure_gap(model, x, target, name, a, knobs, notes.get("change"))
     return Promises(
-        gap=_measure_gap(model, x, target, name, a, knobs, notes.get("change")) if complete else None,
+        gap=gap,
+        cancelled=cancelled,
         gap_limit=knobs.get("tolerance") or LIMIT,
         conserved=notes.get("conserved"),
         error=notes.get("standard_error"),
@@ -106,8 +118,8 @@ def _measure_gap(
     a: Attribution,
     knobs: Mapping[str, Any],
     change: Tensor | None,
-) -> Float[Tensor, " B"]:
-    """What the sum of each map misses of the change of score from the baseline, as a share of that change."""
+) -> tuple[Float[Tensor, " B"], Bool[Tensor, " B"]]:
+    """What each map misses, as a share of the change of score; and where it is a share of the map instead."""
     values = a.flatten(1).double()
     rounding = values.new_zeros(())
     if change is None:
@@ -119,8 +131,9 @@ def _measure_gap(
         rounding = torch.finfo(x.dtype).eps * (at_input.abs() + at_start.abs())
     missed = (values.sum(1) - change).abs() - rounding
     least = _LEAST_CHANGE * values.abs().sum(1)
-    share = missed / torch.maximum(change.double().abs(), least)
-    return torch.where(missed > 0, share, 0)
+    size = change.double().abs()
+    share = missed / torch.maximum(size, least)
+    return torch.where(missed > 0, share, 0), size < least
 
 
 def tell_broken(name: str, promises: Promises, knobs: Mapping[str, Any]) -> None:
