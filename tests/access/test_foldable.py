@@ -143,5 +143,5 @@ class Locked(Chain):
 
 
 def test_a_model_that_allows_no_copy_is_refused_in_own_words():
-    with pytest.raises(ValueError, match=r"must allow a copy\n  got: .*no copies of me.*\n  try: xnb.attribute"):
+    with pytest.raises(ValueError, match=r"copy.deepcopy takes\n  got: .*no copies of me.*\n  try: xnb.attribute"):
         prepare(Locked())

@@ -41,7 +41,7 @@ def test_a_batch_of_one_and_a_tensor_of_a_graph_are_pictures(ax):
         (np.full((3, 2, 2), -2.1), r"lies in \[0, 1\]", r"plot.picture\(x, ax, mean=\(0.485"),
         (np.full((3, 2, 2), 2.6), r"lies in \[0, 1\]", r"plot.picture\(x, ax, mean=\(0.485"),
         (np.full((3, 2, 2), np.nan), "finite", "nan_to_num"),
-        ("cat.png", "numbers", "torch.tensor"),
+        ("cat.png", "numbers", "decode_image"),
     ],
 )
 def test_not_a_picture(x, says, hint, ax):

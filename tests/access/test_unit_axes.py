@@ -1,4 +1,7 @@
-"""Units of inputs: what a model shows, and what follows for methods, baselines and regions; values in closed form."""
+"""Units of inputs: what a model shows, and what follows for methods, baselines and regions; values in closed form.
+
+Tests: xnb.access.units
+"""
 
 import pytest
 import torch
