@@ -40,8 +40,8 @@ CASES = [
     (
         "xnb.attribute(model, x, target, 'deep_lift')",
         (
-            "import odd_models; model = odd_models.Odd(lambda net, x: net.head(net.a(x)) if x.sum() > 0 else "
-            "net.head(net.a(x).relu()))"
+            "import odd_models; model = odd_models.Odd(lambda net, x: net.head(net.a(x)) + "
+            "(x.detach() ** 2).flatten(1).sum(1, keepdim=True))"
         ),
     ),
     ("xnb.attribute(model, x, target, 'deep_lift')", "import odd_models; model = odd_models.weights_from_x()"),
