@@ -1,7 +1,7 @@
 """Settings of gunicorn: `gunicorn --config services/gunicorn_settings.py "services.flask_app:create_app()"`.
 
 For Django the last word is `services.django_app.wsgi:application`. Every process loads the model for itself, some
-600 MB, and uses one core for a pass: as many processes as there are cores, if there is memory for them.
+1.1 GiB with FastNet, and uses one core for a pass: as many processes as there are cores, if there is memory for them.
 """
 
 import logging

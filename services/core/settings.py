@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 
 from xnb.check import require
 
@@ -65,6 +66,7 @@ def _read_value(name: str, written: str, default: object) -> object:
 
 def _read_number(written: str) -> float | None:
     try:
-        return float(written)
+        number = float(written)
     except ValueError:
         return None
+    return number if isfinite(number) else None

@@ -56,6 +56,11 @@ def test_the_other_side(tmp_path):
     assert judge_estimate(claim, estimate(0.1, 0.4)) == Verdict.REFUTED
 
 
+def test_what_was_not_measured_is_open(file):
+    claim = read_claims(file)["attention-is-not-explanation"]
+    assert judge_estimate(claim, estimate(float("nan"), float("nan"))) == "OPEN"
+
+
 def test_a_search_never_supports():
     assert judge_search(0) == "NOT REFUTED"
     assert judge_search(1) == "REFUTED"

@@ -60,6 +60,12 @@ def test_images_without_a_value_are_left_out_of_all(drawn):
     assert found.loc["c", "mean"] == pytest.approx((drawn[:, 2] - drawn[:, 0])[:, 5:].mean())
 
 
+def test_nothing_differs_from_the_only_method(drawn):
+    found = estimate_differences(table(drawn[:, :1], "a"), "a")
+    assert found.empty
+    assert {"mean", "p_holm", "images"} <= set(found.columns)
+
+
 def test_refusals(drawn):
     with pytest.raises(ValueError, match="versus must be one of the methods\n  got: 'z'"):
         estimate_differences(table(drawn), "z")

@@ -152,7 +152,7 @@ def test_settings_are_read():
     assert "secret" not in repr(settings)
 
 
-@pytest.mark.parametrize("written", ["abc", "0", "-1", "nan", ""])
+@pytest.mark.parametrize("written", ["abc", "0", "-1", "nan", "inf", ""])
 def test_a_setting_that_is_no_number(written):
     with pytest.raises(ValueError, match="XNB_SERVE_MOST_BYTES") as refused:
         Settings.read({"XNB_SERVE_MOST_BYTES": written})

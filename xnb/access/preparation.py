@@ -51,7 +51,7 @@ def prepare(model: nn.Module, x: Batch | None = None) -> nn.Module:
     fast = copy_module(model).requires_grad_(False)
     for before, norm in foldable_pairs(fast, x):
         _fold_norm(fast, before, norm)
-    # Convolutions of this processor are faster with channels last; linear layers do not mind.
+    # Convolutions are faster with channels last, on processors at least; linear layers do not mind.
     fast = fast.to(memory_format=torch.channels_last)
     if x is not None:
         _compare_outputs(model, fast, x)

@@ -83,7 +83,7 @@ def number_regions(
     if regions is None:
         return _default_regions(x, division, model)[None].to(x.device)
     labels = _read_region_labels(regions)
-    _refuse_unknown_places_way(labels, x)
+    _refuse_inputs_or_channels(labels, x)
     numbers = follow_rows(labels, len(x), "regions") if labels.ndim == x.ndim else _prepend_axes(labels, x.ndim)
     if not _broadcasts(numbers.shape, x.shape):
         rule = f"regions: must broadcast to one input {tuple(x.shape[1:])}, or have a row for each of {len(x)}"
@@ -146,7 +146,7 @@ def _read_region_labels(regions: Regions) -> Int[Tensor, "..."]:
     return numbers.long()
 
 
-def _refuse_unknown_places_way(numbers: Int[Tensor, "..."], x: Batch) -> None:
+def _refuse_inputs_or_channels(numbers: Int[Tensor, "..."], x: Batch) -> None:
     """Refuse maps (B, H, W) of as many inputs as there are channels: they may belong to either."""
     stacked = numbers.ndim == x.ndim - 1 >= 2 and len(numbers) == len(x) == x.shape[1] > 1
     either = stacked and _broadcasts(numbers.shape[1:], x.shape[2:])

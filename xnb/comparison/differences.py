@@ -36,7 +36,7 @@ def estimate_differences(table: pd.DataFrame, versus: str, *, level: float = 0.9
         for (method, metric), of_row in zip(index, values, strict=True)
         if method != versus
     ]
-    found = pd.DataFrame(rows)
+    found = pd.DataFrame(rows, columns=["method", "metric", *Estimate._fields, "trainings", "images"])
     found["p_holm"] = adjust_holm(found["p_value"])
     return found
 

@@ -37,11 +37,11 @@ def estimate_mean(values: ArrayLike, *, level: float = 0.95, power: float = 0.8)
     on these axes alone, :math:`t_S` Student's quantile of its degrees of freedom :math:`\prod_{a \in S} (n_a - 1)`, N
     the number of values; and never less than by one axis alone. Without the t this is the unbiased variance of the
     mean of a crossed random design. Taking each part by its own t, as Cochran did for two means, keeps the promise
-    where one axis is short: simulated, 95 % intervals cover 94 % or more of 3 x 60 and 8 x 60 normal values, whatever
+    where one axis is short: simulated, 95 % intervals cover 93 % or more of 3 x 60 and 8 x 60 normal values, whatever
     dominates, and up to 99 % where trainings do not matter, as three trainings cannot show that.
 
     It misleads where few values along an axis are strongly skewed: three trainings that differ exponentially are
-    covered in 87 % of the cases. An axis of one value tells nothing: the interval then speaks of that training only.
+    covered in 88 % of the cases. An axis of one value tells nothing: the interval then speaks of that training only.
     What is drawn for one cell alone (a random map for each input and training) is averaged beforehand; the residual
     holds its share. `detectable` rests on the spread that was seen, itself uncertain where trainings are few:
     simulated, differences of that size are found with probability 0.79 by eight trainings, 0.67 by three (wanted 0.8).

@@ -40,7 +40,7 @@ def estimate_rank_correlation(a: ArrayLike, b: ArrayLike, *, level: float = 0.95
         seed: of the permutations.
 
     Raises:
-        ValueError: fewer than four pairs, or lists of two lengths.
+        ValueError: fewer than four pairs, lists of two lengths, or one whose values are all equal.
 
     Source: Fieller, Hartley & Pearson 1957, doi:10.2307/2332878
     """
@@ -99,7 +99,7 @@ def estimate_concordance(
 
     The p-value shuffles the methods within each metric. The interval draws images with replacement (and trainings,
     where there are several); it sits somewhat low, as a draw that repeats images is noisier than the images are. It
-    speaks of these methods and metrics alone.
+    speaks of these methods and metrics alone. NaN where `concordance` is.
 
     Args:
         better: as in `ranks`.
@@ -111,6 +111,8 @@ def estimate_concordance(
     """
     observed = ranks(table, better=better).to_numpy()
     w = float(kendall_w(observed))
+    if np.isnan(w):
+        return Concordance(*[w] * len(Concordance._fields))
     generator = np.random.default_rng(seed)
     shuffled = generator.permuted(np.broadcast_to(observed, (resamples, *observed.shape)), axis=1)
     by_lot = kendall_w(shuffled)
@@ -149,7 +151,8 @@ def estimate_ranks(
     """
     observed = ranks(table, better=better)
     resampled = _resample_ranks(table, better, resamples, np.random.default_rng(seed))
-    ends = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    # A draw may hold none of the images on which a method has a value: it then has no rank.
+    ends = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2], axis=0)
     columns = {"rank": observed.to_numpy().ravel(), "low": ends[0].ravel(), "high": ends[1].ravel()}
     index = pd.MultiIndex.from_product([observed.index, observed.columns])
     return pd.DataFrame(columns, index).reset_index()

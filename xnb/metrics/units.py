@@ -10,6 +10,8 @@ from xnb.check import refuse, require
 from xnb.metrics.arguments import check_map_shape
 from xnb.types import Attribution, Batch, Model
 
+_PIXELS = (2, 3)  # of pictures (B, C, H, W)
+
 
 def find_axes(units: Units, x: Batch, attribution: Attribution, model: Model | None = None) -> Axes:
     """The axes of `x` that number its units, as `xnb.access.units.find_unit_axes` has them for methods.
@@ -27,10 +29,10 @@ def find_axes(units: Units, x: Batch, attribution: Attribution, model: Model | N
     """
     check_map_shape(attribution, x)
     require(x.ndim > 1, "metrics: x must have a batch axis (B, ...)", x, "x, a = x[None], a[None]")
-    if units is None and x.ndim == 4 and access_units.see_axes(x, model) == (2, 3):
-        _refuse_map_of_channels(x, attribution)
     shown = _read_shared_axes(x, attribution) if units is None else None
     axes = shown or access_units.find_unit_axes(units, x, model, "metrics")
+    if units is None and axes == _PIXELS:
+        _refuse_map_of_channels(x, attribution)
     count = torch.Size([x.shape[axis] for axis in axes]).numel()
     if count <= 1 and len(x):
         _refuse_one_unit(x, axes)
