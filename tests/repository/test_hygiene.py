@@ -269,12 +269,6 @@ def test_notebooks_are_numbered_without_gap():
     assert [int(path.name[:2]) for path in NOTEBOOKS] == list(range(len(NOTEBOOKS)))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_figures_bear_the_number_of_their_notebook(path):
-    cells = nbformat.read(path, as_version=4).cells
-    assert {cell.id[:6] for cell in cells if cell.id.startswith("fig-")} <= {f"fig-{path.name[:2]}"}
-
-
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_a_good_notebook_keeps_the_rule(rule):
     nbformat.validate(good())

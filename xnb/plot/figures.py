@@ -36,7 +36,8 @@ def savefig(
     """Write `<id>.json` (the plotted numbers), `.png` and `.pdf`; the same figure gives the same bytes.
 
     Args:
-        id: `fig-NN-n`, where NN is the notebook's number; also the id of the cell that draws it.
+        id: `fig-NN-n`, also that of the cell that draws it. NN is the notebook's number, or that of the notebook in
+            which the figure first stood.
         data: what is drawn, by name: numbers, text, nested lists, arrays, tensors or columns. Floats keep
             7 digits; NaN stands for "no value".
         tolerance: how far a later run may be off, see `compare_figures`.
@@ -180,7 +181,7 @@ def _forget_floats(value: JsonValue) -> JsonValue:
 
 
 def list_figures(root: Path | None = None) -> pd.DataFrame:
-    """Return one row a stored figure: figure, notebook, profile, files.
+    """Return one row a stored figure: figure, notebook (whose number the id bears), profile, files.
 
     It is read off the folder, hence never out of date.
     """
