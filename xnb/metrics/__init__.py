@@ -31,6 +31,10 @@ from xnb.metrics.in_domain import fine_tune as fine_tune  # noqa: E402
 from xnb.metrics.localisation import chance_level as chance_level, make_grids as make_grids  # noqa: E402
 from xnb.metrics.randomisation import mprt_curve as mprt_curve  # noqa: E402
 from xnb.metrics.removal import removal_curve as removal_curve  # noqa: E402
+from xnb.metrics.similarity import (  # noqa: E402
+    rank_correlation as rank_correlation,
+    top_within_one_cell as top_within_one_cell,
+)
 
 
 def __getattr__(name: str) -> Callable:

@@ -1,6 +1,7 @@
 """Does an explanation lie where the evidence is known to lie? Unit: shares, from 0 to 1.
 
-How large the share is where a map knows nothing, `chance_level` says.
+How large a share is where a map knows nothing, `chance_level` says. "The share of a map on the object" is, unless
+another is named, `relevance_mass`: of all magnitudes. `energy_pointing` is that of the positive part alone.
 
 A mask is the truth only of a model that uses nothing else: show that new backgrounds leave its accuracy and deleted
 objects leave chance before you believe one of these numbers. A map that is constant scores as chance does, an empty
@@ -67,8 +68,9 @@ def pointing_game(
 def energy_pointing(model: Model, x: Batch, target: Target, attribution: Attribution, *, masks: Masks) -> Scores:
     r"""Share of what speaks for the class that lies in the mask, :math:`\sum_{p \in g} a_p^+ / \sum_p a_p^+`.
 
-    Chance is the mask's share of the picture; a map with nothing positive scores as a constant one. Smooth maps
-    lose at the mask's border what a map of one pixel keeps: a sharp map is favoured.
+    What speaks against the class is left out, wherever it lies; `relevance_mass`, the collection's own definition of
+    the share on the object, counts its magnitude. Chance is the mask's share of the picture; a map with nothing
+    positive scores as a constant one. Smooth maps lose at the mask's border what a map of one pixel keeps.
 
     Args:
         masks: where the evidence is.
@@ -84,8 +86,9 @@ def energy_pointing(model: Model, x: Batch, target: Target, attribution: Attribu
 def relevance_mass(model: Model, x: Batch, target: Target, attribution: Attribution, *, masks: Masks) -> Scores:
     r"""Share of all magnitudes that lies in the mask, :math:`\sum_{p \in g} |a_p| / \sum_p |a_p|`.
 
-    Evidence against the class counts like evidence for it, so it says where a method looks and not what it says.
-    Chance is the mask's share; a map of zeros scores as a constant one.
+    The collection's definition of the share on the object. Evidence against the class counts like evidence for it, so
+    it says where a method looks and not what it says; `energy_pointing` takes the positive part. Chance is the mask's
+    share; a map of zeros scores as a constant one.
 
     Args:
         masks: where the evidence is.

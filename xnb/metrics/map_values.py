@@ -126,7 +126,7 @@ def _standardise_columns(a: Float[Tensor, "N B"]) -> Float[Tensor, "N B"]:
     return centred / torch.where(varies, length, torch.nan)
 
 
-def rank_correlation(a: Float[Tensor, "N B"], b: Float[Tensor, "N B"]) -> Float[Tensor, " B"]:
+def spearman_correlation(a: Float[Tensor, "N B"], b: Float[Tensor, "N B"]) -> Float[Tensor, " B"]:
     """Spearman's correlation over the first axis, ties sharing their mean rank; NaN where `a` or `b` is constant."""
     return pearson_correlation(mean_ranks(a), mean_ranks(b))
 

@@ -1,4 +1,9 @@
-"""How similar two maps of the same inputs are. Unit: none, 1 for equal maps."""
+"""How similar two maps of the same inputs are. Unit: none, 1 for equal maps.
+
+`map_similarity` compares maps of an input `x`, whose units it asks of `x`. `rank_correlation` and
+`top_within_one_cell` compare two maps as they are, cell by cell, also where no map is one of the input: a layer's
+7 x 7 cells, the tokens of a text.
+"""
 
 from typing import Literal
 
@@ -6,15 +11,17 @@ import torch
 from jaxtyping import Float
 from skimage.metrics import structural_similarity
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from xnb.access.units import Axes, Units
-from xnb.check import require
-from xnb.metrics.map_values import broadcast_units, rank_correlation, unit_values
+from xnb.check import is_finite, require
+from xnb.metrics.map_values import broadcast_units, spearman_correlation, unit_values
 from xnb.metrics.units import find_axes
 from xnb.types import Attribution, Batch, Scores
 
 Similarity = Literal["spearman", "spearman_abs", "ssim"]
 _SSIM_WINDOW = 7  # pixels, what scikit-image compares at once
+_Grid = Float[Tensor, "B h w"]  # one number a cell; a sequence is a grid of one row
 
 
 def map_similarity(
@@ -41,7 +48,7 @@ def map_similarity(
     if kind == "spearman_abs":
         first = first.abs()
         second = second.abs()
-    correlations = rank_correlation(first.T, second.T)
+    correlations = spearman_correlation(first.T, second.T)
     return torch.where((first == second).all(1), 1.0, correlations).to(x.dtype)
 
 
@@ -63,3 +70,95 @@ def _divide_by_largest(a: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
     """Return each map divided by its largest magnitude; zero stays zero."""
     largest = a.abs().amax(1, keepdim=True)
     return a / torch.where(largest > 0, largest, 1)
+
+
+def rank_correlation(a: Attribution, b: Attribution, *, sizes: bool = False) -> Float[Tensor, " B"]:
+    r"""Return Spearman's correlation over the cells of two maps, one number an input.
+
+    .. math:: \rho = \mathrm{corr}(\mathrm{rank}(a), \mathrm{rank}(b))
+
+    1: the cells stand in the same order, -1: in the opposite order, 0: one order says nothing of the other. Ties share
+    their mean rank. Maps of smooth methods are alike in most cells that do not matter, so a correlation may be high
+    where the largest cells differ: see `top_within_one_cell`. Neighbouring cells depend on each other, so the p-value
+    of a correlation over cells is too small: estimate over inputs instead.
+
+    Args:
+        a: pictures `(B, C, h, w)`, whose channels are summed first, as every metric does; sequences `(B, N)`,
+            `(B, 1, N)` or `(B, N, 1)`.
+        b: as `a`, with as many cells; its channels may be other ones.
+        sizes: compare magnitudes, so that evidence against a class counts like evidence for it.
+
+    Returns:
+        NaN where a map is constant, and with `sizes` where its magnitudes are: nothing is ordered there. Two equal
+        constant maps are no exception, unlike in `map_similarity`.
+
+    Raises:
+        ValueError: maps of other forms, of other numbers of cells or inputs, or not finite.
+    """
+    first, second = _pair_of_grids(a, b)
+    if sizes:
+        first = first.abs()
+        second = second.abs()
+    return spearman_correlation(first.flatten(1).T, second.flatten(1).T)
+
+
+def top_within_one_cell(a: Attribution, b: Attribution) -> Float[Tensor, " B"]:
+    r"""Return 1 where the largest magnitudes of two maps lie in the same cell or in neighbouring ones, else 0.
+
+    .. math:: 1 \text{ if } \max(|i_a - i_b|, |j_a - j_b|) \le 1, \qquad (i_a, j_a) = \arg\max_{ij} |a_{ij}|
+
+    A cell of a grid has eight neighbours, one of a sequence two. Where several cells are the largest, the answer is
+    the share of the pairs of them, one of `a` and one of `b`, that are neighbours or the same: what a random choice
+    among ties gives on average. So a constant map scores as chance does.
+
+    Chance, two cells drawn alike from a grid, is :math:`(3h - 2)(3w - 2) / (hw)^2`: 0.39 of 4 x 4 cells, 0.15 of
+    7 x 7, and large maps are seldom so near. Two maps that both peak in the middle agree for that reason alone:
+    compare with the control `centre`.
+
+    Args:
+        a: as in `rank_correlation`.
+        b: as in `rank_correlation`.
+
+    Raises:
+        ValueError: as `rank_correlation`.
+    """
+    tops = [_largest_cells(grid) for grid in _pair_of_grids(a, b)]
+    # How many of the largest cells of `b` lie within one cell: the mean of 3 x 3 cells, zeros around the border.
+    near = 9 * avg_pool2d(tops[1][:, None], 3, stride=1, padding=1)[:, 0]
+    pairs = (tops[0] * near).sum((1, 2))
+    return pairs / (tops[0].sum((1, 2)) * tops[1].sum((1, 2)))
+
+
+def _largest_cells(grid: _Grid) -> _Grid:
+    """Return 1 where a cell's magnitude is the largest of its map, 0 elsewhere."""
+    magnitudes = grid.abs()
+    return (magnitudes == magnitudes.amax((1, 2), keepdim=True)).double()
+
+
+def _pair_of_grids(a: Attribution, b: Attribution) -> tuple[_Grid, _Grid]:
+    """Return both maps as grids of the same cells."""
+    first, second = _as_grid(a, "a"), _as_grid(b, "b")
+    resized = "b = torch.nn.functional.interpolate(b, a.shape[2:], mode='area')"
+    can_be_resized = len(first) == len(second) and a.ndim == b.ndim > 2
+    hint = resized if can_be_resized else "b = xnb.attribute(model, x, target, 'occlusion')  # of the same x as a"
+    fits = first.shape == second.shape
+    require(fits, f"metrics: b must have the inputs and cells of a, {tuple(a.shape)}", b, hint)
+    return first, second
+
+
+def _as_grid(values: Attribution, name: str) -> _Grid:
+    """Return a map with one number a cell, channels summed, in double precision; a sequence is one row.
+
+    Args:
+        name: what the caller calls it, for a refusal.
+    """
+    pictures = values.ndim == 4
+    # Of (B, n, m) nobody can say whether n is channels, or one side of a grid.
+    is_sequence = values.ndim == 2 or (values.ndim == 3 and 1 in values.shape[1:])
+    rule = f"metrics: {name} must be maps of pictures (B, C, h, w), or of sequences (B, 1, N)"
+    line = f"{name} = {name}.reshape(len({name}), 1, -1, {name}.shape[-1])  # or sum what lies within a cell"
+    require(pictures or is_sequence, rule, values, line)
+    numbers = values.detach().double()
+    grid = numbers.sum(1) if pictures else numbers.flatten(1)[:, None]
+    require(is_finite(grid), f"metrics: {name} must be finite", "NaN or infinity", f"{name} = {name}.nan_to_num()")
+    return grid

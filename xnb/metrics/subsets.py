@@ -19,7 +19,7 @@ from xnb.metrics.map_values import (
     draw_squares,
     part_numbers,
     pearson_correlation,
-    rank_correlation,
+    spearman_correlation,
     sum_over_parts,
     unit_values,
 )
@@ -101,7 +101,7 @@ def single_deletion(
         return score_drops(model, x, target, each_part, part_of_unit, impute, axes, chunk)
 
     drops = answer_once(("single_deletion", model, x, target, side, impute, axes), measure_drops)
-    return keep_where_moved(rank_correlation(attributions.T, drops).to(x), drops)
+    return keep_where_moved(spearman_correlation(attributions.T, drops).to(x), drops)
 
 
 @metric(category="faithfulness", better="higher", paper="Bhatt, Weller & Moura 2020, arXiv:2005.00631")
