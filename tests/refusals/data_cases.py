@@ -4,6 +4,11 @@ CASES = [
     ("xnb.data.bags(task='zebra')", ""),
     ("xnb.data.bags(n=(-1, 2))", ""),
     ("xnb.data.photos(size=0)", ""),
+    ("paste_objects(part)", "from xnb.data.two_objects import paste_objects; part = xnb.data.Part(x, target)"),
+    (
+        "paste_objects(part, apart=0)",
+        "from xnb.data.two_objects import paste_objects; part = xnb.data.shapes(n=(0, 12)).test",
+    ),
     ("xnb.data.robots(n=(-1, 2))", ""),
     ("xnb.data.robots(n=(4, 2), remove=['wing'])", ""),
     ("xnb.data.shapes(size=8, n=(4, 2))", ""),

@@ -7,6 +7,12 @@ _SEQUENCE = (
     "    forward = lambda self, x: self.head(self.attention(x, x, x)[0].mean(1))\nmodel = Words().eval()"
 )
 _SHARES = "import warnings; warnings.simplefilter('error', xnb.check.PromiseWarning)"
+_CUT = "from xnb.access.hooks import knock_out_attention"
+_KNOCK_OUT = "with knock_out_attention(model, arrows): model(x)"
+_HALVED = (
+    "x = torch.rand(4, 2, 5, 8)\nclass Halved(nn.Module):\n"
+    "    forward = lambda self, x: ((x @ x.mT).softmax(-1) * 0.5 @ x).sum((1, 2))\nmodel = Halved().eval()"
+)
 
 CASES = [
     ("xnb.attribute(model, x, target, 'gradient')", "model = lambda x: x.detach().flatten(1)"),
@@ -37,4 +43,8 @@ CASES = [
         "summary.module_table(model, x)",
         "from xnb import summary; model = nn.Sequential(nn.LazyLinear(3)); x = x.flatten(1)",
     ),
+    (_KNOCK_OUT, f"{_VIT}; {_CUT}; arrows = torch.ones(5, 5) > 0"),
+    (_KNOCK_OUT, f"{_VIT}; {_CUT}; arrows = torch.eye(4) > 0"),
+    (_KNOCK_OUT, f"{_HALVED}; {_CUT}; arrows = torch.eye(5) > 0"),
+    ("with knock_out_attention(model, torch.eye(5) > 0, layers=[2]): model(x)", f"{_VIT}; {_CUT}"),
 ]

@@ -4,16 +4,18 @@ This is the only file that registers hooks. Whatever happens inside the block, a
 fails, the model is afterwards as it was.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import cast
 
 import pandas as pd
 import torch
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from xnb.access.attention.attention_capture import Attention, AttentionCapture, AttentionComparison, relative_distance
+from xnb.access.attention.knock_out import AttentionKnockOut
 from xnb.access.score import logits
 from xnb.check import find_entry, require
 
@@ -163,6 +165,13 @@ def capture_attention(model: nn.Module) -> Iterator[list[Attention]]:
     Within the block attention runs written out instead of fused, so that its weights exist; `attention_proof` says
     how far apart the two are.
     """
+    with _watch_attention(model, AttentionCapture()) as attentions:
+        yield attentions
+
+
+@contextmanager
+def _watch_attention(model: nn.Module, capture: AttentionCapture) -> Iterator[list[Attention]]:
+    """Yield what a capture keeps of each forward pass; it learns which module runs, and how many inputs there are."""
     running = [""]  # names of the modules whose call has begun and not ended, the innermost last
 
     def enter(name: str, module: nn.Module, args: tuple) -> None:
@@ -174,9 +183,40 @@ def capture_attention(model: nn.Module) -> Iterator[list[Attention]]:
     def leave(name: str, module: nn.Module, args: tuple, out: object) -> None:
         running.pop()
 
-    capture = AttentionCapture(layer_name=lambda: running[-1])
+    capture.layer_name = lambda: running[-1]
     with watch_calls(model, enter, leave), capture:
         yield capture.attentions
+
+
+@contextmanager
+def knock_out_attention(
+    model: nn.Module, arrows: Bool[Tensor, "*axes N M"], *, layers: Collection[int] | None = None
+) -> Iterator[list[Attention]]:
+    """Within the block queries cannot read the keys that `arrows` marks; the rest of their weight is shared anew.
+
+    It is an intervention: what the score loses is the effect of these arrows, given all others. Two arrows that carry
+    the same hide each other, and a network never saw such rows in training. To take all arrows away that leave a token
+    towards others, in all layers, is to leave the token out.
+
+    Yields what `capture_attention` yields, with the new weights.
+
+    Args:
+        arrows: True where the logit is to be minus infinity: `(N, M)`, queries by keys, or with axes of inputs and
+            heads before them, each as long as theirs or 1.
+        layers: numbers of the attentions, from 0 in the order in which they run; all by default.
+
+    Raises:
+        ValueError: arrows that do not fit, a query with nothing left to read, a layer that did not run, or weights
+            that are no softmax.
+
+    Source: Geva et al. 2023, arXiv:2304.14767
+    """
+    with _watch_attention(model, AttentionKnockOut(arrows, layers)) as attentions:
+        yield attentions
+        count = len(attentions)
+        rule = f"knock_out_attention: layers are numbers below {count}, the attentions of the pass"
+        reached = count > 0 and all(0 <= layer < count for layer in layers or ())
+        require(reached, rule, layers, "xnb.access.hooks.attention_proof(model, x)  # a row for each attention")
 
 
 def attention_proof(model: nn.Module, x: Tensor) -> pd.DataFrame:

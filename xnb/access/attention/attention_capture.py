@@ -117,12 +117,16 @@ class AttentionCapture(TorchFunctionMode):
         values = product.other(weights)
         heads, query = product.head_letters(weights)
         letters = heads + query + product.summed
-        by_head = self.split_heads(order_axes(weights, letters))
+        by_head = self.change_weights(self.split_heads(order_axes(weights, letters)))
         own = product.own_letters(values) or "-"
         read = order_axes(values, heads + product.summed + own).flatten(len(heads) + 1)
         lineage = self._lineages.get(weights.tensor)
         self.keep(by_head, self.split_heads(read), None if lineage is None else lineage.softmax)
         return product.run_with(weights, restore_axes(by_head, weights, letters))
+
+    def change_weights(self, weights: Float[Tensor, "B h N M"]) -> Tensor:
+        """Weights that the model goes on with in place of its own; here the same."""
+        return weights
 
     def keep(self, weights: Tensor, values: Tensor, softmax: int | None) -> None:
         """Add one attention; heads that share keys, or weights, have their own from here on."""
