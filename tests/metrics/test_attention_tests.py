@@ -13,6 +13,7 @@ from xnb.metrics.attention_tests import (
     Readers,
     adversarial_divergence,
     jensen_shannon_divergence,
+    pairwise_auc,
     read_attention,
     total_variation,
     train_adversary,
@@ -102,6 +103,20 @@ def test_an_adversary_that_pays_more_moves_less():
         b = read_attention(adversary, tokens).weights.detach()
         variations.append(float(total_variation(a, b, values).mean()))
     assert variations[1] < 0.5 * variations[0]
+
+
+def test_pairs_are_counted():
+    values, signs = torch.tensor([[3.0, 1.0, 2.0, 9.0], [1.0, 1.0, 1.0, 1.0]]), torch.tensor([[1.0, -1, -1, 0]] * 2)
+    assert pairwise_auc(values, signs).tolist() == [1.0, 0.5]
+    assert pairwise_auc(-values, signs).tolist() == [0.0, 0.5]
+    assert pairwise_auc(values, signs.abs()).isnan().all()
+
+
+def test_values_that_know_no_class_get_one_half():
+    rng = torch.Generator().manual_seed(0)
+    values, signs = torch.rand(5, 9, generator=rng), torch.tensor([1.0, 1, 1, 0, 0, 0, -1, -1, -1]).expand(5, -1)
+    both = (pairwise_auc(values, signs) + pairwise_auc(values, -signs)) / 2
+    torch.testing.assert_close(both, torch.full((5,), 0.5))
 
 
 def test_readers_are_the_formula():

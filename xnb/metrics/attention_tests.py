@@ -149,6 +149,22 @@ def train_adversary(
     return adversary
 
 
+def pairwise_auc(values: Float[Tensor, "B N"], signs: Float[Tensor, "B N"]) -> Float[Tensor, " B"]:
+    r"""Return how often a token that speaks for a class has a larger value than one that speaks against it.
+
+    .. math:: \frac{1}{n_+ n_-} \sum_{i: s_i > 0} \sum_{j: s_j < 0} [v_i > v_j] + \tfrac12 [v_i = v_j]
+
+    1: always, 0.5: as by lot, or as of values that know no class, over all classes. NaN where one side has no token.
+
+    Args:
+        values: of the tokens, for the class that is asked for.
+        signs: what each token says about that class: above 0 for it, below 0 against it, 0 nothing.
+    """
+    wins = (values[:, :, None] - values[:, None]).sign() / 2 + 0.5
+    pairs = (signs > 0)[:, :, None] & (signs < 0)[:, None]
+    return (wins * pairs).sum((1, 2)) / pairs.sum((1, 2))
+
+
 class Readers(nn.Module):
     r"""Simple readers side by side, each of the same pieces under weights of its own that it cannot change.
 
