@@ -1,6 +1,7 @@
 """Ablation, RISE and LIME against slow twins that look only at what the model was run on, and other libraries.
 
 Slow twins: feature_ablation, rise, lime
+Tests: xnb.methods.lime
 """
 
 import pytest
@@ -12,7 +13,8 @@ from torch.nn import functional as F
 from xnb.access.ledger import count_passes
 from xnb.access.regions import square_grid
 from xnb.methods.coalition_sampling import draw_smooth_masks
-from xnb.methods.masking import feature_ablation, lime, rise
+from xnb.methods.lime import lime
+from xnb.methods.masking import feature_ablation, rise
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}
 

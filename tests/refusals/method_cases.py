@@ -65,6 +65,7 @@ CASES = [
     ),
     ("xnb.metrics.deletion(model, x, target, attribution)", "attribution = None"),
     ("xnb.metrics.symmetry(model, x, target, a, share=0)", ""),
+    ("xnb.methods.describe('gradcam')", ""),
     ("xnb.metrics.rank_correlation(a, b)", "a = torch.rand(4, 7, 7); b = torch.rand(4, 1, 7, 7)"),
     ("xnb.metrics.rank_correlation(a, b)", "b = a[..., :2, :2]"),
     ("xnb.metrics.top_within_one_cell(a, b)", "b = a[:2]"),

@@ -1,10 +1,11 @@
 """Attribution methods: all share one signature, `method(model, x, target, *, knobs) -> Attribution`, and no state.
 
-`METHODS` holds them by name, `catalog()` says what is known of each. A method is entered by its decorator: a new file
-in this folder needs no mention here.
+`METHODS` holds them by name, `catalog()` says what is known of each, `describe("lime")` shows its formula. A method is
+entered by its decorator: a new file in this folder needs no mention here.
 """
 
 from xnb.methods.calls import attribute as attribute, attribute_all as attribute_all
+from xnb.methods.descriptions import describe as describe
 from xnb.methods.registry import METHODS as METHODS, catalog as catalog
 from xnb.registry import import_files
 
@@ -16,6 +17,7 @@ _FIRST = (
     "cam",
     "cam_by_channel",
     "masking",
+    "lime",
     "controls",
     "deep_lift",
     "attention_flow",

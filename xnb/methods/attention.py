@@ -51,11 +51,13 @@ def raw_attention(
     special: Special = None,
     patch: Patch = None,
 ) -> Attribution:
-    r"""Weight that one layer's attention gives to each token, :math:`\frac{1}{h}\sum_h A^{h}_{r}`. Sums to at most 1.
+    r"""Weight that one layer's attention gives to each token, the mean over heads. Sums to at most 1.
 
-    The row read is that of the class token, or the mean over all that the score reads. Weights are never negative
-    and the same for every class: they cannot say against, nor for which. What a weight moves is its value, which
-    may be nothing, and in deeper layers a token is no longer its own patch.
+    .. math:: a_j = \frac{1}{|R|\,H} \sum_{r \in R} \sum_h A^h_{rj}
+
+    Here :math:`A^h` are the weights of head :math:`h`, and :math:`R` the tokens that the score reads. Weights are never
+    negative and the same for every class: they cannot say against, nor for which. What a weight moves is its value,
+    which may be nothing, and in deeper layers a token is no longer its own patch.
 
     Args:
         block: which attention, counted from the first; -1 is the last.
@@ -99,10 +101,13 @@ def _select_weights(layers: list[Attention], block: int, head: int | None) -> Fl
 def value_weighted_attention(
     model: Model, x: Batch, target: Target, *, chunk: int | None = None, special: Special = None, patch: Patch = None
 ) -> Attribution:
-    r"""Length of what the last attention moves from each token, :math:`\frac{1}{h}\sum_h A^h_{rj} \|v^h_j\|`.
+    r"""Length of what the last attention moves from each token: its weight times the length of its value.
 
-    A weight on a value of length zero moves nothing. Lengths have no sign and are the same for every class. Unit:
-    that of the values, before the heads are joined.
+    .. math:: a_j = \frac{1}{|R|\,H} \sum_{r \in R} \sum_h A^h_{rj}\, \lVert v^h_j \rVert
+
+    Here :math:`A^h, v^h` are weights and values of head :math:`h`, :math:`R` the tokens that the score reads. A weight
+    on a value of length zero moves nothing. Lengths have no sign and are the same for every class. Unit: that of the
+    values, before the heads are joined.
 
     Args:
         chunk: inputs run together; the result does not depend on it.
@@ -133,11 +138,14 @@ def value_weighted_attention(
 def rollout(
     model: Model, x: Batch, target: Target, *, chunk: int | None = None, special: Special = None, patch: Patch = None
 ) -> Attribution:
-    r"""Attention multiplied through all layers, :math:`\prod_l \tfrac12 (A^l + I)`: as if tokens only mixed.
+    r"""Attention multiplied through all layers, as if each block only mixed tokens, half of it by its shortcut.
 
-    All tokens together have 1, those that are no piece of the input among them. The identity stands for the
-    shortcut, though the true shares of shortcut and attention differ by layer; the values, the differences between
-    heads and the layers between are left out. The same for every class.
+    .. math:: a = s^\top \hat A^L \cdots \hat A^1, \qquad \hat A^l = \tfrac12 (\bar A^l + I)
+
+    Here :math:`\bar A^l` are the weights of layer :math:`l`, the mean over heads, :math:`s` equal shares of the tokens
+    that the score reads. All tokens together have 1, those that are no piece of the input among them. The identity
+    stands for the shortcut, though the true shares of shortcut and attention differ by layer; the values, the
+    differences between heads and the layers between are left out. The same for every class.
 
     Args:
         chunk: inputs run together; the result does not depend on it.
@@ -165,12 +173,13 @@ def rollout(
 def gradient_weighted_attention(
     model: Model, x: Batch, target: Target, *, chunk: int | None = None, special: Special = None, patch: Patch = None
 ) -> Attribution:
-    r"""What the last attention's weight on each token adds to the score. Unit: score, signed.
+    r"""What the last attention's weight on each token adds to the score, to first order. Unit: score, signed.
 
-    .. math:: \sum_{h,i} A^h_{ij}\, \frac{\partial f}{\partial A^h_{ij}}
+    .. math:: a_j = \sum_{h,i} A^h_{ij}\, \frac{\partial f}{\partial A^h_{ij}}
 
-    It equals the weighted value seen along the score's slope, :math:`a_j\, \nabla_z f \cdot v_j`: with a linear head it
-    is the exact share of each token in the pooled score. Weights are taken as free, though they sum to 1.
+    Here :math:`A^h_{ij}` is the weight of head :math:`h` from query :math:`i` to token :math:`j`. Of one query it
+    equals the weighted value seen along the score's slope, :math:`A_j\, \nabla_z f \cdot v_j`: with a linear head it is
+    the exact share of each token in the pooled score. Weights are taken as free, though they sum to 1.
 
     Args:
         chunk: inputs run together; the result does not depend on it.
@@ -198,13 +207,15 @@ def gradient_weighted_attention(
 def chefer(
     model: Model, x: Batch, target: Target, *, chunk: int | None = None, special: Special = None, patch: Patch = None
 ) -> Attribution:
-    r"""Relevance collected layer by layer, from :math:`R = I`. No unit: powers of it add up.
+    r"""Attention times its gradient, positive part, collected layer by layer. No unit: powers of it add up.
 
     .. math:: R \leftarrow R + \bar A^l R, \qquad
-       \bar A^l = \frac{1}{h}\sum_h \Bigl(A^l_h \odot \frac{\partial f}{\partial A^l_h}\Bigr)^+
+        \bar A^l = \frac{1}{H}\sum_h \Bigl(A^l_h \odot \frac{\partial f}{\partial A^l_h}\Bigr)^+, \qquad
+        a = s^\top (R - I)
 
-    Only what raises the score is kept, in each head and entry, so evidence against is invisible and opposing
-    entries do not cancel. The identity, which is the same for all tokens, is left out.
+    Here :math:`A^l_h` are the weights of head :math:`h`, :math:`R` starts as :math:`I`, and :math:`s` are equal shares
+    of the tokens that the score reads. Only what raises the score is kept, in each head and entry, so evidence against
+    is invisible and opposing entries do not cancel. The identity, which is the same for all tokens, is left out.
 
     Args:
         chunk: inputs run together; the result does not depend on it.
@@ -244,9 +255,10 @@ def leave_one_out(
 
     .. math:: \Delta_k = f(x) - f(x \setminus k) = \frac{a_k}{1 - a_k}\; w \cdot (h_k - z), \qquad z = \sum_j a_j h_j
 
-    The other weights are renormalised, as a softmax does, and :math:`w \cdot h_k` is the slope of the score at weight
-    k. An instance that holds all the weight has no rest to compare with: infinity, and refused by `attribute`. What
-    an instance took from its neighbours before the pooling stays in them.
+    Here :math:`h_k` is instance :math:`k`, :math:`a_k` its weight, :math:`w` are the weights of the head. The others
+    are renormalised, as a softmax does, and :math:`w \cdot h_k` is the slope of the score at weight k. An instance that
+    holds all the weight has no rest to compare with: infinity, and refused by `attribute`. What an instance took from
+    its neighbours before the pooling stays in them.
 
     Args:
         chunk: inputs run together; the result does not depend on it.

@@ -32,11 +32,15 @@ UNIT = 2**30  # whole numbers that stand for a capacity of 1
 def attention_flow(
     model: Model, x: Batch, target: Target, *, chunk: int | None = None, special: Special = None, patch: Patch = None
 ) -> Attribution:
-    r"""Largest flow from what is read to each token through all layers, edges as wide as :math:`\tfrac12 (A^l + I)`.
+    r"""Largest flow from what the score reads to each token, through attention weights as pipes of limited width.
 
-    Each token's flow is found as if it had the pipes for itself, so flows do not add up to one. Shares of the first
-    layer hardly limit it: maps are flatter than `rollout`. The same for every class. A maximum-flow problem for each
-    token: of 197 tokens and 12 layers each takes a tenth of a second, so a picture takes some 25 seconds.
+    .. math:: a_j = \operatorname{maxflow}(s \to j), \qquad c^l_{nm} = \tfrac12 (\bar A^l + I)_{nm}
+
+    Here :math:`c^l_{nm}` is the width of the pipe from token :math:`n` behind layer :math:`l` to :math:`m` before it,
+    :math:`\bar A^l` the mean of the attention over heads, and :math:`s` feeds equal shares to the tokens that the score
+    reads. Each token's flow is found as if it had the pipes for itself, so flows do not add up to one. Shares of the
+    first layer hardly limit it: maps are flatter than `rollout`. The same for every class. A maximum-flow problem for
+    each token: of 197 tokens and 12 layers each takes a tenth of a second, so a picture takes some 25 seconds.
 
     Args:
         chunk: inputs run together; the result does not depend on it.

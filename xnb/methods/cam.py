@@ -37,10 +37,11 @@ def grad_cam(
     resize: bool = True,
     chunk: int | None = None,
 ) -> CamMap:
-    r"""Activation weighted with each channel's mean gradient: `(B, 1, H, W)`. Unit: score per position of the layer.
+    r"""Sum of a layer's channels, each weighted by its mean gradient. `(B, 1, H, W)`; unit: score per layer position.
 
     .. math:: a = \Bigl(\sum_k \bar G_k A_k\Bigr)^+, \qquad \bar G_k = \frac{1}{hw} \sum_{ij} G_{kij}
 
+    Here :math:`A_k` is channel :math:`k` of the layer, :math:`h` by :math:`w`, :math:`G = \partial f / \partial A`.
     Where average pooling and one linear layer follow, :math:`hw\,a` is the positive part of each position's share of
     the score. Elsewhere the mean gradient moves evidence to positions that the model did not use: see `hires_cam`.
 
@@ -80,16 +81,17 @@ def grad_cam_plus_plus(
     resize: bool = True,
     chunk: int | None = None,
 ) -> CamMap:
-    r"""Activation weighted with a weighted sum of each channel's positive gradient: `(B, 1, H, W)`. Unit: none.
+    r"""Sum of a layer's channels, each weighted by its positive gradients, damped where they are large. Unit: none.
 
     .. math:: a = \Bigl(\sum_k w_k A_k\Bigr)^+, \qquad
         w_k = \sum_{ij} \alpha_{kij} G_{kij}^+, \qquad
         \alpha_{kij} = \frac{G_{kij}^2}{2 G_{kij}^2 + G_{kij}^3 \sum_{ab} A_{kab}}
 
-    The paper explains :math:`Y = e^f`: its second and third derivatives are then powers of the gradient of `f`
-    wherever `f` is piecewise linear in `A`. The factor :math:`e^f` that all weights have in common is left out: it
-    scales a map, and overflows. Where the layer's activations can be negative, the denominator can vanish: take a
-    layer after its ReLU.
+    Here :math:`A_k` is channel :math:`k` of the layer, :math:`G = \partial f / \partial A`. The map is `(B, 1, H, W)`.
+    The paper explains :math:`Y = e^f`: its second and third derivatives are then powers of the gradient of `f` wherever
+    `f` is piecewise linear in `A`. The factor :math:`e^f` that all weights have in common is left out: it scales a map,
+    and overflows. Where the layer's activations can be negative, the denominator can vanish: take a layer after its
+    ReLU.
 
     Args:
         layer, layout, signed, resize: as for `grad_cam`.
@@ -124,12 +126,14 @@ def hires_cam(
     resize: bool = True,
     chunk: int | None = None,
 ) -> CamMap:
-    r"""Positive part of each position's first-order share of the score: `(B, 1, H, W)`. Unit: score per layer position.
+    r"""Sum of a layer's channels, each value weighted by its own gradient. `(B, 1, H, W)`; unit: score per position.
 
     .. math:: a = \Bigl(\sum_k G_k \odot A_k\Bigr)^+
 
-    Where one linear layer follows, the shares of all positions add up exactly to the score less its bias, before
-    negative ones are set to zero. With average pooling in between the map equals Grad-CAM's.
+    Here :math:`A_k` is channel :math:`k` of the layer and :math:`G = \partial f / \partial A` its gradient. A position
+    of the map has its share of the score, to first order: where one linear layer follows, the shares add up exactly to
+    the score less its bias, before negative ones are set to zero. With average pooling in between the map equals
+    Grad-CAM's.
 
     Args:
         layer, layout, signed, resize: as for `grad_cam`.
@@ -160,12 +164,13 @@ def layer_cam(
     resize: bool = True,
     chunk: int | None = None,
 ) -> CamMap:
-    r"""Activation where more of it would raise the score: `(B, 1, H, W)`. Unit: score per position of the layer.
+    r"""Sum of a layer's channels, each value weighted by its own gradient where that is positive. `(B, 1, H, W)`.
 
     .. math:: a = \Bigl(\sum_k G_k^+ \odot A_k\Bigr)^+
 
-    Made for early layers, where a channel's mean gradient says little. What speaks against the class is not
-    subtracted, so a position with as much evidence for the class as against it looks decisive.
+    Here :math:`A_k` is channel :math:`k` of the layer and :math:`G = \partial f / \partial A` its gradient. Unit: score
+    per position of the layer. Made for early layers, where a channel's mean gradient says little. What speaks against
+    the class is not subtracted, so a position with as much evidence for the class as against it looks decisive.
 
     Args:
         layer, layout, signed, resize: as for `grad_cam`.

@@ -38,14 +38,15 @@ def score_cam(
     resize: bool = True,
     chunk: int | None = None,
 ) -> CamMap:
-    r"""Activation weighted by how well each channel, as a mask of the input, keeps the score: `(B, 1, H, W)`.
+    r"""Sum of a layer's channels, each weighted by the score that it keeps as a mask of the input. `(B, 1, H, W)`.
 
     .. math:: a = \Bigl(\sum_k w_k A_k\Bigr)^+, \qquad w = \operatorname{softmax}_k f(x \odot M_k), \qquad
         M_k = \frac{U_k - \min U_k}{\max U_k - \min U_k}
 
-    `U` is the channel enlarged linearly to the input; a constant channel masks everything. The paper weights with
-    the increase of the score over a baseline, which is the same for all channels and so falls out of the softmax.
-    Unit: activation. The softmax depends on the scale of the logits: large ones leave a single channel.
+    Here :math:`A_k` is channel :math:`k` of the layer, :math:`U_k` the same enlarged to the input; a constant channel
+    masks everything. The paper weights with the increase of the score over a baseline, which is the same for all
+    channels and so falls out of the softmax. Unit: activation. The softmax depends on the scale of the logits: large
+    ones leave a single channel.
 
     Args:
         layer, layout, signed, resize: as for `grad_cam`.
@@ -88,12 +89,13 @@ def ablation_cam(
     resize: bool = True,
     chunk: int | None = None,
 ) -> CamMap:
-    r"""Activation weighted with the share of the score that is lost without each channel: `(B, 1, H, W)`.
+    r"""Sum of a layer's channels, each weighted by the share of the score lost without it. `(B, 1, H, W)`.
 
     .. math:: a = \Bigl(\sum_k w_k A_k\Bigr)^+, \qquad w_k = \frac{f(x) - f(x \mid A_k = 0)}{f(x)}
 
-    Unit: activation. Everything before the layer is computed once per input. A negative score reverses the sign of
-    the map and a score near zero blows it up: explain a class that the model is sure of.
+    Here :math:`A_k` is channel :math:`k` of the layer. Unit: activation. Everything before the layer is computed once
+    per input. A negative score reverses the sign of the map and a score near zero blows it up: explain a class that the
+    model is sure of.
 
     Args:
         layer, layout, signed, resize: as for `grad_cam`.

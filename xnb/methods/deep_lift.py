@@ -35,14 +35,15 @@ def deep_lift(
 ) -> Attribution:
     r"""Share of each input value in the change of score from `baseline` to `x`, by the rescale rule. Unit: score.
 
-    .. math:: a = (x - b) \odot m, \qquad m_{in} = m_{out}\,\frac{g(z) - g(z^b)}{z - z^b}
+    .. math:: a = (x - b) \odot m, \qquad m_{\mathrm{in}} = m_{\mathrm{out}}\,\frac{g(z) - g(z^b)}{z - z^b}
 
-    In place of the gradient of an elementwise function `g` stands its average slope between the two activations. A
-    product of two signals, as in attention, a gate or the deviation of a layer norm, moves by the change of each times
-    the mean of the other; what a maximum gained goes to its place now, what it lost to its place before. So `a` adds
-    up to :math:`f(x) - f(b)` exactly, in one pass; where rounding keeps them from it, a copy of the model in double
-    precision answers. The answer belongs to the baseline, and to how the network is written: two networks that compute
-    the same function may differ. The rules stand in `deep_lift_rules`.
+    Here :math:`z` enters an elementwise function :math:`g`, :math:`z^b` does for the baseline, and :math:`m` is handed
+    back in place of a gradient, from 1 at the score. In place of the gradient of an elementwise function `g` stands its
+    average slope between the two activations. A product of two signals, as in attention, a gate or the deviation of a
+    layer norm, moves by the change of each times the mean of the other; what a maximum gained goes to its place now,
+    what it lost to its place before. So `a` adds up to :math:`f(x) - f(b)` exactly, in one pass; where rounding keeps
+    them from it, a copy of the model in double precision answers. The answer belongs to the baseline, and to how the
+    network is written: two networks that compute the same function may differ. The rules stand in `deep_lift_rules`.
 
     Args:
         baseline: the reference: a number, a tensor, "mean", "blur", "noise" or a function, as in

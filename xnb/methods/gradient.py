@@ -14,7 +14,9 @@ from xnb.types import Attribution, Batch, Model, Target
     shares="input_gradient",
 )
 def gradient(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
-    r"""Rate at which the score changes with each input value, :math:`a = \nabla_x f(x)`. Unit: score per input unit.
+    r"""Rate at which the score changes with each input value. Unit: score per input unit.
+
+    .. math:: a = \nabla_x f(x)
 
     It says what a small change would do, not what the value contributed: where the network is
     saturated, the gradient is near zero although the evidence is decisive.
@@ -34,7 +36,9 @@ def gradient(model: Model, x: Batch, target: Target, *, chunk: int | None = None
     shares="input_gradient",
 )
 def gradient_times_input(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
-    r"""First-order share of each input value in the score, :math:`a = x \odot \nabla_x f(x)`. Unit: score.
+    r"""Each input value times its gradient: its share in the score, to first order. Unit: score.
+
+    .. math:: a = x \odot \nabla_x f(x)
 
     Exact for a linear model. A value of zero gets nothing, whatever it means: black pixels are never evidence.
 

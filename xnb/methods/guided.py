@@ -16,8 +16,11 @@ _RECTIFIERS = ("relu", "relu6", "hardtanh", "clamp", "clamp_min")  # if their lo
 
 @method(family="rules", needs="gradient", cost="F + B", paper="Springenberg et al. 2015, arXiv:1412.6806")
 def guided_backprop(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
-    """Gradient cut to its positive part at every ReLU, on top of the ReLU's own gate. Unit: score per input unit.
+    r"""Gradient of which every ReLU hands back only the positive part, where it was active. Unit: score per input unit.
 
+    .. math:: g_i = \mathbb{1}[z_i > 0]\,(g_i')^+, \qquad a = g \text{ at } x
+
+    Here :math:`z` enters the ReLU, :math:`g'` is the gradient that arrives behind it and :math:`g` what it hands back.
     Sharp and nearly blind to the upper layers: it redraws the picture's edges whatever the class (arXiv:1810.03292).
 
     Args:
@@ -31,10 +34,13 @@ def guided_backprop(model: Model, x: Batch, target: Target, *, chunk: int | None
 
 @method(family="rules", needs="gradient", cost="F + B", paper="Zeiler & Fergus 2014, arXiv:1311.2901")
 def deconvnet(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
-    """Gradient cut to its positive part at every ReLU, in place of the ReLU's own gate.
+    r"""Gradient of which every ReLU hands back only the positive part, whether it was active or not.
 
-    Unit: score per input unit. Between two ReLU layers it does not depend on the picture at all, unless max pooling
-    routes it back: read it as what the upper layers look for.
+    .. math:: g_i = (g_i')^+, \qquad a = g \text{ at } x
+
+    Here :math:`g'` is the gradient that arrives behind a ReLU and :math:`g` what it hands back. Unit: score per input
+    unit. Between two ReLU layers it does not depend on the picture at all, unless max pooling routes it back: read it
+    as what the upper layers look for.
 
     Args:
         chunk: inputs run together; the result does not depend on it.

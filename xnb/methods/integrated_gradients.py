@@ -43,13 +43,13 @@ def integrated_gradients(
     tolerance: float | None = None,
     chunk: int | None = None,
 ) -> Attribution:
-    r"""Share of each input value in the change of score from `baseline` to `x`. Unit: score.
+    r"""Share of each input value in the change of score along the straight path from `baseline` to `x`. Unit: score.
 
     .. math:: a = (x - b) \odot \int_0^1 \nabla f\bigl(b + t(x - b)\bigr)\,dt
 
-    With more `steps`, the sum of `a` comes closer to :math:`f(x) - f(b)`: exponentially fast for a smooth network, as
-    1 / steps for a ReLU network, because of its kinks. A value that equals the baseline gets nothing: with zeros,
-    black pixels are never evidence, and black is a colour.
+    Here :math:`t` goes from the baseline, 0, to the input, 1. With more `steps`, the sum of `a` comes closer to
+    :math:`f(x) - f(b)`: exponentially fast for a smooth network, as 1 / steps for a ReLU network, because of its kinks.
+    A value that equals the baseline gets nothing: with zeros, black pixels are never evidence, and black is a colour.
 
     Args:
         baseline: where the path starts: a number, a tensor, "mean", "blur", "noise" or a function, as in

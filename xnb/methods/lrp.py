@@ -35,18 +35,26 @@ def lrp(
 ) -> Attribution:
     r"""Relevance of each input value: the score, handed back function by function in proportion. Unit: score.
 
-    .. math:: R_i = \sum_j \frac{z_{ij}}{z_j + \epsilon\,\mathrm{sign} z_j} R_j
+    .. math:: R_i = \sum_j \frac{z_{ij}}{z_j + \epsilon\,\mathrm{sign}\, z_j} R_j, \qquad z_j = \sum_i z_{ij} + z_{bj}
 
-    The rule of a function says what counts as the contribution :math:`z_{ij}`. Batch norms are folded into the
-    convolution before them, and the branches of a residual join share by what each added. So relevance is conserved
-    up to what the biases absorb: a third to three quarters of the score in a small trained network, and all but a
-    hundredth of a percent with `epsilon_plus` in FastNet on four photographs, where `gamma` keeps 0.4 to 0.8 % and
-    `epsilon` -52 to 28 %. What part an input keeps stands in the ledger of `explain`. A gate, as the sigmoid of an
-    LSTM or of squeeze-and-excitation, and the deviation of a norm take nothing; two other factors get half each. With
-    z-plus rules the upper layers hardly matter: the map shows what excites the network, and less well what speaks for
-    one class rather than another (arXiv:1912.09818).
+    .. math:: z_{ij} = \begin{cases} x_i w_{ij} & \text{epsilon} \\ (x_i w_{ij})^+ & \text{z-plus} \\
+        x_i w_{ij} + \gamma\,(x_i w_{ij})^{\mathrm{sign}\, z_j} & \text{gamma, } \gamma = 0.25 \\
+        1 & \text{flat} \end{cases}
 
-    To read the code, begin with `lrp_division.divide_in_proportion`, the formula above: every other rule varies it.
+    .. math:: R_i = x_i \Bigl(R_i' - s_i \sum_j R_j'\Bigr), \qquad s = \operatorname{softmax}(x) \text{ (attn\_lrp)}
+
+    Here :math:`R_j` arrives at output :math:`j`, and :math:`z_{ij}` is what input :math:`i` contributed to it, by
+    default by z-plus in convolutions and by epsilon elsewhere; :math:`z_{bj}` is the bias, treated alike, whose part is
+    absorbed. `alpha_beta` takes twice the shares of the positive contributions less those of the negative. Batch norms
+    are folded into the convolution before them, and the branches of a residual join share by what each added. So
+    relevance is conserved up to what the biases absorb: a third to three quarters of the score in a small trained
+    network, and all but a hundredth of a percent with `epsilon_plus` in FastNet on four photographs, where `gamma`
+    keeps 0.4 to 0.8 % and `epsilon` -52 to 28 %. What part an input keeps stands in the ledger of `explain`. A gate, as
+    the sigmoid of an LSTM or of squeeze-and-excitation, and the deviation of a norm take nothing; two other factors get
+    half each. With z-plus rules the upper layers hardly matter: the map shows what excites the network, and less well
+    what speaks for one class rather than another (arXiv:1912.09818).
+
+    To read the code, begin with `lrp_division.divide_in_proportion`, the first formula: every other rule varies it.
 
     Args:
         composite: a name in `COMPOSITES` or a table of your own: rule by function name, and the rule for the first

@@ -40,14 +40,15 @@ def occlusion(
     baseline: Baseline = 0.0,
     chunk: int | None = None,
 ) -> Attribution:
-    r"""Drop in score when a window is painted over: `(B, 1, H, W)`. Unit: score per window.
+    r"""Drop in score when a window that slides over the input is painted over. Unit: score per window.
 
     .. math:: a_{p} = \frac{1}{|\{w \ni p\}|} \sum_{w \ni p} \bigl( f(x) - f(x_{w \to b}) \bigr)
 
-    Each pixel is the mean over the windows that cover it. A painted window is not natural: the drop mixes
-    missing evidence with surprise at the paint, and two copies of the evidence hide each other. In a convolutional
-    network only what a window can reach is computed again, which is exact: `score_by_full_passes` is the whole
-    method, `xnb.methods.incremental` gives the same numbers faster, for pictures.
+    Here :math:`x_{w \to b}` has the baseline in the window :math:`w`; each pixel is the mean over the windows that
+    cover it, `(B, 1, H, W)`. A painted window is not natural: the drop mixes missing evidence with surprise at the
+    paint, and two copies of the evidence hide each other. In a convolutional network only what a window can reach is
+    computed again, which is exact: `score_by_full_passes` is the whole method, `xnb.methods.incremental` gives the same
+    numbers faster, for pictures.
 
     Signals `(B, C, T)` and volumes `(B, C, D, H, W)` go the same way: a window covers all channels. Of tokens
     `(B, N, D)` and bags it covers all features of neighbouring tokens, `(B, N, 1)`. Signals and tokens have one shape:

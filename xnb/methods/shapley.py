@@ -39,16 +39,17 @@ def kernel_shap(
     seed: int = 0,
     chunk: int | None = None,
 ) -> Attribution:
-    r"""Shapley value of each region, by regression of the score on who is in. Unit: score per region.
+    r"""Shapley value of each region, by a regression of the score on which regions are shown. Unit: score per region.
 
     .. math:: \phi = \arg\min \sum_S w_{|S|} \Bigl(f(x_S) - f(b) - \sum_{r \in S} \phi_r\Bigr)^2
         \quad \text{with} \quad \sum_r \phi_r = f(x) - f(b)
 
     .. math:: w_k \propto \Bigl[\tbinom{M}{k} k (M - k)\Bigr]^{-1}
 
-    The values of the regions add up to :math:`f(x) - f(b)` exactly, whatever the samples; with `samples` of all
-    :math:`2^M - 2` coalitions they are the exact Shapley values. Most coalitions are unnatural inputs: what the
-    model says there is shared out all the same.
+    Here :math:`x_S` shows the regions of :math:`S`, of :math:`M` in all, and has the baseline elsewhere. The values add
+    up to :math:`f(x) - f(b)` exactly, whatever the samples; with `samples` of all :math:`2^M - 2` coalitions they are
+    the exact Shapley values. Most coalitions are unnatural inputs: what the model says there is shared out all the
+    same.
 
     Args:
         regions: number of the region of each value, superpixels for instance; None: 7 x 7 squares of a picture,
@@ -105,12 +106,13 @@ def permutation_shapley(
     seed: int = 0,
     chunk: int | None = None,
 ) -> Attribution:
-    r"""Shapley value of each region: what it adds on joining, over random orders. Unit: score per region.
+    r"""Shapley value of each region: what it adds when regions are shown one by one, over random orders of them.
 
     .. math:: \phi_r = \mathrm{E}_\pi \bigl[ f(x_{\{\pi \le r\}}) - f(x_{\{\pi < r\}}) \bigr]
 
-    Each order is also walked backwards, which cancels all interactions of two. Unbiased, and the values of the
-    regions add up to :math:`f(x) - f(b)` exactly; kernel_shap needs fewer passes for the same error.
+    Here :math:`\{\pi < r\}` are the regions before :math:`r` in the order :math:`\pi`. Unit: score per region. Each
+    order is also walked backwards, which cancels all interactions of two. Unbiased, and the values of the regions add
+    up to :math:`f(x) - f(b)` exactly; kernel_shap needs fewer passes for the same error.
 
     Args:
         regions: number of the region of each value, superpixels for instance; None: 7 x 7 squares of a picture,
@@ -179,12 +181,13 @@ def exact_shapley(
     baseline: Baseline = 0.0,
     chunk: int | None = None,
 ) -> Attribution:
-    r"""Shapley value of each region, from all coalitions: its mean gain on joining. Unit: score per region.
+    r"""Shapley value of each region, exactly: its gain in score on joining others, averaged over all sets of them.
 
     .. math:: \phi_r = \sum_{S \not\ni r} \frac{|S|!\,(M - |S| - 1)!}{M!} \bigl( f(x_{S \cup r}) - f(x_S) \bigr)
 
-    The values of the regions add up to :math:`f(x) - f(b)`. Exact for this game; whether the game is the right
-    question depends on the regions and on the baseline.
+    Here :math:`x_S` shows the regions of :math:`S`, of :math:`M` in all, and has the baseline elsewhere. Unit: score
+    per region. The values add up to :math:`f(x) - f(b)`. Exact for this game; whether the game is the right question
+    depends on the regions and on the baseline.
 
     Args:
         regions: number of the region of each value, 16 different at most, as in

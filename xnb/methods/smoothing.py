@@ -31,7 +31,10 @@ def smoothgrad(
     seed: int = 0,
     chunk: int | None = None,
 ) -> Attribution:
-    r"""Gradient averaged over noise around the input, :math:`a = \mathrm{E}\,\nabla f(x + \varepsilon)`.
+    r"""Gradient averaged over copies of the input with noise.
+
+    .. math:: a = \mathrm{E}_\varepsilon\, \nabla f(x + \varepsilon), \qquad
+        \varepsilon \sim \mathcal{N}\bigl(0, \sigma^2 (\max x - \min x)^2\bigr)
 
     Unit: score per input unit. It is the exact gradient of a blurred score. It looks better than the plain gradient
     because noise blurs, which is no proof that it explains better.
@@ -65,7 +68,10 @@ def vargrad(
     seed: int = 0,
     chunk: int | None = None,
 ) -> Attribution:
-    r"""Variance of the gradient under noise around the input, :math:`a = \mathrm{Var}\,\nabla f(x + \varepsilon)`.
+    r"""Variance of the gradient over copies of the input with noise.
+
+    .. math:: a = \mathrm{Var}_\varepsilon\, \nabla f(x + \varepsilon), \qquad
+        \varepsilon \sim \mathcal{N}\bigl(0, \sigma^2 (\max x - \min x)^2\bigr)
 
     Unit: (score per input unit) squared; never negative. It shows where the gradient is unsteady, and nothing of
     its direction: a linear model gets zero everywhere.
@@ -157,12 +163,13 @@ def expected_gradients(
     seed: int = 0,
     chunk: int | None = None,
 ) -> Attribution:
-    r"""Integrated gradients averaged over many baselines; baseline and position are sampled together. Unit: score.
+    r"""Integrated gradients averaged over many baselines: each draw takes a baseline and a point of the path to `x`.
 
     .. math:: a = \mathrm{E}_{b,\,t}\,(x - b) \odot \nabla f\bigl(b + t(x - b)\bigr)
 
-    It adds up to :math:`f(x) - \mathrm{E} f(b)` up to its sampling error. What it explains is the difference from
-    these baselines: other baselines are another question and get another answer.
+    Here :math:`b` is drawn from the baselines and :math:`t` evenly from 0 to 1. Unit: score. It adds up to
+    :math:`f(x) - \mathrm{E} f(b)` up to its sampling error. What it explains is the difference from these baselines:
+    other baselines are another question and get another answer.
 
     Args:
         baseline: inputs to start from, `(N, *shape)`, drawn with equal chance. A number makes one baseline; a name or

@@ -44,6 +44,9 @@ def token_occlusion(
 ) -> Attribution:
     r"""Drop in score when tokens are left out of the sequence: nothing is painted in their place. Unit: score.
 
+    .. math:: a_j = f(T) - f(T \setminus W_j)
+
+    Here :math:`T` are the tokens that enter the first block, :math:`W_j` is token :math:`j` or its window of patches.
     Positions stay with the tokens that are left, as does what belongs to them in a mask, and a network that never saw a
     shorter sequence in training may still be surprised. Two copies of the evidence hide each other.
 

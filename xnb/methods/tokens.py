@@ -44,10 +44,11 @@ def legrad(
 ) -> Attribution:
     r"""How much more attention to a token would raise the score, read out behind each layer: the mean over layers.
 
-    .. math:: \frac{1}{L}\sum_l \frac{1}{hN}\sum_{h,i} \Bigl(\frac{\partial f^l}{\partial A^l_{hij}}\Bigr)^+
+    .. math:: a_j = \frac{1}{L}\sum_l \frac{1}{HN}\sum_{h,i} \Bigl(\frac{\partial f^l}{\partial A^l_{hij}}\Bigr)^+
 
-    The slope alone, so it also lights up tokens that are not attended to. Unit: score per weight, never negative.
-    The paper's rescaling to [0, 1] is left to the picture.
+    Here :math:`f^l` is the score that the readout gives to the output of block :math:`l`, :math:`A^l_{hij}` the weight
+    of head :math:`h` from query :math:`i` to token :math:`j`. The slope alone, so it also lights up tokens that are not
+    attended to. Unit: score per weight, never negative. The paper's rescaling to [0, 1] is left to the picture.
 
     Args:
         chunk: inputs run together; the result does not depend on it.
@@ -134,9 +135,11 @@ def attcat(
 ) -> Attribution:
     r"""Each block's output times its slope, weighted by the attention to it, over all layers. Unit: score, signed.
 
-    .. math:: \sum_l A^l_{rj} \sum_d h^l_{jd}\, \frac{\partial f}{\partial h^l_{jd}}
+    .. math:: a_j = \sum_l \bar A^l_{rj} \sum_d h^l_{jd}\, \frac{\partial f}{\partial h^l_{jd}}
 
-    A sum over layers counts the same evidence once for each, and a token deep in the network is a mixture.
+    Here :math:`h^l_j` is token :math:`j` behind block :math:`l`, :math:`\bar A^l_{rj}` the attention to it, the mean
+    over heads, of the token :math:`r` that the score reads. A sum over layers counts the same evidence once for each,
+    and a token deep in the network is a mixture.
 
     Args:
         chunk: inputs run together; the result does not depend on it.
@@ -208,10 +211,11 @@ def token_cam(
 ) -> Attribution:
     r"""Grad-CAM of a Transformer: channels of the patch tokens at `layer`, each weighted by its mean slope.
 
-    .. math:: \Bigl(\sum_k \frac{1}{N}\sum_i \frac{\partial f}{\partial h_{ik}}\; h_{jk}\Bigr)^+
+    .. math:: a_j = \Bigl(\sum_k \frac{1}{N}\sum_i \frac{\partial f}{\partial h_{ik}}\; h_{jk}\Bigr)^+
 
-    Behind the last attention only the class token has a slope, so the last layer where this is defined is what
-    enters that attention. The mean over places is made for networks that average them, which a class token does not.
+    Here :math:`h_{jk}` is channel :math:`k` of patch :math:`j`, one of :math:`N`, at the layer. Behind the last
+    attention only the class token has a slope, so the last layer where this is defined is what enters that attention.
+    The mean over places is made for networks that average them, which a class token does not.
 
     Args:
         layer: name of a layer with tokens `(B, N, D)`; the last block's first layer norm if omitted.
