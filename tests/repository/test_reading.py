@@ -1,5 +1,6 @@
-"""How a notebook reads: short cells, at most 35 minutes, and no number in its text that no cell put out."""
+"""How a notebook reads: short cells, at most 35 minutes, no number in its text that no cell put out, help at hand."""
 
+import ast
 import math
 import re
 import statistics
@@ -17,6 +18,7 @@ TOLD = re.compile(r"summary|read-.*|takeaways")
 LONGEST_READING = 35  # minutes
 WORDS_A_MINUTE = 200
 LINES_A_MINUTE = 15
+NEAR = 3  # minutes by which a reading time may be off where it is written
 # What is no claim: code, formulas, links, names of notebooks and figures, and the level of an interval.
 NO_CLAIM = re.compile(
     r"`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\[[^\]]*\]\([^)]*\)|fig-\d\d-\d+|\b95 % intervals?|^\s*- \(\d\)|\(\d\)", re.S | re.M
@@ -85,12 +87,36 @@ def numbers_were_put_out(book):
     ]
 
 
+def title_says_how_long_it_reads(book):
+    """The table on top, to three minutes; the time of the machine stands apart from it."""
+    stated = re.search(r"\| (\d+) minutes \|", book.cells[0].source)
+    minutes = read_minutes(book)
+    return [] if stated and abs(int(stated[1]) - minutes) <= NEAR else [f"write | {minutes:.0f} minutes | in its table"]
+
+
+def exercises_lead_to_hints_and_solutions(book):
+    number = book.cells[0].source[2:4]
+    text = "".join(cell.source for cell in book.cells if cell.id == "exercises")
+    link = f"[solutions](solutions.md#notebook-{number})"
+    return [what for what in ("Hint", link) if what not in text]
+
+
+def checkers_say_what_is_missing(book):
+    """A checker by itself, and each of its asserts with a message."""
+    checks = [ast.parse(cell.source) for cell in book.cells if cell.id == "exercise-check"]
+    asserts = [node for tree in checks for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    return [ast.unparse(node) for node in asserts if node.msg is None] or ([] if asserts else ["no exercise-check"])
+
+
 RULES = [
     visible_cells_are_short,
     is_read_in_35_minutes,
     checks_and_drawing_are_folded,
     begins_with_what_was_found,
     numbers_were_put_out,
+    title_says_how_long_it_reads,
+    exercises_lead_to_hints_and_solutions,
+    checkers_say_what_is_missing,
 ]
 
 
@@ -98,13 +124,15 @@ def good():
     folded = {"tags": ["hide-input"]}
     return new_notebook(
         cells=[
-            new_markdown_cell("# 00", id="title"),
+            new_markdown_cell("# 00 · Why?\n\n| reading |\n|---|\n| 1 minutes |", id="title"),
             new_markdown_cell("The object has 86 %.", id="summary"),
             new_code_cell("x = 1", id="maps"),
             new_code_cell(
                 "print(x)", id="check-1", metadata=folded, outputs=[new_output("stream", text="edges 86 %, r -0.5")]
             ),
             new_markdown_cell("- (1) holds: 86 %, not `7`, $8$ or [9](10); r is −0.5.", id="read-1"),
+            new_markdown_cell("Hint: add. See the [solutions](solutions.md#notebook-00).", id="exercises"),
+            new_code_cell("assert x == 1, 'add'", id="exercise-check", metadata=folded),
         ]
     )
 
@@ -124,6 +152,13 @@ BROKEN = [
     (numbers_were_put_out, tell("The object has 86 points.")),
     (numbers_were_put_out, tell("r is 0.5.")),
     (numbers_were_put_out, lambda book: book.cells[1].update(source="Of 12 pictures.")),
+    (title_says_how_long_it_reads, lambda book: book.cells[0].update(source="# 00\n\n| 9 minutes |")),
+    (title_says_how_long_it_reads, lambda book: book.cells[0].update(source="# 00\n\n| 1 min |")),
+    (exercises_lead_to_hints_and_solutions, lambda book: book.cells[5].update(source="Hint: add.")),
+    (exercises_lead_to_hints_and_solutions, lambda book: book.cells[0].update(source="# 01 · Why?")),
+    (exercises_lead_to_hints_and_solutions, lambda book: book.cells[5].update(source=book.cells[5].source[10:])),
+    (checkers_say_what_is_missing, lambda book: book.cells[6].update(source="assert x == 1")),
+    (checkers_say_what_is_missing, lambda book: book.cells.pop(6)),
 ]
 
 
