@@ -116,12 +116,14 @@ def mark_query(layer: LayerAttention, tokens: PatchTokens, query: int) -> Bool[N
     return np.zeros(tokens.owner.shape, dtype=bool)
 
 
-def draw_attention_row(subject: Subject, row: NDArray, tokens: PatchTokens) -> Pixels:
-    """Draw the row on the patches of its tokens: light is much, dark is little."""
+def draw_attention_row(subject: Subject, picture: int, row: NDArray, tokens: PatchTokens) -> Pixels:
+    """Draw the row on the patches of its tokens, white nothing and red much, with the outline of what is known."""
     weights = tokens.put_on_picture(row)
     rgb = pixels.unsigned_colours(weights, float(weights.max()))
     H, W = subject.x.shape[2:]
-    return pixels.resize_nearest(rgb, pixels.display_size(H, W))
+    large = pixels.resize_nearest(rgb, pixels.display_size(H, W))
+    evidence = subject.mask(picture)
+    return large if evidence is None else pixels.draw_outline(large, evidence.cpu())
 
 
 def draw_query(subject: Subject, picture: int, patch: NDArray) -> Pixels:

@@ -135,7 +135,7 @@ class _AttentionPanel(Panel):
     @property
     def picture(self) -> Pixels:
         """The weights over the picture, as they are shown."""
-        return draw_attention_row(self.subject, self.row, self.read_tokens)
+        return draw_attention_row(self.subject, self.selection.picture, self.row, self.read_tokens)
 
     def draw_query(self) -> Pixels:
         """The picture with an outline of the patch that asks."""
@@ -164,6 +164,13 @@ class _AttentionPanel(Panel):
         bars = markup.bars_html(self.subject.class_names(likeliest), probabilities[likeliest])
         return markup.column_html(most_read, bars, markup.note_html(description), width="256px")
 
+    def _title_map(self) -> str:
+        """Whose weights the map shows, and what its colours go up to."""
+        selection = self.selection
+        heads = "mean of heads" if selection.head is None else f"head {selection.head + 1}"
+        end = float(self.read_tokens.put_on_picture(self.row).max())
+        return f"layer {selection.layer + 1} of {len(self.tokens)}, {heads}\nwhite 0 to red {end:.2g}"
+
     def _describe_row(self, row: NDArray) -> str:
         """Say what the query reads most, for a reader who cannot see the map."""
         selection = self.selection
@@ -183,9 +190,8 @@ class _AttentionPanel(Panel):
         """Draw the query, what it reads, and the probabilities."""
         selection = self.selection
         fig, axes = static.new_figure(3)
-        static.show_pixels(self.draw_query(), axes[0], f"asked: {self.query_name}")
-        depth = f"layer {selection.layer + 1} of {len(self.tokens)}"
-        static.show_pixels(self.picture, axes[1], f"reads, {depth}")
+        static.show_pixels(self.draw_query(), axes[0], f"{self.query_name} reads")
+        static.show_pixels(self.picture, axes[1], self._title_map())
         # More bars than beside the map, as the figure has room for them.
         probabilities = self.subject.class_probabilities(selection.picture)
         likeliest = likeliest_classes(probabilities, _MAX_CLASSES_STATIC)

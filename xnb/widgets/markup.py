@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from numpy.typing import ArrayLike
 
-from xnb.plot import SIGNED, UNSIGNED
+from xnb.plot import SIGNED
 from xnb.widgets.pixels import Pixels, data_link
 
 # Distinct to colour-blind eyes, and from both white and black paper.
@@ -65,10 +65,10 @@ def scale_html(end: float, *, sign: bool = True, unit: str = "") -> str:
     """Colour bar of a map with the numbers at its ends, `-end` or 0 on the left and `end` on the right."""
     last = f"{end:.2g} {escape(unit)}".strip()
     if sign:
-        gradient = _css_gradient(SIGNED)
+        gradient = _css_gradient(SIGNED, -1)
         labels = [f"{-end:.2g} against", "0", f"for {last}"]
     else:
-        gradient = _css_gradient(UNSIGNED)
+        gradient = _css_gradient(SIGNED, 0)
         labels = ["0", "", last]
     ends = "".join(f"<span>{label}</span>" for label in labels)
     bar = f'<div style="height:10px;border:1px solid #888;background:{gradient}"></div>'
@@ -76,8 +76,9 @@ def scale_html(end: float, *, sign: bool = True, unit: str = "") -> str:
     return f'<div style="width:256px;max-width:100%;font-size:.9em">{bar}{below}</div>'
 
 
-def _css_gradient(colormap: str) -> str:
-    colours = mpl.colormaps[colormap](np.linspace(0, 1, 9))
+def _css_gradient(colormap: str, start: int) -> str:
+    """Colours of a diverging map from `start`, -1 or 0, to 1."""
+    colours = mpl.colormaps[colormap](np.linspace((start + 1) / 2, 1, 9))
     stops = ", ".join(mpl.colors.to_hex(colour) for colour in colours)
     return f"linear-gradient(to right, {stops})"
 
