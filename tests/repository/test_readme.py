@@ -8,7 +8,9 @@ import matplotlib as mpl
 import nbformat
 import numpy as np
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image, ImageSequence
+from test_reading import NEAR, read_minutes
 from torchvision.transforms.v2.functional import to_pil_image
 
 import xnb
@@ -68,19 +70,83 @@ def test_the_explorer_moves():
         assert len(seen) == film.n_frames >= 5
 
 
+# In which order they are read: the path, and then the basics beside it.
+PATH = "00 03 14 04 15 05 16 06 07 08 09 10 11 12 13".split()
+BASICS = ["01", "02"]
+COLUMNS = ("notebook", "question", "reading", "machine", "level", "before", "figures")
+
+
+def read_rows(page):
+    """The table of notebooks, by number: a dictionary of the columns."""
+    lines = [line for line in page.splitlines() if re.match(r"\| \[\d\d_", line)]
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    return {row[0][1:3]: dict(zip(COLUMNS, row, strict=True)) for row in cells}
+
+
+def number_figure(name):
+    return [int(part) for part in name.split("-")[1:]]
+
+
+def write_ranges(book):
+    """Figures as the table has them: of each notebook that they are numbered after, the first and the last."""
+    groups = {}
+    for name in sorted((cell.id for cell in book.cells if cell.id.startswith("fig-")), key=number_figure):
+        groups.setdefault(name[:6], []).append(name)
+    return ", ".join(" … ".join(dict.fromkeys([names[0], names[-1]])) for names in groups.values())
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_map_names_each_notebook_with_its_question_and_figures(path):
     book = nbformat.read(path, 4)
-    question = book.cells[0].source.splitlines()[0].split("· ")[1]
-    figures = sorted(cell.id for cell in book.cells if cell.id.startswith("fig-"))
-    row = next((line for line in README.splitlines() if f"(notebooks/{path.name})" in line), "")
+    row = read_rows(README).get(path.name[:2])
     assert row, f"README.md and README.zh-CN.md: add a row for {path.name} to the table of notebooks"
-    assert f"| {question} |" in row
-    assert row.endswith(f"| {figures[0]} … {figures[-1]} |")
+    assert row["notebook"] == f"[{path.stem}](notebooks/{path.name})"
+    assert row["question"] == book.cells[0].source.splitlines()[0].split("· ")[1]
+    assert row["figures"] == write_ranges(book)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_map_says_how_long_each_reads_and_runs(path):
+    row = read_rows(README)[path.name[:2]]
+    minutes = {column: int(re.fullmatch(r"(\d+) min", row[column])[1]) for column in ("reading", "machine")}
+    assert abs(minutes["reading"] - read_minutes(nbformat.read(path, 4))) <= NEAR
+    seconds = json.loads((folders.ROOT / "collection" / "seconds.json").read_text())[path.name[:2]]
+    assert abs(minutes["machine"] - seconds / 60) < 1
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_map_says_how_hard_each_is_and_what_comes_before(path):
+    number = path.name[:2]
+    row = read_rows(README)[number]
+    assert row["level"] in ("easy", "medium", "hard")
+    before = re.findall(r"\d\d", row["before"])
+    assert row["before"] == (", ".join(before) or "–")
+    earlier = PATH if number in BASICS else PATH[: PATH.index(number)]
+    assert set(before) <= {*earlier, *BASICS} - {number}
+    [goals] = [cell.source for cell in nbformat.read(path, 4).cells if cell.id == "goals"]
+    named = set(re.findall(r"\((\d\d)_", goals.split("Prerequisites:")[1].split("\n\n")[0]))
+    assert named <= set(before), f"README.md: the row of {number} lacks what its prerequisites name"
+
+
+def test_map_is_in_reading_order():
+    there = {path.name[:2] for path in NOTEBOOKS}
+    assert list(read_rows(README)) == [number for number in PATH + BASICS if number in there]
+    assert list(read_rows(CHINESE)) == list(read_rows(README))
+
+
+@pytest.mark.parametrize(
+    ("names", "written"),
+    [
+        (["fig-03-1", "fig-03-10", "fig-03-2"], "fig-03-1 … fig-03-10"),
+        (["fig-14-1", "fig-03-4", "fig-14-2"], "fig-03-4, fig-14-1 … fig-14-2"),
+    ],
+)
+def test_figures_of_several_notebooks_are_written_apart(names, written):
+    assert write_ranges(new_notebook(cells=[new_code_cell("x", id=name) for name in names])) == written
 
 
 def test_map_names_no_notebook_that_is_not_there():
-    assert set(re.findall(r"\(notebooks/(.*?)\)", README)) == {path.name for path in NOTEBOOKS}
+    assert set(re.findall(r"\(notebooks/(\S*?\.ipynb)\)", README)) == {path.name for path in NOTEBOOKS}
 
 
 PAGES = [folders.ROOT / "README.md", folders.ROOT / "README.zh-CN.md", folders.DATA / "README.md"]
@@ -142,6 +208,8 @@ TAKEN_OVER = {
     "code in the text": r"`[^`\n]+`",
     "links": r"\]\(((?!README)[^)]+)\)",
     "figures of notebooks": r"\| fig-.* \|$",
+    "minutes": r"\| (\d+) (?:min|分钟) \| (\d+) (?:min|分钟) \|",
+    "what comes before": r"\| (–|\d\d(?:, \d\d)*) \| fig-",
     "times": r"\(`.+?`\) \| [a-zA-Z-]+ \| [\d.]+ \| [\d.]+ \|$",
     "geometric mean": r"(?:default: |几何平均：)([\d.]+)",
     "milliseconds": r"(\d+) (?:to|到) (\d+) (?:ms|毫秒)",
