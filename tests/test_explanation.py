@@ -16,7 +16,7 @@ from xnb.access.score import score
 from xnb.check import PromiseWarning
 from xnb.models import SmallCNN
 
-FREE = ("random", "edges", "centre", "input", "constant")
+FREE = ("random", "edges", "centre", "baseline_distance", "constant")
 
 PARTS = ("legrad", "attcat", "token_cam", "token_occlusion")  # run the parts of a Transformer, which Counted is not
 

@@ -105,7 +105,7 @@ def test_a_model_that_casts_by_itself_is_not_refused(net, pictures):
     torch.testing.assert_close(xnb.attribute(cast, pictures.double(), 0, "gradient"), expected)
 
 
-@pytest.mark.parametrize("method", ["gradient", "input", "occlusion", "lrp", "random"])
+@pytest.mark.parametrize("method", ["gradient", "baseline_distance", "occlusion", "lrp", "random"])
 @pytest.mark.parametrize("kind", [tv_tensors.Image, nn.Parameter, lambda x: x.clone().requires_grad_() * 1])
 def test_other_kinds_of_tensors_are_read_as_plain_ones(kind, method, net, pictures):
     x = kind(pictures)

@@ -50,7 +50,7 @@ def test_settings_describe_every_method_and_metric():
     options = {"images": None, "target": None, "seed": 0, "batch": 2}
     plan = make_plan([net], part, {"ig": "integrated_gradients"}, [mean_of_map], knobs=knobs, **options)
     described = plan.settings()
-    assert described["methods"].keys() == {"ig", "random", "constant", "input", "edges", "centre"}
+    assert described["methods"].keys() == {"ig", "random", "constant", "baseline_distance", "edges", "centre"}
     assert described["methods"]["ig"].endswith(".integrated_gradients(steps=3)")
     assert described["metrics"].keys() == {"mean_of_map"}
 

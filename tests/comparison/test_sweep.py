@@ -90,7 +90,7 @@ class TestTable:
         net = nn.Linear(4, 3).eval()
         rows = Part(torch.randn(3, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2]))
         table = xnb.compare(net, rows, ["gradient_times_input"], ["srg"])
-        assert list(table["method"].unique()) == ["gradient_times_input", "random", "constant", "input"]
+        assert list(table["method"].unique()) == ["gradient_times_input", "random", "constant", "baseline_distance"]
         assert table["value"].notna().all()
 
     def test_several_models(self, call, model, part):

@@ -1,7 +1,7 @@
 """Methods against their slow twins in tests/reference.py, then against another library.
 
 Slow twins: gradient, gradient_times_input, integrated_gradients, occlusion
-Slow twins: edges, random, centre, input, constant
+Slow twins: edges, random, centre, baseline_distance, constant
 Tests: xnb.methods.gradient
 """
 
@@ -54,7 +54,7 @@ def test_edges_are_sobel(model, x, target):
 
 
 def test_controls(x, model, target):
-    assert torch.equal(attribute(model, x, target, "input"), x)
+    assert torch.equal(attribute(model, x, target, "baseline_distance"), x.abs())
     assert torch.equal(attribute(model, x, target, "constant"), torch.ones_like(x))
     bump = attribute(model, x, target, "centre")
     assert bump.shape == (5, 1, 6, 6)

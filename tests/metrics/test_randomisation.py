@@ -55,9 +55,9 @@ def test_a_function_has_no_parameters(name, x, target, as_users_run):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("control", ["edges", "input", "random"])
+@pytest.mark.parametrize("control", ["edges", "baseline_distance", "random"])
 def test_what_does_not_see_the_model_fails(name, control, model, x, target):
-    """The control `random` is the same noise at each call: it sees no model, and fails as well."""
+    """The control `random` is the same noise at each call of an input: it sees no model, and fails as well."""
     scores = apply(name, model, x, target, METHODS[control])
     torch.testing.assert_close(scores, torch.full_like(scores, 0 if name == "efficient_mprt" else 1))
 

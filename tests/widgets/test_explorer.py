@@ -166,7 +166,7 @@ def test_a_map_of_a_table_names_features(patients):
 
 def test_every_method_and_removal_that_a_table_is_offered_works(patients):
     assert [impute for _, impute in patients.controls["removal"].options] == ["off", "mean", "zero"]
-    for name in ("kernel_shap", "lrp", "feature_ablation", "input"):
+    for name in ("kernel_shap", "lrp", "feature_ablation", "baseline_distance"):
         patients.controls["method"].value = name
         for impute in ("mean", "zero", "off"):
             patients.controls["removal"].value = impute

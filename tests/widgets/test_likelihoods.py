@@ -62,5 +62,5 @@ def test_an_explorer_of_labels_shows_each_by_its_sigmoid():
     def labels(x):
         return x * math.log(3)
 
-    panel = explore(labels, torch.tensor([[1.0, 1.0, 0.0]]), methods=["input"], unit="sigmoid")
+    panel = explore(labels, torch.tensor([[1.0, 1.0, 0.0]]), methods=["baseline_distance"], unit="sigmoid")
     assert panel.answer().probabilities.tolist() == pytest.approx([0.75, 0.75, 0.5])

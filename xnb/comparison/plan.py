@@ -22,7 +22,7 @@ from xnb.types import Batch, Knobs, Model, Target, TargetLike
 
 # Names in a catalog or functions of one's own, with or without labels.
 Selection: TypeAlias = str | Iterable[str | Callable] | Mapping[str, str | Callable]
-_CONTROLS = ("random", "constant", "input")
+_CONTROLS = ("random", "constant", "baseline_distance")
 _PICTURE_CONTROLS = ("edges", "centre")
 
 

@@ -52,7 +52,8 @@ def compare(
     Read the table by `xnb.comparison.intervals`, which gives means with their uncertainty, paired between methods, and
     `ranks`; a plain mean hides that inputs differ by more than methods. `agreement` and `pareto` say more.
 
-    Random, constant and input, and of pictures edges and centre, are always among the methods.
+    The controls `random`, `constant`, `baseline_distance`, and of pictures `edges` and `centre`, are always among the
+    methods.
 
     Args:
         model: one, or a list, e.g. of the same network trained with several seeds.

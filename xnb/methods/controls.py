@@ -1,9 +1,12 @@
 """Controls: maps that do not depend on the model. An explanation that does not beat them explains nothing."""
 
+import hashlib
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from xnb.access.baselines import Baseline, expand_baseline
 from xnb.access.draws import make_generator
 from xnb.access.units import Axes, Units, find_unit_axes, size_by_axis
 from xnb.check import require
@@ -18,14 +21,21 @@ _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 @method(family="control", needs="nothing", cost="none", paper="control")
 def random(model: Model | None, x: Batch, target: Target, *, seed: int = 0) -> Attribution:
-    """Gaussian noise, the same for every input: what an explanation of nothing looks like. Unit: none.
+    """Gaussian noise, drawn for each input: what an explanation of nothing looks like. Unit: none.
+
+    The draw depends on the seed and on the values of the input alone: not on its batch, and not on the device. Equal
+    inputs have equal maps; an input that was changed a little has a new one, unrelated to the first. Values count as
+    `float32`, so that a change below its digits is none.
 
     Args:
-        seed: seeds a generator of its own; the global one is left alone.
+        seed: seeds a generator for each input; the global one is left alone.
     """
-    rng = make_generator("random map", seed, x.device)
-    noise = torch.randn(x.shape[1:], generator=rng, dtype=x.dtype, device=x.device)
-    return noise.expand_as(x).clone()
+    noise = torch.empty(x.shape, dtype=torch.float32, device="cpu")
+    for row, values in zip(noise, x.detach().to("cpu", noise.dtype), strict=True):
+        digest = hashlib.sha256((values + 0.0).numpy().tobytes()).hexdigest()  # -0 becomes 0, as they are equal
+        rng = make_generator(f"random map of {digest}", seed)
+        row.copy_(torch.randn(row.shape, generator=rng, dtype=noise.dtype, device="cpu"))
+    return noise.to(x)  # the same draw in every precision, rounded
 
 
 @method(family="control", needs="nothing", cost="none", paper="Sobel & Feldman 1968; as a control: arXiv:1810.03292")
@@ -96,10 +106,20 @@ def centre(model: Model | None, x: Batch, target: Target, *, units: Units = None
     return bump.expand(len(x), *bump.shape).clone()
 
 
-@method(family="control", needs="nothing", cost="none", paper="control")
-def input(model: Model | None, x: Batch, target: Target) -> Attribution:
-    """The input itself: what an explanation that only repeats the picture looks like. Unit: input units."""
-    return x.detach().clone()
+@method(family="control", needs="nothing", cost="none", paper="control; as a part of maps: arXiv:1711.00867")
+def baseline_distance(model: Model | None, x: Batch, target: Target, *, baseline: Baseline = 0.0) -> Attribution:
+    """Distance of each value from the baseline, `|x - b|`: where the picture differs from what removal leaves.
+
+    Unit: input units. Methods that multiply by `x - b`, as integrated gradients do, have it as a factor, with any
+    network; what they show beyond it comes from the network. At zero it is the brightness of a picture.
+
+    Args:
+        baseline: that of the method it stands beside; as in `integrated_gradients`.
+
+    Raises:
+        ValueError: `baseline` does not broadcast to `x`.
+    """
+    return (x.detach() - expand_baseline(baseline, x.detach(), model)).abs()
 
 
 @method(family="control", needs="nothing", cost="none", paper="control; a trap for metrics: arXiv:2202.06861")
