@@ -26,13 +26,21 @@ def test_history_and_bars_draw_their_numbers(ax):
 def test_confusion_rows_are_the_truth(ax):
     plot.confusion([[5, 1], [0, 7]], ("cat", "dog"), ax)
     assert ax.get_ylabel() == "true"
-    assert [t.get_text() for t in ax.texts] == ["5", "1", "0", "7"]
+    assert [t.get_text() for t in ax.texts] == ["5", "1", "7"]  # a pair that was never confused stays empty
+    assert ax.images[0].get_array().compressed().tolist() == [1]  # colour is for mistakes
+
+
+def test_confusion_without_a_mistake_is_drawn(ax):
+    plot.confusion([[5, 0], [0, 0]], ("a", "b"), ax)
+    assert [t.get_text() for t in ax.texts] == ["5", "0"]
 
 
 def test_predictions_mark_mistakes():
     figure = plot.predictions(np.zeros((3, 1, 2, 2)), ["a", "b", "c"], ["a", "c", "c"], Figure(), columns=2)
     titles = [ax.get_title() for ax in figure.axes]
-    assert titles == ["a", "c\n(b)", "c", ""]
+    assert titles == ["says a", "says c", "says c", ""]
+    assert [ax.get_xlabel() for ax in figure.axes] == ["", "is b", "", ""]
+    assert [ax.spines["top"].get_visible() for ax in figure.axes[:3]] == [False, True, False]
     assert [ax.get_visible() for ax in figure.axes] == [True, True, True, False]
 
 
@@ -51,9 +59,15 @@ def test_structure_of_a_chain_is_drawn_inside_its_axes(ax):
     assert all(ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 for box in boxes)
 
 
-def test_structure_bends_only_arrows_that_skip(ax):
+def test_structure_leads_only_arrows_that_skip_past_the_boxes(ax):
     plot.structure([("x", "conv"), ("conv", "add"), ("x", "add")], ax)
-    assert sorted(arrow.get_connectionstyle().rad for arrow in ax.patches) == [-0.65, 0, 0]
+    styles = sorted(type(arrow.get_connectionstyle()).__name__ for arrow in ax.patches)
+    assert styles == ["Arc3", "Arc3", "Bar"]
+    [beside] = [arrow for arrow in ax.patches if type(arrow.get_connectionstyle()).__name__ == "Bar"]
+    ax.figure.canvas.draw()
+    way = beside.get_path().transformed(beside.get_transform()).vertices
+    [box] = [text.get_window_extent() for text in ax.texts if text.get_text() == "conv"]
+    assert way[:, 0].max() > box.x1
 
 
 def test_style_is_the_only_thing_that_touches_the_defaults(ax):

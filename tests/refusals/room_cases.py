@@ -76,7 +76,13 @@ CASES = [
         "summary.from_json(json.dumps({**known, 'layers': [{**known['layers'][0], 'name': 3}]}))",
         f"{_SUMMARY}; import json; known = json.loads(summary.to_json(table))",
     ),
+    ('summary.from_json(\'{"schema": "xnb.summary", "version": 1, "layers": []}\')', _SUMMARY),
     ("receptive_field.measure_size(model, x, layer='3')", _FIELDS),
+    (
+        "receptive_field.effective_field(model, x, layer='1')",
+        f"{_FIELDS}; model = nn.Sequential(nn.Conv2d(2, 3, 3, bias=False), nn.ReLU()).eval(); x = -torch.ones_like(x); "
+        "nn.init.ones_(model[0].weight)",
+    ),
     ("receptive_field.measure_size(model, x, layer='0')", f"{_FIELDS}; x = x[..., :2, :2]; model = model[:2]"),
     (
         "receptive_field.list_windows(model, x, layer='0')",

@@ -105,3 +105,26 @@ def test_a_model_that_keeps_a_tensor_of_its_pass_is_measured():
     x = torch.zeros(1, 3, 16, 16)
     net[0].last = net[0](x)
     assert receptive_field.measure_size(net, x, "1") == (5, 5)
+
+
+def test_effective_field_of_a_chain_of_averages():
+    """Two averages of 3 x 3: a pixel counts as often as ways lead from it, 1, 2, 3, 2, 1 along each side."""
+    net = nn.Sequential(nn.Conv2d(1, 1, 3, bias=False), nn.Conv2d(1, 2, 3, bias=False)).eval()
+    for conv in net:
+        nn.init.constant_(conv.weight, 1 / 9)
+    field = receptive_field.effective_field(net, torch.rand(2, 1, 9, 9), "1")
+    ways = torch.tensor([0.0, 0, 1, 2, 3, 2, 1, 0, 0])
+    assert torch.allclose(field, (ways[:, None] * ways / 81).expand(2, 9, 9), atol=1e-6)
+    inside = [receptive_field.count_inside(field, side)[0].item() for side in (1, 3, 5, 9)]
+    assert inside == pytest.approx([9 / 81, 49 / 81, 1, 1])
+
+
+def test_effective_field_is_each_pictures_own_and_lies_within_the_theoretical_one():
+    net, x = SmallCNN().eval(), torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    field = receptive_field.effective_field(net, x, "stage2")
+    alone = receptive_field.effective_field(net, x[1:2], "stage2")
+    assert torch.allclose(field[1], alone[0], atol=1e-6)
+    assert torch.allclose(field.sum((1, 2)), torch.ones(3))
+    rows, columns = (field.sum((0, side)).nonzero() for side in (2, 1))
+    assert rows.max() - rows.min() < 17
+    assert columns.max() - columns.min() < 17

@@ -13,7 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from xnb.plot.pictures import picture
-from xnb.plot.scale import UNSIGNED
+
+_SHORT_NAME = 3  # letters: longer names of columns stand upright, or they would run into each other
+_MISTAKE = "#d55e00"  # of the palette "colorblind"
 
 
 def style() -> None:
@@ -41,19 +43,26 @@ def history(table: pd.DataFrame, ax: Axes, *, column: str, label: str, **line: A
 
 
 def confusion(counts: ArrayLike, classes: tuple[str, ...], ax: Axes) -> Axes:
-    """Draw the counts of (true class, predicted class): rows are the truth."""
-    table = pd.DataFrame(np.asarray(counts), index=classes, columns=classes)
-    sns.heatmap(
-        table,
-        annot=True,
-        fmt="d",
-        cmap=UNSIGNED,
-        cbar=False,
-        square=True,
-        ax=ax,
-        annot_kws={"size": 7},
-    )
+    """Draw the counts of (true class, predicted class): rows are the truth.
+
+    Right answers stand in grey on the diagonal. Colour is for mistakes alone, on a scale that ends at the most
+    frequent one; pairs that were never confused stay empty.
+    """
+    table = np.asarray(counts)
+    on_diagonal = np.eye(len(classes), dtype=bool)
+    most = np.where(on_diagonal, 0, table).max(initial=1)
+    mistakes = np.ma.masked_where(on_diagonal | (table == 0), table)
+    ax.imshow(mistakes, cmap="Oranges", vmin=0, vmax=1.3 * most)  # black digits stay to be read
+    for row, column in np.argwhere((table > 0) | on_diagonal):
+        colour = "0.6" if row == column else "black"
+        ax.text(column, row, table[row, column], ha="center", va="center", fontsize=8, color=colour)
+    places = range(len(classes))
+    ax.set_xticks(places, classes)
+    ax.set_yticks(places, classes)
     ax.set(xlabel="predicted", ylabel="true")
+    ax.tick_params(length=0)
+    if max(map(len, classes)) > _SHORT_NAME:
+        ax.tick_params(axis="x", rotation=90)
     return ax
 
 
@@ -105,16 +114,21 @@ def predictions(
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     # not strict: the last row may have more axes than there are pictures
     for ax, image, true, guess in zip(axes, np.asarray(x), truth, predicted, strict=False):
-        if true == guess:
-            picture(image, ax, title=guess)
-            ax.title.set(fontsize=7, fontweight="normal")
-        else:
-            picture(image, ax, title=f"{guess}\n({true})")
-            ax.title.set(fontsize=7, fontweight="bold")
-            ax.patch.set(edgecolor="black", linewidth=4)
+        picture(image, ax, title=f"says {guess}")
+        ax.title.set(fontsize=9)
+        # a line below every picture, also where it has no words: all pictures then have one size
+        ax.set_xlabel("" if true == guess else f"is {true}", fontsize=9, color=_MISTAKE)
+        if true != guess:
+            _frame_picture(ax)
     for ax in axes[len(truth) :]:
         ax.set_visible(False)
     return figure
+
+
+def _frame_picture(ax: Axes) -> None:
+    """Draw a frame in the colour of mistakes, which is seen on black and on white pictures."""
+    ax.title.set(color=_MISTAKE, fontweight="bold")
+    ax.spines[:].set(visible=True, color=_MISTAKE, linewidth=3)
 
 
 def structure(edges: list[tuple[str, str]], ax: Axes) -> Axes:
@@ -134,11 +148,24 @@ def structure(edges: list[tuple[str, str]], ax: Axes) -> Axes:
 
 
 def _draw_arrows(graph: nx.DiGraph, positions: dict[str, tuple[float, float]], ax: Axes) -> None:
-    """Draw arrows to the next layer straight, and others in a bend around the layers that they skip."""
+    """Draw arrows to the next layer straight, and others past the boxes of the layers that they skip."""
     depth = graph.nodes(data="layer")
     skips = [(start, end) for start, end in graph.edges if depth[end] - depth[start] > 1]
     steps = [edge for edge in graph.edges if edge not in skips]
     # node_size: of nodes that are not drawn; arrows end at their border and leave the labels free.
-    arrows = {"ax": ax, "node_size": 500, "arrowsize": 10}
-    nx.draw_networkx_edges(graph, positions, steps, connectionstyle="arc3", **arrows)
-    nx.draw_networkx_edges(graph, positions, skips, connectionstyle="arc3,rad=-0.65", **arrows)
+    nx.draw_networkx_edges(graph, positions, steps, connectionstyle="arc3", node_size=500, arrowsize=10, ax=ax)
+    for start, end in skips:
+        half_width = 5 + 2.8 * max(len(start), len(end))  # of the wider box in points, at a font size of 9
+        height = positions[start][1] - positions[end][1]
+        # Sideways out of one box and sideways into the other, as far out as the widest box between them.
+        sideways = f"bar,fraction={-0.55 / height:.3g}"
+        size = (2 * half_width) ** 2
+        nx.draw_networkx_edges(
+            graph,
+            positions,
+            [(start, end)],
+            connectionstyle=sideways,
+            node_size=size,
+            arrowsize=10,
+            ax=ax,
+        )

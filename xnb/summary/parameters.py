@@ -149,7 +149,7 @@ def from_json(text: str) -> pd.DataFrame:
     same = type(version) is int and version == _VERSION  # type(): True equals 1
     require(same, f"summary: version must be {_VERSION}", version, _MADE)
     rows = document.get("layers")
-    require(isinstance(rows, list) and bool(rows), "summary: layers must be a list of rows", rows, _MADE)
+    require(isinstance(rows, list) and bool(rows), "summary: layers must be a list of one row or more", rows, _MADE)
     return pd.DataFrame([_parse_row(row) for row in rows], columns=COLUMNS)
 
 

@@ -1,11 +1,11 @@
-"""How much of the picture one value of a layer can see."""
+"""How much of the picture one value of a layer can see, and how much of that it uses."""
 
 from collections.abc import Callable, Iterable
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from xnb.access.copies import copy_module
@@ -43,12 +43,7 @@ def measure_size(model: nn.Module, x: Batch, layer: str) -> tuple[int, int]:
     clone = copy_module(model).double().eval()
     # small: residuals add up, and below 6 no ReLU6 cuts them off
     start = torch.full_like(x[:1], 1e-4, dtype=torch.double).requires_grad_()
-    with torch.no_grad(), see_outputs(clone, start, layer) as seen:
-        clone(start)
-    arrange = seen.find_arrangement(layer)
-    if arrange is None or arrange(seen.outputs[layer]).ndim != 4:
-        rule = f"receptive: {layer} must return maps of the picture"
-        refuse(rule, seen.outputs[layer], suggest_layer(model, x))
+    arrange = _find_arrangement(clone, start, layer)
     reached = _find_reached(clone, start, layer, arrange)
     rule = f"receptive: what {layer} returns must move with a small x"
     require(bool(reached.any()), rule, x, "xnb.summary.module_table(model, x)  # and another layer")
@@ -58,6 +53,17 @@ def measure_size(model: nn.Module, x: Batch, layer: str) -> tuple[int, int]:
     hint = "" if inside else _suggest_larger(model, x)
     require(inside, f"receptive: {layer} must not see the border of x", x, hint)
     return _extent(reached.any(1)), _extent(reached.any(0))
+
+
+def _find_arrangement(model: nn.Module, x: Batch, layer: str) -> Callable[[Tensor], Tensor]:
+    """How the layer's output becomes maps `(B, D, h, w)`."""
+    with torch.no_grad(), see_outputs(model, x, layer) as seen:
+        model(x)
+    arrange = seen.find_arrangement(layer)
+    if arrange is None or arrange(seen.outputs[layer]).ndim != 4:
+        rule = f"receptive: {layer} must return maps of the picture"
+        refuse(rule, seen.outputs[layer], suggest_layer(model, x))
+    return arrange
 
 
 def _suggest_larger(model: nn.Module, x: Batch) -> str:
@@ -109,6 +115,56 @@ def _make_transparent(module: nn.Module) -> None:
             setattr(module, name, average)
         elif isinstance(child, nn.LayerNorm) and len(child.normalized_shape) == 1:
             setattr(module, name, nn.Identity())  # over channels that are alike it would return a constant
+
+
+def effective_field(model: nn.Module, x: Batch, layer: str, *, channels: int = 16) -> Float[Tensor, "B H W"]:
+    r"""Return for each picture how much its pixels move the middle of what `layer` returns, as shares of 1.
+
+    .. math:: e_{nij} \propto \sum_{d, c} \left| \partial u_{nd} / \partial x_{ncij} \right|
+
+    with :math:`u_{nd}` the middle of map d for picture n, and c the colours. Where a pixel *can* matter is what
+    `measure_size` returns; here is how much it does, for the weights and the picture as they are. It is a slope: a
+    pixel that would matter only if it changed a lot has none, and so has every pixel of a unit that is switched off.
+
+    Args:
+        x: pictures as the model takes them.
+        channels: how many maps of the layer are asked, evenly spaced; a backward pass each.
+
+    Raises:
+        ValueError: `layer` does not return pictures, or no pixel of a picture moves its middle.
+
+    Source: Luo et al. 2016, arXiv:1701.04128.
+    """
+    check_explainable(model, x)
+    arrange = _find_arrangement(model, x, layer)
+    inputs = x.detach().clone().requires_grad_()
+    with torch.enable_grad(), capture_outputs(model, layer) as outputs:
+        model(inputs)
+        maps = arrange(outputs[layer])
+    # the sum over pictures has each picture's own gradient: in evaluation mode no picture sees another
+    h, w = maps.shape[2:]
+    middle = maps[..., h // 2, w // 2].sum(0)
+    count = min(channels, len(middle))
+    chosen = torch.linspace(0, len(middle) - 1, count).long()
+    field = torch.zeros_like(x[:, 0])
+    for channel in chosen:
+        (gradient,) = torch.autograd.grad(middle[channel], inputs, retain_graph=True)
+        field += gradient.abs().sum(1)
+    totals = field.sum((1, 2), keepdim=True)
+    rule = f"receptive: a pixel of each picture must move what {layer} returns in the middle"
+    require(bool((totals > 0).all()), rule, totals.flatten().tolist(), "x = torch.rand_like(x)  # or other pictures")
+    return field / totals
+
+
+def count_inside(field: Float[Tensor, "B H W"], side: int) -> Float[Tensor, " B"]:
+    """Return the sum of each field over the pixels of a square of this side around the middle of the picture."""
+    H, W = field.shape[1:]
+    from_middle = torch.arange(H) - H // 2
+    rows = from_middle.abs() <= side / 2
+    from_middle = torch.arange(W) - W // 2
+    columns = from_middle.abs() <= side / 2
+    inside = field[:, rows][:, :, columns]
+    return inside.sum((1, 2))
 
 
 def side_by_formula(windows: Iterable[tuple[int, int]]) -> int:

@@ -145,7 +145,9 @@ class _LayerPanel(Panel):
         filters = anatomy.draw_filters(self.subject.module, self.layer)
         if filters is not None:
             pictures[f"{self.layer}: weights"] = filters
-        pictures[f"{self.layer}: returns"] = self.picture
+        # a map without its scale says nothing of sizes
+        end = float(self.output().values.abs().max())
+        pictures[f"returns, blue {-end:.2g} to red {end:.2g}"] = self.picture
         fig, axes = static.new_figure(len(pictures))
         for ax, (title, rgb) in zip(axes, pictures.items(), strict=True):
             static.show_pixels(rgb, ax, title)

@@ -58,3 +58,14 @@ def show_curves(
     ax.legend(fontsize=7, frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def show_empty(ax: Axes, steps: int, *, xlabel: str, ylabel: str) -> Axes:
+    """Show the axes of `show_curves` before there are any, so that a reader sees what is to come."""
+    ax.set(xlim=(0, steps), ylim=(0, 1), xticks=[0, steps], yticks=[0, 1])
+    ax.text(0.5, 0.5, "nothing is learned yet", transform=ax.transAxes, ha="center", fontsize=8, color="0.4")
+    ax.set_xlabel(xlabel, fontsize=8)
+    ax.set_ylabel(ylabel, fontsize=8)
+    ax.tick_params(labelsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

@@ -264,5 +264,5 @@ class _TrainingPanel(Panel):
         if self.history:
             static.show_curves(self._series(), axes[2], xlabel="epoch", ylabel="accuracy, loss")
         else:
-            axes[2].set_axis_off()
+            static.show_empty(axes[2], self.epochs, xlabel="epoch", ylabel="accuracy, loss")
         return fig
