@@ -141,7 +141,7 @@ CASES = [
         "data = xnb.data.Part(x.repeat(5, 1, 1, 1), target.repeat(5))",
     ),
     (
-        "xnb.comparison.intervals(table, versus='zebra')",
+        "xnb.comparison.estimate_differences(table, versus='zebra')",
         "table = xnb.compare([model], xnb.data.Part(x, target), ['gradient'], ['deletion'])",
     ),
     (
@@ -187,4 +187,10 @@ CASES = [
         ),
     ),
     ("xnb.attribute(model, x, target, 'rollout')", "seen = model; model = lambda x: seen(x).detach()"),
+    ("xnb.adapters.vision_transformer(model, x)", "import odd_models; model = odd_models.Beside().eval()"),
+    ("xnb.attribute(model, x, target, 'deep_lift')", "import odd_models; model = odd_models.path_by_value()"),
+    ("xnb.attribute(model, x, target, 'deep_lift')", "import odd_models; model = odd_models.power_of_two_signals()"),
+    ("xnb.attribute(model, x, target, 'lrp')", "import odd_models; model = odd_models.power_of_two_signals()"),
+    ("xnb.attribute(model, x, target, 'rollout')", "import odd_models; model = odd_models.mixed_before()"),
+    ("xnb.attribute(model, x, target, 'rollout')", "import odd_models; model = odd_models.rounded()"),
 ]

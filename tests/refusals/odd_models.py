@@ -191,3 +191,50 @@ class Shortcut(nn.Module):
 
     def forward(self, x):
         return self.head(self.joined(x + self.wide(self.narrow(x))).mean((2, 3)))
+
+
+class Beside(nn.Module):
+    """A way beside the blocks of a Transformer: its stages are not the whole model."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = transformer(Block(2), Block(2))
+        self.beside = nn.Linear(128, 3)
+
+    def forward(self, x):
+        return self.body(x) + self.beside(x.flatten(1))
+
+
+class ClassTokenFirst(nn.Module):
+    """Attention over tokens behind one that belongs to no piece of the input."""
+
+    def __init__(self, embed):
+        super().__init__()
+        self.embed, self.block, self.head = embed, Block(2), nn.Linear(8, 3)
+        self.own = nn.Parameter(torch.zeros(8))
+        self.eval()
+
+    def forward(self, x):
+        own = self.own.expand(len(x), 1, -1)
+        return self.head(self.block(torch.cat([own, self.embed(x)], 1)).mean(1))
+
+
+def mixed_before():
+    """Every token reads all of the picture."""
+    return ClassTokenFirst(nn.Sequential(nn.Flatten(), nn.Linear(128, 128), nn.Unflatten(1, (16, 8))))
+
+
+def rounded():
+    """Tokens of whole numbers, through which no slope leads to the picture."""
+    embed = nn.Embedding(9, 8)
+    return ClassTokenFirst(Inner(lambda x: embed((8 * x.mean(1)).long()).flatten(1, 2)))
+
+
+def path_by_value():
+    """One function for bright pictures, another for dark ones."""
+    return Odd(lambda net, x: net.head((F.relu if x.sum() > 0 else torch.tanh)(net.a(x))))
+
+
+def power_of_two_signals():
+    """An elementwise function whose exponent comes from x as well."""
+    return Odd(lambda net, x: net.head((1 + net.a(x).abs()) ** net.b(x)))
