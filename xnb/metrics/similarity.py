@@ -99,7 +99,9 @@ def rank_correlation(a: Attribution, b: Attribution, *, sizes: bool = False) -> 
     if sizes:
         first = first.abs()
         second = second.abs()
-    return spearman_correlation(first.flatten(1).T, second.flatten(1).T)
+    columns = first.flatten(1).T
+    other_columns = second.flatten(1).T
+    return spearman_correlation(columns, other_columns)
 
 
 def top_within_one_cell(a: Attribution, b: Attribution) -> Float[Tensor, " B"]:
@@ -122,22 +124,28 @@ def top_within_one_cell(a: Attribution, b: Attribution) -> Float[Tensor, " B"]:
     Raises:
         ValueError: as `rank_correlation`.
     """
-    tops = [_largest_cells(grid) for grid in _pair_of_grids(a, b)]
-    # How many of the largest cells of `b` lie within one cell: the mean of 3 x 3 cells, zeros around the border.
-    near = 9 * avg_pool2d(tops[1][:, None], 3, stride=1, padding=1)[:, 0]
-    pairs = (tops[0] * near).sum((1, 2))
-    return pairs / (tops[0].sum((1, 2)) * tops[1].sum((1, 2)))
+    first, second = _pair_of_grids(a, b)
+    top = _largest_cells(first)
+    other_top = _largest_cells(second)
+    # How many of the other's largest cells lie within one cell: the mean of 3 x 3 cells, zeros around the border.
+    padded_mean = avg_pool2d(other_top[:, None], 3, stride=1, padding=1)
+    near = 9 * padded_mean[:, 0]
+    near_pairs = (top * near).sum((1, 2))
+    pairs = top.sum((1, 2)) * other_top.sum((1, 2))
+    return near_pairs / pairs
 
 
 def _largest_cells(grid: _Grid) -> _Grid:
     """Return 1 where a cell's magnitude is the largest of its map, 0 elsewhere."""
     magnitudes = grid.abs()
-    return (magnitudes == magnitudes.amax((1, 2), keepdim=True)).double()
+    largest = magnitudes.amax((1, 2), keepdim=True)
+    return (magnitudes == largest).double()
 
 
 def _pair_of_grids(a: Attribution, b: Attribution) -> tuple[_Grid, _Grid]:
     """Return both maps as grids of the same cells."""
-    first, second = _as_grid(a, "a"), _as_grid(b, "b")
+    first = _as_grid(a, "a")
+    second = _as_grid(b, "b")
     resized = "b = torch.nn.functional.interpolate(b, a.shape[2:], mode='area')"
     can_be_resized = len(first) == len(second) and a.ndim == b.ndim > 2
     hint = resized if can_be_resized else "b = xnb.attribute(model, x, target, 'occlusion')  # of the same x as a"
