@@ -238,7 +238,7 @@ def test_says_which_gradient_it_shares(name, model, x, target):
 
 def test_catalog_has_a_full_row_a_method():
     table = catalog()
-    assert list(table.columns) == ["method", "family", "needs", "cost", "axioms", "paper"]
+    assert list(table.columns) == ["method", "family", "needs", "cost", "axioms", "paper", "sign"]
     assert set(table["method"]) == set(METHODS)
     assert all(METHODS[name].__name__ == name and METHODS[name].__doc__ for name in table["method"])
     assert (table["paper"].str.len() > 0).all()

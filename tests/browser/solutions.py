@@ -16,20 +16,22 @@ position = 3
 rate, guess, loss = 0.1, 0.1, 50
 """,
     "03": """
-values = [2, 2, 2]
-midpoints = next(n for n in range(8, 61) if gap(relu, steps=n, quadrature="midpoint").median() < 0.01)
-mine = lambda model, x, target: xnb.attribute(model, x, target, "integrated_gradients", baseline=GREY) ** 3
+cheapest = "deep_lift"
+samples = 1024
+def mine(model, x, target):
+    return xnb.attribute(model, x, target, "integrated_gradients", baseline=GREY) ** 3
 """,
     "04": """
 lost = 0.5
 def contributions(net, x, target):
-    weights, tokens = look(net, x)
+    weights, tokens = read_attention(net, x)
     return torch.einsum("bn,bnd,bd->bn", weights, tokens, net.head.weight[target])
 pool = lambda h, e: (e.sigmoid()[:, None] * h).sum(0)
 """,
     "05": """
-tokens_needed = 6 * 48 + 1
 weights_used = 4 * 4 * (16**2 + 1) ** 2
+one_head = torch.eye(4, dtype=torch.bool).view(4, 1, 4, 1, 1)
+costly_head = max(range(4), key=lambda h: float(drop(vits[0], arrows_to(sees, class_token) & one_head[h], [3]).mean()))
 def contrast(net, x, own, other):
     return xnb.attribute(net, x, own, "token_occlusion") - xnb.attribute(net, x, other, "token_occlusion")
 """,
@@ -54,7 +56,7 @@ def disguised(model, x, target):
     return a * (2 * (torch.rand_like(a) < 0.5) - 1)
 """,
     "08": """
-better_by = intervals(table, versus="gradient").set_index(["method", "metric"]).loc[("occlusion", "srg"), "mean"]
+better_by = estimate_differences(table, "gradient").set_index(["method", "metric"]).loc[("occlusion", "srg"), "mean"]
 better_by = round(better_by, 2)
 fooled = "max_sensitivity"
 def mixed(net, x, y):
@@ -93,5 +95,22 @@ def gap_of(answer):
     change = answer["target"]["logit"] - answer["baseline_output"]
     a = read_map(answer).double()
     return abs(float(a.sum()) - change) / max(abs(change), 0.01 * float(a.abs().sum()))
+""",
+    "14": """
+values = [2, 2, 2]
+midpoints = next(n for n in range(8, 61) if gap(relu, steps=n, quadrature="midpoint").median() < 0.01)
+def twins(z):
+    return z.amax(1, keepdim=True)
+""",
+    "16": """
+tokens_needed = 6 * 48 + 1
+attention_share = 2 * 197 / (12 * 768 + 2 * 197)
+def change(x):
+    return F.pad(x, (4, 0, 4, 0), mode="replicate")[..., :32, :32]
+""",
+    "15": """
+apart_by = np.log(2) / 2
+other_three = (0.45, 0.0, 0.55)
+combine = lambda maps: maps.mean(0)
 """,
 }

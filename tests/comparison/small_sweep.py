@@ -1,6 +1,7 @@
 """A comparison that takes a second: what is compared in the tests of the table, its plan and its file."""
 
 METHODS = ["gradient", "occlusion"]
+ROWS = ["gradient", "gradient, magnitude", "occlusion"]  # a gradient's sign is no evidence
 CONTROLS = ["random", "constant", "baseline_distance", "edges", "centre"]
 METRICS = ["srg", "insertion"]
 KNOBS = {"srg": {"steps": 3}, "insertion": {"steps": 3}, "occlusion": {"window": 3, "stride": 3}}

@@ -8,7 +8,8 @@ from small_sweep import mean_of_map
 from torch import nn
 
 import xnb
-from xnb.comparison.plan import choose_images, describe_function, fingerprint, make_plan
+from xnb.comparison.descriptions import describe_function, fingerprint
+from xnb.comparison.plan import choose_images, make_plan
 from xnb.data import Part
 from xnb.methods.integrated_gradients import integrated_gradients
 
@@ -51,7 +52,7 @@ def test_settings_describe_every_method_and_metric():
     plan = make_plan([net], part, {"ig": "integrated_gradients"}, [mean_of_map], knobs=knobs, **options)
     described = plan.settings()
     assert described["methods"].keys() == {"ig", "random", "constant", "baseline_distance", "edges", "centre"}
-    assert described["methods"]["ig"].endswith(".integrated_gradients(steps=3)")
+    assert described["methods"]["ig"].endswith(".integrated_gradients(baseline='mean', steps=3)")
     assert described["metrics"].keys() == {"mean_of_map"}
 
 

@@ -1,11 +1,11 @@
-"""What a table says: intervals, ranks, agreement and the front, beside closed forms and scipy."""
+"""What a table says: ranks, agreement and the front, beside closed forms and scipy."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from xnb.comparison import agreement, concordance, intervals, pareto, ranks
+from xnb.comparison import agreement, concordance, pareto, ranks
 
 BETTER = {"up": "higher", "down": "lower", "also up": "higher", "size": "neither"}
 
@@ -17,65 +17,6 @@ def table(values, images=None, **more):
         for (method, metric), numbers in values.items()
     ]
     return pd.concat(frames, ignore_index=True).assign(forward=1.0, backward=0.0, method_seconds=1.0, **more)
-
-
-@pytest.fixture
-def drawn():
-    """Two methods that differ by 0.1 on every picture, and pictures that differ by much more."""
-    rng = np.random.default_rng(0)
-    picture = rng.normal(0, 1, 60)
-    return table({("a", "up"): picture, ("b", "up"): picture + 0.1 + rng.normal(0, 0.01, 60)})
-
-
-class TestIntervals:
-    def test_percentile_interval_of_scipy(self, drawn):
-        found = intervals(drawn, resamples=20_000).set_index("method")
-        values = drawn[drawn["method"] == "a"]["value"].to_numpy()
-        theirs = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=1).confidence_interval
-        assert found.loc["a", "mean"] == pytest.approx(values.mean())
-        assert found.loc["a", ["low", "high"]].tolist() == pytest.approx(list(theirs), abs=0.01)
-
-    def test_differences_are_paired(self, drawn):
-        found = intervals(drawn, versus="a").set_index("method")
-        assert found.loc["a", ["mean", "low", "high"]].tolist() == [0, 0, 0]
-        assert 0.08 < found.loc["b", "low"] < 0.1 < found.loc["b", "high"] < 0.12
-        apart = intervals(drawn).set_index("method")
-        assert apart.loc["a", "high"] > apart.loc["b", "low"]  # side by side they seem to be equal
-
-    def test_covers_as_often_as_it_says(self):
-        rng = np.random.default_rng(0)
-        many = table({(str(n), "up"): rng.normal(0, 1, 50) for n in range(400)})
-        found = intervals(many, level=0.9)
-        assert ((found["low"] <= 0) & (found["high"] >= 0)).mean() == pytest.approx(0.9, abs=0.05)
-
-    def test_images_without_a_value_are_left_out_and_counted(self):
-        found = intervals(table({("a", "up"): [1.0, np.nan, 1.0], ("b", "up"): [np.nan] * 3, ("c", "up"): [0, 1, 2.0]}))
-        assert found["images"].tolist() == [2, 0, 3]
-        assert found.loc[0, ["mean", "low", "high"]].tolist() == [1, 1, 1]
-        assert found.loc[1, ["mean", "low", "high"]].isna().all()
-
-    def test_rows_keep_their_order_and_images_are_matched_by_number(self):
-        given = table({("z", "up"): [1.0, 2.0], ("a", "up"): [3.0, 5.0]})
-        given.loc[given["method"] == "a", "image"] = [1, 0]
-        found = intervals(given, versus="z")
-        assert found["method"].tolist() == ["z", "a"]
-        assert found.loc[1, "low"] == 1  # 3 - 2 on image 1
-        assert found.loc[1, "high"] == 4
-
-    def test_spread_is_that_of_the_models(self):
-        models = [table({("a", "up"): [n, n + 2.0], ("b", "up"): [n * 3, n * 3.0]}, model=n) for n in (0, 1, 2)]
-        found = intervals(pd.concat(models, ignore_index=True)).set_index("method")
-        assert found["mean"].tolist() == [2, 3]
-        assert found["spread"].tolist() == [1, 3]
-
-    def test_same_answer_every_time(self, drawn):
-        pd.testing.assert_frame_equal(intervals(drawn), intervals(drawn))
-        assert not intervals(drawn, seed=1).equals(intervals(drawn))
-
-    @pytest.mark.parametrize(("knobs", "says"), [({"level": 95.0}, "between 0 and 1"), ({"versus": "c"}, "versus")])
-    def test_refusals(self, knobs, says, drawn):
-        with pytest.raises(ValueError, match=says):
-            intervals(drawn, **knobs)
 
 
 def judged(**columns):

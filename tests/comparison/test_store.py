@@ -141,7 +141,7 @@ else:
 part = data.shapes(n=(0, 6), seed=3).test
 xnb.compare(checkpoints.load("smallcnn-shapes"), part, {methods}, {metrics}, knobs={knobs}, batch=2, path=sys.argv[1])
 """
-CELLS = 3 * 7 * 2  # blocks, methods and controls, metrics
+CELLS = 3 * 8 * 2  # blocks, methods by both signs and controls, metrics
 MOMENTS = {  # cells that are finished then
     "before its first cell": 0,
     "in a cell": 18,
@@ -183,7 +183,7 @@ def fill(store, order):
     for model, method, first in order:
         images = SETTINGS["images"][first : first + 2]
         value = {"seconds": 1.0, "method_seconds": 1.0, "forward": 1.0, "backward": 0.0, "error": None}
-        key = {"model": model, "method": method, "metric": "m"}
+        key = {"model": model, "method": method, "sign": "signed", "metric": "m"}
         store.add([{**key, "image": image, "value": image / 7, **value} for image in images])
 
 
@@ -222,8 +222,9 @@ def test_many_cells_are_written_and_read_in_linear_time(tmp_path, monkeypatch):
     settings = {**SETTINGS, "images": list(range(600))}
     store = Store(tmp_path / "t.parquet", settings)
     for first in range(0, 600, 2):
-        key = {"model": 0, "method": "a", "metric": "m", "error": None, "seconds": 1.0, "method_seconds": 1.0}
-        store.add([{**key, "image": first + i, "value": 0.0, "forward": 0.0, "backward": 0.0} for i in (0, 1)])
+        key = {"model": 0, "method": "a", "sign": "signed", "metric": "m", "error": None}
+        costs = {"seconds": 1.0, "method_seconds": 1.0, "forward": 0.0, "backward": 0.0}
+        store.add([{**key, **costs, "image": first + i, "value": 0.0} for i in (0, 1)])
     assert len(written) == 301
     assert not (tmp_path / "t.parquet").exists()
     assert Store(tmp_path / "t.parquet", settings).has(0, "a", "m", [598, 599])

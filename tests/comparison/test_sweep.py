@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from networks import Counted
-from small_sweep import CONTROLS, KNOBS, METHODS, METRICS, broken, mean_of_map
+from small_sweep import CONTROLS, KNOBS, METHODS, METRICS, ROWS, broken, mean_of_map
 from torch import nn
 
 import xnb
@@ -37,9 +37,9 @@ def one_for_all(model, x, target, attribution):
 class TestTable:
     def test_a_row_for_each_method_metric_and_image_with_controls(self, call):
         table = call()
-        assert list(table["method"].unique()) == METHODS + CONTROLS
+        assert list(table["method"].unique()) == ROWS + CONTROLS
         assert list(table["metric"].unique()) == METRICS
-        assert len(table) == 7 * 2 * 5 == len(table[["method", "metric", "image"]].drop_duplicates())
+        assert len(table) == 8 * 2 * 5 == len(table[["method", "metric", "image"]].drop_duplicates())
         assert table["error"].isna().all()
         assert "model" not in table
 
@@ -47,9 +47,11 @@ class TestTable:
         table = call().set_index(["method", "metric"])
         target = model(part.x).argmax(1)
         for name in ("gradient", "occlusion", "edges"):
-            a = xnb.attribute(model, part.x, target, name, **KNOBS.get(name, {}))
+            start = {"baseline": "mean"} if name == "occlusion" else {}
+            a = xnb.attribute(model, part.x, target, name, **KNOBS.get(name, {}), **start)
             for metric in METRICS:
-                expected = metrics.METRICS.find(metric)(model, part.x, target, a, **KNOBS[metric]).numpy()
+                knobs = {"impute": "mean", **KNOBS[metric]}
+                expected = metrics.METRICS.find(metric)(model, part.x, target, a, **knobs).numpy()
                 np.testing.assert_allclose(table.loc[(name, metric), "value"], expected, rtol=1e-9, atol=1e-12)
 
     def test_explains_what_the_model_predicts_or_what_is_asked_for(self, call, model, part):
@@ -110,8 +112,8 @@ class TestTable:
 
         monkeypatch.setattr(sweep, "show_progress", record)
         call()
-        assert counts == [(3 * 7 * 2, 3 * 7 * 2)]
-        assert names[:3] == ["gradient, srg", "gradient, insertion", "occlusion, srg"]
+        assert counts == [(3 * 8 * 2, 3 * 8 * 2)]
+        assert names[:3] == ["gradient, srg", "gradient, insertion", "gradient, magnitude, srg"]
 
 
 class TestFailures:

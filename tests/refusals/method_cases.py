@@ -130,6 +130,7 @@ CASES = [
         ),
     ),
     ("xnb.compare([model], data, ['gradient'], ['deletion'], batch=0)", "data = xnb.data.Part(x, target)"),
+    ("xnb.compare([model], data, ['gradient'], ['deletion'], signs='zebra')", "data = xnb.data.Part(x, target)"),
     ("xnb.compare([model], data, ['gradient'], ['deletion'], knobs={'zebra': {}})", "data = xnb.data.Part(x, target)"),
     (
         "xnb.compare([model], data, ['gradient'], ['deletion'])",

@@ -13,7 +13,7 @@ from xnb.comparison.claims import (
     judge_search as judge_search,
     read_claims as read_claims,
 )
-from xnb.comparison.differences import estimate_differences as estimate_differences
+from xnb.comparison.differences import estimate_differences as estimate_differences, intervals as intervals
 from xnb.comparison.inference import adjust_holm as adjust_holm, estimate_mean as estimate_mean
 from xnb.comparison.rank_statistics import (
     estimate_concordance as estimate_concordance,
@@ -23,7 +23,6 @@ from xnb.comparison.rank_statistics import (
 from xnb.comparison.statistics import (
     agreement as agreement,
     concordance as concordance,
-    intervals as intervals,
     pareto as pareto,
     ranks as ranks,
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 from typing import NamedTuple
@@ -12,7 +12,8 @@ from torch import Tensor
 from xnb.access.ledger import add_passes, count_passes
 from xnb.access.rows import select_rows
 from xnb.check import require
-from xnb.comparison.plan import takes_knob
+from xnb.comparison.descriptions import takes_knob
+from xnb.comparison.signs import find_signed
 from xnb.data import Part
 from xnb.types import Model, Target
 
@@ -54,6 +55,11 @@ class Piece(NamedTuple):
     size: int
     explained: Outcome
 
+    def take_magnitude(self) -> "Piece":
+        """Return the same images with the size of each value of their map; it costs nothing more."""
+        value = self.explained.value
+        return self._replace(explained=replace(self.explained, value=None if value is None else value.abs()))
+
     def split(self) -> Iterator["Piece"]:
         """Yield the images one by one, each with its map."""
         for i in range(len(self.part)):
@@ -77,7 +83,7 @@ def try_call(call: Callable[[], Tensor]) -> Outcome:
     return Outcome(value, error, seconds, float(passes.forward), float(passes.backward))
 
 
-def explain_pieces(method: Callable, model: Model, part: Part, target: Target) -> list[Piece]:
+def _explain_pieces(method: Callable, model: Model, part: Part, target: Target) -> list[Piece]:
     """Explain all images at once or, where the method fails on them, one by one: it may be one that it fails on."""
     count = len(part)
     explained = try_call(partial(method, model, part.x, target))
@@ -90,6 +96,27 @@ def explain_pieces(method: Callable, model: Model, part: Part, target: Target) -
             alone = try_call(partial(method, model, one.part.x, one.target))
         pieces.append(one._replace(explained=alone))
     return pieces
+
+
+class Explainer:
+    """The methods of a block, one after the other; the magnitude of the one before is taken from its maps."""
+
+    def __init__(self, model: Model, part: Part, target: Target) -> None:
+        self._of_block = (model, part, target)
+        self._last: tuple[Callable, list[Piece]] | None = None
+
+    def explain(self, method: Callable, alone: Callable | None = None) -> list[Piece]:
+        """Return the maps of all images.
+
+        Args:
+            alone: what is run in the method's place.
+        """
+        signed = find_signed(method)
+        if self._last is not None and self._last[0] is signed:
+            return [piece.take_magnitude() for piece in self._last[1]]
+        pieces = _explain_pieces(alone or method, *self._of_block)
+        self._last = (method, pieces)
+        return pieces
 
 
 def measure_pieces(metric: Callable, model: Model, pieces: list[Piece], method: Callable) -> list[dict[str, object]]:

@@ -12,7 +12,7 @@ from xnb.access.rows import select_rows
 from xnb.access.score import logits
 from xnb.access.targets import predict_class
 from xnb.access.trials import run_first_changes
-from xnb.comparison.cells import explain_pieces, measure_pieces
+from xnb.comparison.cells import Explainer, measure_pieces
 from xnb.comparison.plan import ImageBlock, Plan
 from xnb.progress import announce_passes, hide_progress, is_quick, name_call
 
@@ -47,9 +47,10 @@ def _try_image(plan: Plan, block: ImageBlock, metrics: Mapping[str, Sequence[str
     selected = select_rows(torch.tensor(plan.images[first : first + 1]), plan.size)
     with hide_progress(), selected, remember_answers(), run_first_changes(1), count_passes() as passes:
         target = predict_class(logits(model, part.x)) if plan.target is None else plan.target[first : first + 1]
+        explainer = Explainer(model, part, target)
         for label, names in metrics.items():
             method = plan.methods[label]
-            pieces = explain_pieces(method, model, part, target)
+            pieces = explainer.explain(method)
             for name in names:
                 measure_pieces(plan.metrics[name], model, pieces, method)
     return passes

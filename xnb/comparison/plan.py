@@ -1,19 +1,21 @@
 """What a comparison consists of, and the settings by which its file is recognised."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from inspect import signature
 from typing import NamedTuple, TypeAlias
 
 import torch
-from torch import Tensor, nn
 
+from xnb.access.baselines import Baseline, expand_baseline
 from xnb.access.inputs import read_input
+from xnb.access.rows import select_rows
 from xnb.access.targets import read_target
 from xnb.access.units import Units, check_axes
 from xnb.check import refuse, require
+from xnb.comparison.descriptions import describe_all, fingerprint, takes_knob, unwrap_partial
+from xnb.comparison.fillings import Filling, choose_filling, tell_mismatches
+from xnb.comparison.signs import Signs, add_magnitudes
 from xnb.data import Part
 from xnb.methods import METHODS
 from xnb.metrics import METRICS
@@ -69,8 +71,9 @@ class Plan:
             "images": list(self.images),
             "data": fingerprint([self.part.x, self.part.masks]),
             "target": "predicted" if self.target is None else fingerprint([self.target]),
-            "methods": _describe_all(self.methods),
-            "metrics": _describe_all(self.metrics),
+            # by label, in the order of the table; baselines and signs are among what is described
+            "methods": describe_all(self.methods),
+            "metrics": describe_all(self.metrics),
             "seed": self.seed,
             "batch": self.batch,
             "torch": torch.__version__,
@@ -89,6 +92,8 @@ def make_plan(
     knobs: Knobs,
     batch: int,
     units: Units = None,
+    baseline: Baseline | None = None,
+    signs: Signs = "both",
 ) -> Plan:
     """Look up and check everything before anything is run; arguments are those of `xnb.compare`."""
     data = _read_data(models, data)
@@ -103,14 +108,21 @@ def make_plan(
     require(not unknown, "compare: knobs of what is not compared", unknown, f"one of {labels}")
     rows = torch.tensor(positions)
     shared = {"seed": seed} if units is None else {"seed": seed, "units": check_axes(units, data.x, "compare")}
+    filling = choose_filling(baseline, data.x, models[0], shared.get("units"))
+    bound_methods = _bind_all(method_functions, METHODS.find, knobs, shared, filling)
+    bound_metrics = _bind_all(metric_functions, METRICS.find, knobs, shared, filling)
+    if baseline is not None:
+        with select_rows(rows, len(data)):  # refused now, and not in every cell
+            expand_baseline(filling.baseline, data.x[rows], models[0])
+    tell_mismatches(bound_methods, bound_metrics, filling)
     return Plan(
         models=models,
         part=data[rows],
         images=positions,
         size=len(data),
         target=None if classes is None else classes[rows],
-        methods=_bind_all(method_functions, METHODS.find, knobs, shared),
-        metrics=_bind_all(metric_functions, METRICS.find, knobs, shared),
+        methods=add_magnitudes(bound_methods, signs),
+        metrics=bound_metrics,
         batch=batch,
         seed=seed,
     )
@@ -158,7 +170,7 @@ def _label_functions(selection: Selection) -> dict[str, str | Callable]:
         return dict(selection)
     labels: dict[str, str | Callable] = {}
     for function in selection:
-        label = function if isinstance(function, str) else _unwrap_partial(function).__name__
+        label = function if isinstance(function, str) else unwrap_partial(function).__name__
         labels[label] = function
     return labels
 
@@ -176,13 +188,14 @@ def _bind_all(
     find: Callable[[str], Callable],
     knobs: Knobs,
     shared: Mapping[str, object],
+    filling: Filling,
 ) -> dict[str, Callable]:
     """Return functions by label with their knobs set; `find` looks up those that are names."""
     bound = {}
     for label, name_or_function in functions.items():
         function = name_or_function if callable(name_or_function) else find(name_or_function)
         check_knobs(function, knobs.get(label, {}), f"compare: {label}")
-        bound[label] = _bind_knobs(function, knobs.get(label, {}), shared)
+        bound[label] = _bind_knobs(function, knobs.get(label, {}), {**shared, **filling.knobs(function)})
     return bound
 
 
@@ -190,61 +203,3 @@ def _bind_knobs(function: Callable, knobs: Mapping[str, object], shared: Mapping
     """Return the function with these knobs set, and the shared ones that it takes where they say no other."""
     defaults = {name: value for name, value in shared.items() if takes_knob(function, name)}
     return partial(function, **(defaults | dict(knobs)))
-
-
-def takes_knob(function: Callable, name: str) -> bool:
-    """Return whether the function has a knob of that name, and no `partial` has set it."""
-    return name in signature(function).parameters and name not in getattr(function, "keywords", {})
-
-
-def _unwrap_partial(function: Callable) -> Callable:
-    """Return the function below what `partial` has set."""
-    if isinstance(function, partial):
-        return _unwrap_partial(function.func)
-    return function
-
-
-def _describe_all(functions: Mapping[str, Callable]) -> dict[str, str]:
-    return {label: describe_function(function) for label, function in functions.items()}
-
-
-def describe_function(function: Callable) -> str:
-    """Return module, name and knobs of a function; tensors and models among them by their content.
-
-    The text is part of the settings in a comparison's file: another text makes all files unknown.
-    """
-    settings = sorted(getattr(function, "keywords", {}).items())
-    knobs = ", ".join(f"{name}={_describe_knob(value)}" for name, value in settings)
-    inner = _unwrap_partial(function)
-    name = getattr(inner, "__qualname__", type(inner).__qualname__)
-    return f"{inner.__module__}.{name}({knobs})"
-
-
-def _describe_knob(value: object) -> str:
-    """Return the repr, but a fingerprint where it would leave values out or show an address in memory."""
-    if isinstance(value, Tensor):
-        return repr(fingerprint([value]))
-    return repr(fingerprint(value) if callable(value) else value)
-
-
-def fingerprint(content: Model | Sequence[Tensor | None]) -> str:
-    """Return sixteen digits of the SHA-256 of all tensors, of a model those of its state; of a function its name."""
-    if callable(content) and not isinstance(content, nn.Module):
-        return describe_function(content)
-    digest = hashlib.sha256()
-    for name, tensor in _name_tensors(content):
-        # dtype and shape too: the same bytes may be another tensor
-        kind = None if tensor is None else (tensor.dtype, tuple(tensor.shape))
-        digest.update(f"{name} {kind}".encode())
-        if tensor is not None:
-            flat = tensor.detach().cpu().contiguous().view(-1)
-            digest.update(flat.view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]
-
-
-def _name_tensors(content: nn.Module | Sequence[Tensor | None]) -> Iterator[tuple[str, Tensor | None]]:
-    if isinstance(content, nn.Module):
-        yield from content.state_dict().items()
-    else:
-        for position, tensor in enumerate(content):
-            yield str(position), tensor

@@ -1,4 +1,4 @@
-"""What a table of `xnb.compare` says: means with their uncertainty, ranks, agreement, and what cheapness costs."""
+"""What a table of `xnb.compare` says: ranks, agreement, and what cheapness costs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
@@ -13,51 +13,7 @@ from xnb.metrics import METRICS
 
 Directions: TypeAlias = Mapping[str, Literal["higher", "lower", "neither"]]  # by metric: which end is better
 _SIGNS = {"higher": 1, "lower": -1, "neither": 0}
-_RESAMPLES = 2000
 _BACKWARD_COST = 2  # a backward pass by a forward one, as multiplications go
-
-
-def intervals(
-    table: pd.DataFrame,
-    *,
-    versus: str | None = None,
-    level: float = 0.95,
-    resamples: int = _RESAMPLES,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Return the mean over images with a bootstrap interval: a row for each (method, metric).
-
-    Images are drawn with replacement, the same for every method, so that differences are paired. The interval speaks
-    of other images and of this network: `spread`, the standard deviation of the means of several models, speaks of
-    other trainings. Images without a value (NaN) are left out; `images` says how many count.
-
-    Args:
-        versus: a method; all numbers are then differences from it, image by image.
-        level: probability that the interval is to cover.
-        resamples: draws of the images.
-        seed: of the draws.
-
-    Raises:
-        ValueError: `versus` is not among the methods, or `level` not in (0, 1).
-    """
-    require(0 < level < 1, "intervals: level must lie between 0 and 1", level, "level=0.95")
-    values = subtract_method(image_columns(table), versus)
-    low, high = _bootstrap_mean(values.to_numpy(), level, resamples, seed)
-    columns = {
-        "mean": values.mean(axis=1),
-        "low": low,
-        "high": high,
-        "images": values.notna().sum(axis=1),
-    }
-    summary = pd.DataFrame(columns)
-    if "model" in table:
-        # The mean of each model first: how images differ is what the interval tells.
-        model_means = []
-        for _, rows in table.groupby("model"):
-            model_values = subtract_method(image_columns(rows), versus)
-            model_means.append(model_values.mean(axis=1))
-        summary["spread"] = pd.concat(model_means, axis=1).std(axis=1)
-    return summary.reset_index()
 
 
 def image_columns(table: pd.DataFrame) -> pd.DataFrame:
@@ -70,40 +26,6 @@ def image_columns(table: pd.DataFrame) -> pd.DataFrame:
     by_image = values.unstack("image").sort_index(axis=1)
     order = pd.MultiIndex.from_frame(table[keys].drop_duplicates())
     return by_image.reindex(order)
-
-
-def subtract_method(values: pd.DataFrame, versus: str | None) -> pd.DataFrame:
-    """Return the differences from the values of one method by the same metric on the same image.
-
-    `values` are as `image_columns` returns them: rows (method, metric), columns images.
-    """
-    if versus is None:
-        return values
-    methods = values.index.unique("method")
-    require(versus in methods, "versus must be one of the methods", versus, f"one of {list(methods)}")
-    reference = values.xs(versus, level="method")
-    metrics = values.index.get_level_values("metric")
-    # One row of the reference for each row of the values, subtracted by position: their indices differ.
-    return values - reference.reindex(metrics).to_numpy()
-
-
-def _bootstrap_mean(values: NDArray, level: float, resamples: int, seed: int) -> tuple[NDArray, NDArray]:
-    """Return the ends of the percentile interval of each row's mean."""
-    images = values.shape[1]
-    # A draw of images with replacement is how often each image was drawn; all draws are then one product of matrices.
-    draws = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), resamples)
-    weights = draws.astype(float)
-    present = np.isfinite(values)
-    totals = weights @ np.where(present, values, 0).T
-    counts = weights @ present.T.astype(float)
-    undefined = np.full_like(totals, np.nan)  # the mean of a draw that has no image with a value
-    means = np.divide(totals, counts, out=undefined, where=counts > 0)
-    # nanquantile warns of a row without any value: such a row is filled here, and undone below.
-    empty = ~present.any(1)
-    means[:, empty] = 0
-    tail = (1 - level) / 2
-    low, high = np.nanquantile(means, [tail, (1 + level) / 2], axis=0)
-    return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
 
 
 def signed_means(table: pd.DataFrame, better: Directions | None = None) -> pd.DataFrame:

@@ -25,6 +25,7 @@ _VALUES = pa.schema(
     [
         ("model", pa.int32()),
         ("method", pa.string()),
+        ("sign", pa.string()),
         ("metric", pa.string()),
         ("image", pa.int64()),
         ("value", pa.float64()),

@@ -9,6 +9,7 @@ from warnings import catch_warnings, simplefilter
 import pandas as pd
 import torch
 
+from xnb.access.baselines import Baseline
 from xnb.access.memo import remember_answers
 from xnb.access.rows import select_rows
 from xnb.access.score import logits
@@ -16,9 +17,10 @@ from xnb.access.targets import predict_class
 from xnb.access.units import Units
 from xnb.access.way_out import FORWARD_ONLY
 from xnb.check import PromiseWarning, is_finite, require
-from xnb.comparison.cells import Piece, explain_pieces, measure_pieces
+from xnb.comparison.cells import Explainer, Piece, measure_pieces
 from xnb.comparison.cost import announce_cost
 from xnb.comparison.plan import ImageBlock, Plan, Selection, make_plan
+from xnb.comparison.signs import Signs, name_sign
 from xnb.comparison.store import Store
 from xnb.data import Part
 from xnb.progress import show_progress
@@ -39,18 +41,26 @@ def compare(
     seed: int = 0,
     knobs: Knobs | None = None,
     units: Units = None,
+    baseline: Baseline | None = None,
+    signs: Signs = "both",
     path: str | Path | None = None,
     batch: int = 16,
 ) -> pd.DataFrame:
     """Measure every method by every metric, an image a row; never averaged, so that intervals can follow.
 
-    Columns: `method`, `metric`, `image` (its position in the data), `value`, `seconds` (of the metric, per image; what
-    several share is paid by the first), and of the method, per image and alone, `method_seconds` and the inputs it
-    runs `forward` and `backward`; `error` is what went wrong, then `value` is NaN; with several models `model`, their
-    number. The class that the model predicts is explained, unless `target` names another.
+    Columns: `method`, `sign`, `metric`, `image` (its position in the data), `value`, `seconds` (of the metric, per
+    image; what several share is paid by the first), and of the method, per image and alone, `method_seconds` and the
+    inputs it runs `forward` and `backward`; `error` is what went wrong, then `value` is NaN; with several models
+    `model`, their number. The class that the model predicts is explained, unless `target` names another.
 
-    Read the table by `xnb.comparison.intervals`, which gives means with their uncertainty, paired between methods, and
-    `ranks`; a plain mean hides that inputs differ by more than methods. `agreement` and `pareto` say more.
+    Read the table by `xnb.comparison.estimate_differences`, which compares methods image by image, and `intervals`,
+    which gives means; a plain mean hides that inputs differ by more than methods. `ranks`, `agreement` and `pareto`
+    say more.
+
+    A map speaks of the change from its baseline, and a metric that removes asks for the change to its filling: one
+    choice, `baseline`. From the mean no map needs to explain black, and pictures that are filled with it look least
+    cut out. `road` fills by the neighbours of what is removed, which is its definition; `gradient_times_input` and
+    `lrp` begin at zero and have no knob. Where `knobs` part map and metric, one `xnb.check.PromiseWarning` names them.
 
     The controls `random`, `constant`, `baseline_distance`, and of pictures `edges` and `centre`, are always among the
     methods.
@@ -64,6 +74,13 @@ def compare(
         target: a class for each input of the data, e.g. `data.y`, or one for all; the predicted class if omitted.
         seed: of the draw, and of every method and metric that takes one.
         knobs: by label, for methods and metrics that want other than their defaults, `{"occlusion": {"window": 8}}`.
+        baseline: where all methods with that knob begin, and what all metrics that remove lay in place (`impute`): a
+            number, a tensor that broadcasts to the inputs, a name or a function, as in
+            `xnb.access.baselines.expand_baseline`. None: "mean" over the places, "zero" of tables, tokens, bags, and
+            where no places are seen.
+        signs: "both" measures maps whose sign is no evidence (`sign` "direction" in `xnb.catalog()`: `gradient`)
+            twice, as they are and by the size of their values, as `gradient, magnitude`, run once; "signed" measures
+            every map as it is; "magnitude" every map by its size.
         units: axes of the inputs that number what is removed, counted and painted over, for every method and metric
             that takes them: `(2,)` of signals, `(1,)` of tokens; None: each sees them, by `xnb.access.units`.
         path: Parquet file. Until it is finished, every cell (a method by a metric on a block of images) is a line of
@@ -86,6 +103,8 @@ def compare(
         knobs=knobs or {},
         units=units,
         batch=batch,
+        baseline=baseline,
+        signs=signs,
     )
     store = Store(None if path is None else Path(path), plan.settings())
     todo = [work for block in plan.blocks() if (work := _list_work(plan, store, block)).metrics]
@@ -138,15 +157,17 @@ def _measure_block(plan: Plan, work: _Work, store: Store) -> Iterator[str]:
     model = plan.models[block.model]
     part = plan.part[block.rows]
     target = predict_class(logits(model, part.x)) if plan.target is None else plan.target[block.rows]
+    explainer = Explainer(model, part, target)
     for label, names in work.metrics.items():
-        method = partial(_explain_alone, plan.methods[label])
+        function = plan.methods[label]
+        method = partial(_explain_alone, function)
         pieces: list[Piece] | None = None
         for name in names:
             yield f"{label}, {name}"
             # Only now, so that the bar already names what is computed.
             if pieces is None:
-                pieces = explain_pieces(method, model, part, target)
-            key = {"model": block.model, "method": label, "metric": name}
+                pieces = explainer.explain(function, method)
+            key = {"model": block.model, "method": label, "sign": name_sign(function), "metric": name}
             rows = measure_pieces(plan.metrics[name], model, pieces, method)
             images = plan.images[block.rows]
             store.add([{**key, "image": image, **row} for image, row in zip(images, rows, strict=True)])

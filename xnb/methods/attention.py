@@ -39,6 +39,7 @@ def add_residual(weights: Float[Tensor, "B N M"]) -> Float[Tensor, "B N M"]:
     cost="F + B, and a look at one input",
     axioms=("target_free",),
     paper="Bahdanau et al. 2015, arXiv:1409.0473; as an explanation: Jain & Wallace 2019, arXiv:1902.10186",
+    sign="none",
 )
 def raw_attention(
     model: Model,
@@ -97,6 +98,7 @@ def _select_weights(layers: list[Attention], block: int, head: int | None) -> Fl
     cost="F + B, and a look at one input",
     axioms=("target_free",),
     paper="Kobayashi et al. 2020, arXiv:2004.10102",
+    sign="none",
 )
 def value_weighted_attention(
     model: Model, x: Batch, target: Target, *, chunk: int | None = None, special: Special = None, patch: Patch = None
@@ -134,6 +136,7 @@ def value_weighted_attention(
     cost="F + B, and a look at one input",
     axioms=("target_free",),
     paper="Abnar & Zuidema 2020, arXiv:2005.00928",
+    sign="none",
 )
 def rollout(
     model: Model, x: Batch, target: Target, *, chunk: int | None = None, special: Special = None, patch: Patch = None
@@ -203,6 +206,7 @@ def gradient_weighted_attention(
     needs="gradient",
     cost="F + B, and a look at one input",
     paper="Chefer, Gur & Wolf 2021, arXiv:2103.15679",
+    sign="none",
 )
 def chefer(
     model: Model, x: Batch, target: Target, *, chunk: int | None = None, special: Special = None, patch: Patch = None
@@ -284,10 +288,7 @@ def leave_one_out(
 
 
 def _find_nonlinear(attention: AttentionPass) -> tuple[str, object]:
-    """Which rule is broken, and by what: one head and one query, and nothing but linear functions up to the logits.
-
-    Nothing where none is.
-    """
+    """Which rule is broken, and by what, if any: one head and one query, only linear functions up to the logits."""
     shape = tuple(attention.layers[-1].weights.shape[1:3])
     if shape != (1, 1):
         return "leave_one_out: the last attention must have one head and one query", shape

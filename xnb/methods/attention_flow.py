@@ -28,6 +28,7 @@ UNIT = 2**30  # whole numbers that stand for a capacity of 1
     cost="F + B, and a look at one input",
     axioms=("target_free",),
     paper="Abnar & Zuidema 2020, arXiv:2005.00928",
+    sign="none",
 )
 def attention_flow(
     model: Model, x: Batch, target: Target, *, chunk: int | None = None, special: Special = None, patch: Patch = None

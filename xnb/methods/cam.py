@@ -25,6 +25,7 @@ from xnb.types import Batch, Target
     cost="F + B from the layer on",
     paper="Selvaraju et al. 2017, arXiv:1610.02391",
     shares="layer_gradient",
+    sign="none",
 )
 def grad_cam(
     model: nn.Module,
@@ -69,6 +70,7 @@ def grad_cam(
     cost="F + B from the layer on",
     paper="Chattopadhay et al. 2018, arXiv:1710.11063",
     shares="layer_gradient",
+    sign="none",
 )
 def grad_cam_plus_plus(
     model: nn.Module,
@@ -114,6 +116,7 @@ def grad_cam_plus_plus(
     cost="F + B from the layer on",
     paper="Draelos et al. 2020, arXiv:2011.08891",
     shares="layer_gradient",
+    sign="none",
 )
 def hires_cam(
     model: nn.Module,
@@ -152,6 +155,7 @@ def hires_cam(
     cost="F + B from the layer on",
     paper="Jiang et al. 2021, doi:10.1109/TIP.2021.3089943",
     shares="layer_gradient",
+    sign="none",
 )
 def layer_cam(
     model: nn.Module,

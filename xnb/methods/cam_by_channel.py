@@ -26,7 +26,7 @@ from xnb.types import Batch, Target
 _ABLATED_BYTES = 2 * 2**20
 
 
-@method(family="cam", needs="modules", cost="(1 + D) F", paper="Wang et al. 2020, arXiv:1910.01279")
+@method(family="cam", needs="modules", cost="(1 + D) F", paper="Wang et al. 2020, arXiv:1910.01279", sign="none")
 def score_cam(
     model: nn.Module,
     x: Batch,
@@ -77,6 +77,7 @@ def score_cam(
     needs="modules",
     cost="F + (1 + D) F from the layer on",
     paper="Ramaswamy & Desai 2020, doi:10.1109/WACV45572.2020.9093360",
+    sign="none",
 )
 def ablation_cam(
     model: nn.Module,

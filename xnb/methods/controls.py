@@ -38,7 +38,13 @@ def random(model: Model | None, x: Batch, target: Target, *, seed: int = 0) -> A
     return noise.to(x)  # the same draw in every precision, rounded
 
 
-@method(family="control", needs="nothing", cost="none", paper="Sobel & Feldman 1968; as a control: arXiv:1810.03292")
+@method(
+    family="control",
+    needs="nothing",
+    cost="none",
+    paper="Sobel & Feldman 1968; as a control: arXiv:1810.03292",
+    sign="none",
+)
 def edges(model: Model | None, x: Batch, target: Target, *, units: Units = None) -> Attribution:
     r"""Strength of the edges in the picture, :math:`\sqrt{g_x^2 + g_y^2}` of Sobel's filter: `(B, 1, H, W)`.
 
@@ -82,7 +88,11 @@ def _require_place_axes(x: Batch, units: Units, model: Model | None, name: str) 
 
 
 @method(
-    family="control", needs="nothing", cost="none", paper="control; as a baseline of eye fixations: arXiv:1604.03605"
+    family="control",
+    needs="nothing",
+    cost="none",
+    paper="control; as a baseline of eye fixations: arXiv:1604.03605",
+    sign="none",
 )
 def centre(model: Model | None, x: Batch, target: Target, *, units: Units = None) -> Attribution:
     """A bump in the middle of the picture, `(B, 1, H, W)`: photographers put objects there. Unit: none.
@@ -106,7 +116,9 @@ def centre(model: Model | None, x: Batch, target: Target, *, units: Units = None
     return bump.expand(len(x), *bump.shape).clone()
 
 
-@method(family="control", needs="nothing", cost="none", paper="control; as a part of maps: arXiv:1711.00867")
+@method(
+    family="control", needs="nothing", cost="none", paper="control; as a part of maps: arXiv:1711.00867", sign="none"
+)
 def baseline_distance(model: Model | None, x: Batch, target: Target, *, baseline: Baseline = 0.0) -> Attribution:
     """Distance of each value from the baseline, `|x - b|`: where the picture differs from what removal leaves.
 
@@ -122,7 +134,9 @@ def baseline_distance(model: Model | None, x: Batch, target: Target, *, baseline
     return (x.detach() - expand_baseline(baseline, x.detach(), model)).abs()
 
 
-@method(family="control", needs="nothing", cost="none", paper="control; a trap for metrics: arXiv:2202.06861")
+@method(
+    family="control", needs="nothing", cost="none", paper="control; a trap for metrics: arXiv:2202.06861", sign="none"
+)
 def constant(model: Model | None, x: Batch, target: Target) -> Attribution:
     """The value 1 everywhere: it says nothing, and a metric that counts ties as hits rates it best. Unit: none."""
     return torch.ones_like(x)

@@ -12,6 +12,7 @@ from xnb.types import Attribution, Batch, Model, Target
     axioms=("dummy",),
     paper="Simonyan, Vedaldi & Zisserman 2014, arXiv:1312.6034",
     shares="input_gradient",
+    sign="direction",
 )
 def gradient(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
     r"""Rate at which the score changes with each input value. Unit: score per input unit.

@@ -14,7 +14,9 @@ from xnb.types import Attribution, Batch, Model, Target
 _RECTIFIERS = ("relu", "relu6", "hardtanh", "clamp", "clamp_min")  # if their lower bound is zero
 
 
-@method(family="rules", needs="gradient", cost="F + B", paper="Springenberg et al. 2015, arXiv:1412.6806")
+@method(
+    family="rules", needs="gradient", cost="F + B", paper="Springenberg et al. 2015, arXiv:1412.6806", sign="direction"
+)
 def guided_backprop(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
     r"""Gradient of which every ReLU hands back only the positive part, where it was active. Unit: score per input unit.
 
@@ -32,7 +34,7 @@ def guided_backprop(model: Model, x: Batch, target: Target, *, chunk: int | None
     return _rectified_gradient(model, x, target, chunk, "guided_backprop", gated=True)
 
 
-@method(family="rules", needs="gradient", cost="F + B", paper="Zeiler & Fergus 2014, arXiv:1311.2901")
+@method(family="rules", needs="gradient", cost="F + B", paper="Zeiler & Fergus 2014, arXiv:1311.2901", sign="direction")
 def deconvnet(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
     r"""Gradient of which every ReLU hands back only the positive part, whether it was active or not.
 

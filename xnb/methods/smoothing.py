@@ -19,6 +19,7 @@ from xnb.types import Attribution, Batch, Model, Points, Target
     cost="samples (F + B)",
     axioms=("dummy",),
     paper="Smilkov et al. 2017, arXiv:1706.03825",
+    sign="direction",
 )
 def smoothgrad(
     model: Model,
@@ -57,6 +58,7 @@ def smoothgrad(
     cost="samples (F + B)",
     axioms=("dummy",),
     paper="Adebayo et al. 2018, arXiv:1810.03307",
+    sign="none",
 )
 def vargrad(
     model: Model,

@@ -32,6 +32,7 @@ _OTHERS = "rollout", "raw_attention", "integrated_gradients"  # that ask for les
     needs="modules",
     cost="F + B, with a readout a block, and a look at one input",
     paper="Bousselham et al. 2025, arXiv:2404.03214",
+    sign="none",
 )
 def legrad(
     model: Model,
@@ -198,6 +199,7 @@ def _capture_blocks(stages: Any, captured: dict[str, Tensor], capture: Attention
     needs="modules",
     cost="F + B, and a look at one input",
     paper="Selvaraju et al. 2017, arXiv:1610.02391, on tokens: Chefer et al. 2021, arXiv:2012.09838, baselines",
+    sign="none",
 )
 def token_cam(
     model: nn.Module,
