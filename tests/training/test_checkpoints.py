@@ -43,6 +43,20 @@ def test_recipe_trains_and_stores(tmp_path, monkeypatch):
     assert entry["accuracy"] > 0.5
 
 
+def test_names_are_trained_one_by_one_and_what_was_there_stays(tmp_path, monkeypatch):
+    recipes = {name: replace(checkpoints.RECIPES["smallcnn-digits"], epochs=1) for name in ("a-digits", "b-digits")}
+    monkeypatch.setattr(checkpoints, "RECIPES", recipes)
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path)
+    (tmp_path / "manifest.json").write_text(json.dumps({"a-digits": {"epochs": 20}}))
+    checkpoints.main([])  # what is missing
+    manifest = checkpoints.read_manifest()
+    assert (manifest["a-digits"], manifest["b-digits"]["epochs"]) == ({"epochs": 20}, 1)
+    checkpoints.main(["a-digits"])
+    assert [entry["epochs"] for entry in checkpoints.read_manifest().values()] == [1, 1]
+    with pytest.raises(ValueError, match="no checkpoint of that name"):
+        checkpoints.main(["c-digits"])
+
+
 def test_half_of_the_digits_is_stored_and_judged(tmp_path, monkeypatch):
     recipe = replace(checkpoints.RECIPES["smallcnn-digits"], epochs=2, batch=64, stored=torch.float16)
     monkeypatch.setitem(checkpoints.RECIPES, "smallcnn-digits", recipe)

@@ -1,10 +1,12 @@
 """Small trained networks that notebooks explain, so that their numbers agree on every machine.
 
-`python -m xnb.training.checkpoints` trains them again, from their data and seed, and rewrites `data/checkpoints/`.
+`python -m xnb.training.checkpoints` trains those that `data/checkpoints/` lacks, from their data and seed; names
+behind it train these again.
 """
 
+import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +24,9 @@ from xnb.training.loop import Objective, Schedule, cosine, cross_entropy, evalua
 from xnb.training.objectives import attention_entropy, random_masking, right_reasons
 
 FOLDER = folders.DATA / "checkpoints"
-_SEEDS = range(3)
+# Networks that are compared with each other: of fewer than eight an interval over trainings leaves nearly all open.
+_TRAININGS = range(8)
+_MEMBERS = 3  # of an ensemble
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,11 @@ def _list_recipes() -> dict[str, Recipe]:
 def _list_bag_recipes() -> dict[str, Recipe]:
     """Return the recipes of attention pooling and of its twin that takes the mean, on each kind of bags."""
     recipes = {}
-    for task, classes in (("single_positive", 2), ("four_bags", 4), ("positive_negative", 2)):
+    for task in ("single_positive", "positive_negative"):
         bags = partial(data.bags, task)
         for pool in ("attention", "mean"):
-            model = partial(bag_classifier, pool, classes)
-            for seed in _SEEDS:
+            model = partial(bag_classifier, pool, 2)
+            for seed in _TRAININGS:
                 recipe = Recipe(model, bags, epochs=20, rate=3e-3, seed=seed)
                 recipes[f"{pool}-{task}-{seed}"] = recipe
     return recipes
@@ -82,19 +86,24 @@ def _list_pooling_recipes() -> dict[str, Recipe]:
     shapes = partial(data.shapes, n=(4000, 500))
     for pool, reach in (("attention", 0), ("attention", 1), ("attention", 2), ("attention", 4), ("mean", 2)):
         model = partial(picture_classifier, pool, width=24, reach=reach)
-        for seed in _SEEDS:
+        for seed in _TRAININGS:
             recipe = Recipe(model, shapes, epochs=12, rate=3e-3, seed=seed)
             recipes[f"{pool}{reach}-shapes-{seed}"] = recipe
     return recipes
 
 
 def _list_transformer_recipes() -> dict[str, Recipe]:
-    """Return the recipes of a Transformer, and of one with registers."""
+    """Return the recipes of a Transformer, of one with registers, and of a CNN that saw the same pictures as often."""
+    transformer = partial(ViT, width=48, overlap=2, waves=0.2)
+    models = {
+        "vit": transformer,
+        "registers": partial(transformer, registers=4),
+        "cnn": partial(SmallCNN, 3, 6),
+    }
     recipes = {}
     shapes = partial(data.shapes, n=(9000, 1000))
-    for kind, registers in (("vit", 0), ("registers", 4)):
-        model = partial(ViT, width=48, overlap=2, waves=0.2, registers=registers)
-        for seed in _SEEDS:
+    for kind, model in models.items():
+        for seed in _TRAININGS:
             recipes[f"{kind}-shapes-{seed}"] = Recipe(
                 model,
                 shapes,
@@ -156,7 +165,7 @@ def _make_ensemble_recipe(
 ) -> Recipe:
     """Return the recipe of an ensemble: one network trained three times, stored in one file."""
     return Recipe(
-        partial(Ensemble, make_member, len(_SEEDS)),
+        partial(Ensemble, make_member, _MEMBERS),
         make_split,
         epochs=epochs,
         rate=rate,
@@ -190,7 +199,7 @@ def read_manifest() -> dict[str, dict]:
     return json.loads((FOLDER / "manifest.json").read_text())
 
 
-def train_checkpoint(name: str, folder: Path = FOLDER) -> dict:
+def train_checkpoint(name: str, folder: Path | None = None) -> dict:
     """Train the named network by its recipe, store it, and return its manifest entry."""
     recipe = RECIPES[name]
     split = recipe.data()
@@ -207,7 +216,7 @@ def train_checkpoint(name: str, folder: Path = FOLDER) -> dict:
         "epochs": recipe.epochs,
         "accuracy": round(accuracy, 4),
     }
-    path = folder / f"{name}.safetensors"
+    path = (folder or FOLDER) / f"{name}.safetensors"
     storage.write_tensors(path, model.to(recipe.stored).state_dict(), facts)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return facts | {"parameters": parameters, "sha256": storage.sha256(path)}
@@ -232,12 +241,18 @@ def _train_by_recipe(model: nn.Module, recipe: Recipe, split: Split) -> None:
     model.eval()
 
 
-def main() -> None:
-    """Train all checkpoints and write the manifest."""
-    entries = {}
-    for name in tqdm(RECIPES, unit="checkpoint"):
-        entries[name] = train_checkpoint(name)
-    (FOLDER / "manifest.json").write_text(json.dumps(entries, indent=2) + "\n")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train the named checkpoints, or all that are missing, and write them into the manifest."""
+    command = argparse.ArgumentParser(description="Train networks of data/checkpoints.")
+    command.add_argument("names", nargs="*", help="of checkpoints; those that are missing if there are none")
+    names = command.parse_args(arguments).names or [name for name in RECIPES if name not in read_manifest()]
+    for name in names:
+        find_entry(RECIPES, name, "checkpoints: no checkpoint of that name")
+    for name in tqdm(names, unit="checkpoint"):
+        # One at a time: what was trained before an interruption stays.
+        entries = read_manifest() | {name: train_checkpoint(name)}
+        in_order = {known: entries[known] for known in RECIPES if known in entries}
+        (FOLDER / "manifest.json").write_text(json.dumps(in_order, indent=2) + "\n")
 
 
 if __name__ == "__main__":
