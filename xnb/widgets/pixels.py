@@ -11,12 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from xnb.check import require
-from xnb.plot import OUTLINE, SIGNED, UNSIGNED
+from xnb.plot import OUTLINE, SIGNED
 
 Pixels: TypeAlias = NDArray[np.uint8]  # colours (H, W, 3)
 
 _DISPLAY_SIDE = 256  # pixels that a picture is shown with, about: small pictures are enlarged by a whole number
-_GAP_COLOUR = 128
+_GAP_COLOUR = 40  # nearly black: grey is a weight of zero, and white is zero in a map
 _OUTLINE_BYTES = bytes.fromhex(OUTLINE.removeprefix("#"))
 OUTLINE_COLOUR = np.frombuffer(_OUTLINE_BYTES, dtype=np.uint8)
 
@@ -40,9 +40,8 @@ def signed_colours(values: ArrayLike, end: float) -> Pixels:
 
 
 def unsigned_colours(values: ArrayLike, end: float) -> Pixels:
-    """Colours of values from dark (nothing) to light (`end` or more)."""
-    numbers = np.asarray(values, dtype=float)
-    return _apply_colormap(UNSIGNED, numbers / (end or 1))
+    """Colours of values that have no sign, from white (nothing) to full red (`end` or more), as in a signed map."""
+    return signed_colours(np.maximum(values, 0), end)
 
 
 def _apply_colormap(name: str, values: NDArray) -> Pixels:
@@ -103,7 +102,7 @@ def draw_outline(rgb: Pixels, mask: ArrayLike) -> Pixels:
 
 
 def montage(tiles: Pixels, columns: int, gap: int = 2) -> Pixels:
-    """Put pictures `(N, h, w, 3)` side by side in rows, with grey between them."""
+    """Put pictures `(N, h, w, 3)` side by side in rows, with nearly black lines between them."""
     count, height, width = tiles.shape[:3]
     rows = -(-count // columns)
     # Each tile with the gap behind it; the last of a row and of a column need none.
