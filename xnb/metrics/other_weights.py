@@ -33,6 +33,7 @@ def largest_divergence(a: _TokenWeights, margins: Float[Tensor, "B N"], budget: 
     a, d = a.detach().double(), margins.detach().double()
     p = torch.sigmoid((a * d).sum(1, keepdim=True))
     ends = torch.cat([torch.logit((p - budget).clamp(min=0)), torch.logit((p + budget).clamp(max=1))], 1)
+    # A convex function is largest in a corner: those of one token first, then those of two.
     allowed = (d >= ends[:, :1]) & (d <= ends[:, 1:])
     singles = torch.eye(a.shape[1], dtype=a.dtype, device=a.device).expand(len(a), -1, -1)
     found = [torch.where(allowed, _divergences(a, singles), 0.0)]
@@ -81,6 +82,7 @@ def search_by_linear_programs(
     a, values = a.detach().double().cpu(), values.detach().double().cpu()
     rng = make_generator("starts of linear programs", seed)
     noise = torch.randn((starts - 1, *a.shape[1:]), generator=rng, dtype=a.dtype)
+    # Inner points: in a corner the slope is infinite, and a program that starts there stays.
     b = torch.softmax(2 * noise, 1)
     found = []
     for weights, logits in zip(a, values, strict=True):
