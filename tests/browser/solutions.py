@@ -60,8 +60,11 @@ better_by = estimate_differences(table, "gradient").set_index(["method", "metric
 better_by = round(better_by, 2)
 fooled = "max_sensitivity"
 def mixed(net, x, y):
-    maps = (xnb.attribute(net, x, y, name, **KNOBS[name]).sum(1, keepdim=True) for name in ("occlusion", "kernel_shap"))
-    return sum(a / a.abs().amax((1, 2, 3), keepdim=True) for a in maps) / 2
+    total = 0
+    for name in ("occlusion", "kernel_shap"):
+        a = xnb.attribute(net, x, y, name, baseline="mean", **KNOBS.get(name, {})).sum(1, keepdim=True)
+        total = total + a / a.abs().amax((1, 2, 3), keepdim=True)
+    return total / 2
 """,
     "09": """
 bar = math.floor(100 * full("fig-09-5", *BARS)["6"][1]) / 100
