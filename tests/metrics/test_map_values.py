@@ -9,8 +9,8 @@ from xnb.metrics.map_values import (
     draw_part_sets,
     part_numbers,
     pearson_correlation,
-    spearman_correlation,
     rank_units,
+    spearman_correlation,
     sum_over_parts,
     unit_values,
 )

@@ -105,7 +105,9 @@ def test_a_radius_below_rounding_is_refused(model, x, target):
         max_sensitivity(*arguments, method=METHODS["gradient"])
     pasted = {}
     exec(str(refusal.value).split("try: ")[1], pasted)
-    scores = max_sensitivity(*arguments, method=METHODS["baseline_distance"], radius=pasted["radius"], same_prediction=False)
+    scores = max_sensitivity(
+        *arguments, method=METHODS["baseline_distance"], radius=pasted["radius"], same_prediction=False
+    )
     assert (scores > 0).all()
 
 
