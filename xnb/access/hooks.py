@@ -165,12 +165,12 @@ def capture_attention(model: nn.Module) -> Iterator[list[Attention]]:
     Within the block attention runs written out instead of fused, so that its weights exist; `attention_proof` says
     how far apart the two are.
     """
-    with _watch_attention(model, AttentionCapture()) as attentions:
+    with _follow_attention(model, AttentionCapture()) as attentions:
         yield attentions
 
 
 @contextmanager
-def _watch_attention(model: nn.Module, capture: AttentionCapture) -> Iterator[list[Attention]]:
+def _follow_attention(model: nn.Module, capture: AttentionCapture) -> Iterator[list[Attention]]:
     """Yield what a capture keeps of each forward pass; it learns which module runs, and how many inputs there are."""
     running = [""]  # names of the modules whose call has begun and not ended, the innermost last
 
@@ -211,7 +211,7 @@ def knock_out_attention(
 
     Source: Geva et al. 2023, arXiv:2304.14767
     """
-    with _watch_attention(model, AttentionKnockOut(arrows, layers)) as attentions:
+    with _follow_attention(model, AttentionKnockOut(arrows, layers)) as attentions:
         yield attentions
         count = len(attentions)
         rule = f"knock_out_attention: layers are numbers below {count}, the attentions of the pass"

@@ -41,11 +41,11 @@ class AttentionKnockOut(AttentionCapture):
         if self.layers is not None and len(self.attentions) not in self.layers:
             return weights
         self._check_rows(weights)
-        kept = weights.masked_fill(self.arrows.to(weights.device), 0)
-        total = kept.sum(-1, keepdim=True)
+        remaining = weights.masked_fill(self.arrows.to(weights.device), 0)
+        total = remaining.sum(-1, keepdim=True)
         rule = "knock_out_attention: every query must be left something to read"
         require(bool((total > 0).all()), rule, "a query that reads none of the keys that are left", _NO_ARROWS)
-        return kept / total
+        return remaining / total
 
     def _check_rows(self, weights: Tensor) -> None:
         sizes = zip(reversed(self.arrows.shape), reversed(weights.shape), strict=False)
