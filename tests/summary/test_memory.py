@@ -17,14 +17,14 @@ def test_a_chain_is_counted_by_hand():
     # The first layer's output and the ReLU's live together; before the last layer runs the former is forgotten.
     assert memory.forward == FLOAT * 3 * (20 + 20)
     # The ReLU's output is kept once, for itself and for the layer behind it; the result is still held.
-    assert memory.kept == FLOAT * 3 * (20 + 5)
+    assert memory.saved == FLOAT * 3 * (20 + 5)
 
 
 def test_what_is_kept_grows_with_the_inputs_and_weights_do_not():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 2)).eval()
     one, four = (summary.count_memory(net, torch.zeros(B, 3, 8, 8)) for B in (1, 4))
     assert four.weights == one.weights
-    assert four.kept == 4 * one.kept
+    assert four.saved == 4 * one.saved
     assert four.forward == 4 * one.forward
 
 

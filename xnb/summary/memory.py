@@ -20,7 +20,7 @@ class Memory(NamedTuple):
 
     weights: int  # parameters and buffers
     forward: int  # most that lives at once in a pass without gradients, beside the weights and the input
-    kept: int  # what a pass in training mode leaves for the backward pass
+    saved: int  # what a pass in training mode leaves for the backward pass
 
 
 def count_memory(model: nn.Module, x: Batch) -> Memory:
@@ -28,7 +28,7 @@ def count_memory(model: nn.Module, x: Batch) -> Memory:
 
     A step of training with AdamW needs about
 
-    .. math:: 4 \cdot \text{weights} + \text{kept}
+    .. math:: 4 \cdot \text{weights} + \text{saved}
 
     as every weight has a gradient and two running means beside it; a pass without gradients needs weights + forward.
     On the "meta" device it costs nothing. It misleads as a lower bound: working memory of the kernels, what a backward
@@ -44,8 +44,8 @@ def count_memory(model: nn.Module, x: Batch) -> Memory:
     weights = sum(tensor.nbytes for tensor in state)
     forward = _run_counted(clone, x, torch.no_grad())
     clone.train().requires_grad_(True)
-    kept = _run_counted(clone, x, torch.enable_grad())
-    return Memory(weights, forward.most, kept.now)
+    saved = _run_counted(clone, x, torch.enable_grad())
+    return Memory(weights, forward.most, saved.now)
 
 
 def _run_counted(model: nn.Module, x: Batch, gradients: AbstractContextManager) -> "_LiveBytes":

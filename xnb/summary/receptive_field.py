@@ -145,9 +145,9 @@ def effective_field(model: nn.Module, x: Batch, layer: str, *, channels: int = 1
     h, w = maps.shape[2:]
     middle = maps[..., h // 2, w // 2].sum(0)
     count = min(channels, len(middle))
-    chosen = torch.linspace(0, len(middle) - 1, count).long()
+    indices = torch.linspace(0, len(middle) - 1, count).long()
     field = torch.zeros_like(x[:, 0])
-    for channel in chosen:
+    for channel in indices:
         (gradient,) = torch.autograd.grad(middle[channel], inputs, retain_graph=True)
         field += gradient.abs().sum(1)
     totals = field.sum((1, 2), keepdim=True)
