@@ -207,3 +207,19 @@ def test_what_is_stated_must_fit():
         attribute(table, inputs(6), TARGET, "rollout", special=())
     with pytest.raises(ValueError, match="patches are of pictures"):
         attribute(table, inputs(6), TARGET, "rollout", patch=2)
+
+
+def test_a_piece_that_a_relu_hides_in_the_first_input_is_found_by_another():
+    """A token of the first input reads nothing, as all its features are negative: it is a piece, and no class token."""
+    torch.manual_seed(0)
+    embed = nn.Sequential(nn.Linear(4, 6, bias=False), nn.ReLU())
+    with torch.no_grad():
+        embed[0].weight.abs_()
+    model = Placed(embed).double().eval()
+    x = torch.rand(2, 5, 4, dtype=torch.double)
+    x[0, 3] = -1  # behind the ReLU nothing of it is left
+    wanted = read_by_all(model, x)[:, :, None].expand(2, 5, 4)
+    for knobs in ({}, {"special": ()}):
+        a = attribute(model, x, TARGET, "raw_attention", **knobs)
+        torch.testing.assert_close(a.expand_as(x), wanted, **CLOSE)
+    assert (wanted[1, 3] > 0.05).all()  # what the second input would have lost

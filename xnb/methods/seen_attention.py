@@ -62,11 +62,13 @@ class SeenAttention:
         over_tokens: for each attention, whether it weighs tokens, and not channels or experts.
         tokens: values of the first attention with so many keys, on the graph that leads to the input.
         x: the input.
+        read_tokens: tokens of another input, by the number of keys.
     """
 
     over_tokens: list[bool]
     tokens: dict[int, Tensor]
     x: Batch
+    read_tokens: Callable[[int, Batch], Tensor]
     layouts: dict[tuple, TokenLayout] = field(default_factory=dict)
 
     def find_layout(self, keys: int, who: str, knobs: TokenKnobs) -> TokenLayout:
@@ -74,8 +76,10 @@ class SeenAttention:
         special = None if knobs.special is None else tuple(knobs.special)
         question = (keys, special, knobs.patch)
         if question not in self.layouts:
-            tokens = self.tokens[keys]
-            self.layouts[question] = find_token_layout(tokens, self.x, who, special, knobs.patch)
+            read_tokens = partial(self.read_tokens, keys)
+            self.layouts[question] = find_token_layout(
+                self.tokens[keys], self.x, who, special, knobs.patch, read_tokens=read_tokens
+            )
         return self.layouts[question]
 
 
@@ -112,9 +116,16 @@ def _look(model: Model, x: Batch, who: str) -> SeenAttention:
     if not any(findings.over_tokens):
         _refuse_attention(model, x, f"{who}: no attention over tokens was seen", "weights of channels")
     tokens: dict[int, Tensor] = {}
-    for values in compress(by_key, findings.over_tokens):
+    first_with: dict[int, int] = {}  # number of the first attention with so many keys
+    for position, values in compress(enumerate(by_key), findings.over_tokens):
         tokens.setdefault(len(values), values)
-    seen = SeenAttention(findings.over_tokens, tokens, leaf)
+        first_with.setdefault(len(values), position)
+
+    def read_tokens(keys: int, other: Batch) -> Tensor:
+        with torch.enable_grad(), select_rows(slice(0, 1), len(x)):
+            return _read_tokens(model, first_with[keys], other)
+
+    seen = SeenAttention(findings.over_tokens, tokens, leaf, read_tokens)
     if not has_slopes and first.ndim == 2:
         with torch.no_grad(), select_rows(slice(0, 1), len(x)):
             owner = find_owners_by_changes(partial(_read_tokens, model, findings.over_tokens.index(True)), first)

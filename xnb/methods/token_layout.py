@@ -1,10 +1,11 @@
 """Which token of a Transformer stands for which piece of its input.
 
 It is seen, not guessed: the slope of the tokens that enter the first attention says which values of the input each
-reads. A token that reads nothing, as a class token, or everything, as a mean token, is no piece.
+reads. A token that reads nothing, as a class token, or everything, as a mean token, is no piece. A slope says it for
+one input: a token behind a ReLU that lets nothing through reads its piece of another one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
 import torch
@@ -19,6 +20,7 @@ from xnb.types import Attribution, Batch
 
 Special = Sequence[int] | None
 Patch = int | tuple[int, int] | None
+ReadTokens = Callable[[Batch], Float[Tensor, "N D"]]  # of one input, on the graph that leads to it
 
 
 class TokenLayout(NamedTuple):
@@ -63,53 +65,109 @@ def place_tokens_on_input(attributions: Float[Tensor, "B N"], x: Batch, layout: 
 
 
 def find_token_layout(
-    tokens: Float[Tensor, "N D"], x: Batch, who: str, special: Special = None, patch: Patch = None
+    tokens: Float[Tensor, "N D"],
+    x: Batch,
+    who: str,
+    special: Special = None,
+    patch: Patch = None,
+    *,
+    read_tokens: ReadTokens,
 ) -> TokenLayout:
     """Find out how tokens lie in an input, from which values of it each of them reads.
 
     Args:
         tokens: of one input, on the graph that leads to it, before any of them read another.
         x: that input, `(1, *shape)`, a leaf.
+        read_tokens: the same tokens of another input: where some read nothing of this one, they are asked again.
         special: numbers of the tokens that are no piece; None finds them.
         patch: side of a patch, or its height and width; None finds it.
 
     Raises:
         ValueError: several tokens read the same values and lie on no grid, or what is stated does not fit.
     """
+    reads = _Dependence(tokens, x, read_tokens)
     if special is not None or patch is not None:
-        return _state_token_layout(tokens, x, who, special, patch)
-    reads = _Dependence(tokens, x)
+        return _state_token_layout(reads, who, special, patch)
     every = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
     owner = reads.find_owners(every)
+    if owner is None or _leaves_some_out(owner, len(tokens)):
+        reads.look_again()
+    if owner is not None and len(reads.looks) > 1:
+        owner = _join_owners(owner, reads.find_owners(every, reads.looks[1:]))
     if owner is None:
-        owner = _separate(reads, x, who)
+        owner = _separate(reads, who)
     require(bool((owner >= 0).any()), f"{who}: tokens must depend on the input", "none does", FORWARD_ONLY)
     return TokenLayout(_merge_shared_axes(owner), len(tokens))
+
+
+def _leaves_some_out(owner: Int[Tensor, "*shape"], tokens: int) -> bool:
+    """Whether a token reads nothing, or a value is read by none."""
+    pieces = owner[owner >= 0].unique()
+    return len(pieces) < tokens or bool((owner < 0).any())
+
+
+def _join_owners(first: Int[Tensor, "*shape"], second: Int[Tensor, "*shape"] | None) -> Int[Tensor, "*shape"] | None:
+    """Owners by two looks together; None where they name two tokens for one value."""
+    if second is None or ((first >= 0) & (second >= 0) & (first != second)).any():
+        return None
+    return torch.where(first < 0, second, first)
+
+
+class _Look(NamedTuple):
+    """Tokens of one input, on the graph that leads to it."""
+
+    tokens: Float[Tensor, "N D"]
+    x: Batch
 
 
 class _Dependence:
     """Which values of an input tokens depend on, from slopes."""
 
-    def __init__(self, tokens: Float[Tensor, "N D"], x: Batch) -> None:
+    def __init__(self, tokens: Float[Tensor, "N D"], x: Batch, read_tokens: ReadTokens) -> None:
         self.tokens = tokens
         self.x = x
+        self.read_tokens = read_tokens
+        self.looks = [_Look(tokens, x)]
         # slopes along random directions: no value that is read drops out of all of them
         generator = torch.Generator("cpu").manual_seed(0)
         directions = torch.randn(tokens.shape, generator=generator, dtype=torch.double, device="cpu")
         self.directions = directions.to(tokens)
 
-    def of(self, group: Bool[Tensor, " N"]) -> Bool[Tensor, "*shape"]:
-        """The values that at least one token of a group reads."""
-        if not self.tokens.requires_grad:
-            return torch.zeros_like(self.x[0], dtype=torch.bool)
-        weights = self.directions * group[:, None]
-        (slope,) = torch.autograd.grad(self.tokens, self.x, weights, retain_graph=True, allow_unused=True)
-        if slope is None:
-            return torch.zeros_like(self.x[0], dtype=torch.bool)
-        add_passes(backward=1)
-        return slope[0] != 0
+    def look_again(self) -> None:
+        """Take the slopes at noise too, and at its mirror image: behind a ReLU what one hides the other shows."""
+        if len(self.looks) > 1 or not self.tokens.requires_grad:
+            return
+        generator = torch.Generator("cpu").manual_seed(1)
+        noise = torch.rand(self.x.shape, generator=generator, dtype=torch.double, device="cpu").to(self.x)
+        # Within the range of the input: what looks values up may have no place for others.
+        low, high = self.x.detach().aminmax()
+        high = torch.where(high > low, high, low + 1)
+        self._look_at(torch.lerp(low, high, noise))
+        self._look_at(torch.lerp(high, low, noise))
 
-    def find_owners(self, among: Bool[Tensor, " N"]) -> Int[Tensor, "*shape"] | None:
+    def _look_at(self, x: Batch) -> None:
+        leaf = x.requires_grad_()
+        tokens = self.read_tokens(leaf)
+        # Of another input there may be another number of tokens, as where some are dropped: it says nothing then.
+        if tokens.shape == self.tokens.shape and tokens.requires_grad:
+            self.looks.append(_Look(tokens, leaf))
+
+    def of(self, group: Bool[Tensor, " N"], looks: Sequence[_Look] | None = None) -> Bool[Tensor, "*shape"]:
+        """The values that at least one token of a group reads, by these looks or all."""
+        read = torch.zeros_like(self.x[0], dtype=torch.bool)
+        if not self.tokens.requires_grad:
+            return read
+        weights = self.directions * group[:, None]
+        for tokens, x in looks or self.looks:
+            (slope,) = torch.autograd.grad(tokens, x, weights, retain_graph=True, allow_unused=True)
+            if slope is not None:
+                add_passes(backward=1)
+                read = read | (slope[0] != 0)
+        return read
+
+    def find_owners(
+        self, among: Bool[Tensor, " N"], looks: Sequence[_Look] | None = None
+    ) -> Int[Tensor, "*shape"] | None:
         """For each value, the one token of these that reads it, or -1; None if two of them read the same value.
 
         Two passes back for each binary digit of the tokens' numbers: those that have it, and those that do not.
@@ -119,8 +177,8 @@ class _Dependence:
         read = torch.zeros_like(owner, dtype=torch.bool)
         for digit in range(max(1, (len(among) - 1).bit_length())):
             has = (numbers >> digit) % 2 == 1
-            with_digit = self.of(has & among)
-            without = self.of(~has & among)
+            with_digit = self.of(has & among, looks)
+            without = self.of(~has & among, looks)
             # two tokens differ in one digit at least, so a value that both read shows here
             if (with_digit & without).any():
                 return None
@@ -129,8 +187,9 @@ class _Dependence:
         return owner.masked_fill(~read, -1)
 
 
-def _separate(reads: _Dependence, x: Batch, who: str) -> Int[Tensor, "*shape"]:
+def _separate(reads: _Dependence, who: str) -> Int[Tensor, "*shape"]:
     """Owners where some tokens read the same values: those that read all are none, the others must lie on a grid."""
+    x = reads.x
     numbers = torch.arange(len(reads.tokens), device=x.device)
     # token by token, which takes longer: only where pieces overlap or a token reads them all
     union = reads.of(numbers >= 0)
@@ -180,16 +239,15 @@ def _count_patches(x: Batch, patch: tuple[int, int]) -> int:
     return (x.shape[2] // patch[0]) * (x.shape[3] // patch[1])
 
 
-def _state_token_layout(
-    tokens: Float[Tensor, "N D"], x: Batch, who: str, special: Special, patch: Patch
-) -> TokenLayout:
+def _state_token_layout(reads: _Dependence, who: str, special: Special, patch: Patch) -> TokenLayout:
     """The layout that is stated, its other half found.
 
     Pieces lie row by row in a picture, and along the second axis of all else.
     """
-    N = len(tokens)
+    x = reads.x
+    N = len(reads.tokens)
     if special is None:
-        special = _find_special(tokens, x)
+        special = _find_special(reads)
     # numbers may count from the end, as those of a list
     numbers = [number % N for number in special if -N <= number < N]
     rule = f"{who}: special must be different numbers of the {N} tokens"
@@ -208,11 +266,11 @@ def _state_token_layout(
     return TokenLayout(owner[None], N)
 
 
-def _find_special(tokens: Float[Tensor, "N D"], x: Batch) -> list[int]:
+def _find_special(reads: _Dependence) -> list[int]:
     """Numbers of the tokens that read nothing of the input."""
-    reads = _Dependence(tokens, x)
-    numbers = torch.arange(len(tokens), device=x.device)
-    return [number for number in range(len(tokens)) if not reads.of(numbers == number).any()]
+    reads.look_again()
+    numbers = torch.arange(len(reads.tokens), device=reads.x.device)
+    return [number for number in range(len(numbers)) if not reads.of(numbers == number).any()]
 
 
 def _find_patch(pieces: int, x: Batch, who: str, patch: Patch) -> tuple[int, int]:

@@ -149,8 +149,12 @@ def _find_entry_layout(stages: Any, x: Batch, knobs: TokenKnobs) -> TokenLayout:
     """Where the tokens lie that enter the first block."""
     with torch.enable_grad(), select_rows(slice(0, 1), len(x)):
         leaf = x[:1].detach().clone().requires_grad_()
-        tokens = stages.tokens(leaf.clone())[0]
-        return find_token_layout(tokens, leaf, "token_occlusion", knobs.special, knobs.patch)
+
+        def read_tokens(x: Batch) -> Float[Tensor, "N D"]:
+            return stages.tokens(x.clone())[0]
+
+        found = read_tokens(leaf)
+        return find_token_layout(found, leaf, "token_occlusion", knobs.special, knobs.patch, read_tokens=read_tokens)
 
 
 def _run_from_tokens(stages: Any, beside: list[tuple], tokens: Float[Tensor, "B N D"]) -> Tensor:
