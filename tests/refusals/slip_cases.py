@@ -70,6 +70,12 @@ CASES = [
     ("xnb.attribute_all(model, x, 'feature_ablation')", _FITTED),
     ("xnb.metrics.deletion(model, x, target, x)", _FITTED),
     ("xnb.compare([model], xnb.data.Part(x, target), ['feature_ablation'], ['deletion'])", _FITTED),
+    (
+        "xnb.compare([model], data, ['integrated_gradients'], ['deletion'], "
+        "knobs={'integrated_gradients': {'baseline': 0.5}})",
+        "import warnings; from xnb.check import PromiseWarning; warnings.simplefilter('error', PromiseWarning); "
+        "data = xnb.data.Part(x, target)",
+    ),
     (_GRADIENT, "rows = x; x = (rows[i : i + 1] for i in range(4))"),
     (_GRADIENT, "x = [x[0].numpy(), x[1].numpy()]; target = [0, 1]"),
     (_GRADIENT, f"{_LAST}; x = [np.ones((2, 8, 8)), np.ones((2, 9, 9))]; target = 0"),

@@ -54,10 +54,14 @@ def choose_filling(baseline: Baseline | None, x: Batch, model: Model, units: Uni
     if baseline is None:
         baseline = "mean" if has_places else "zero"
     by_name = isinstance(baseline, str)
-    if baseline == "zero" if by_name else not callable(baseline):
+    # Zero, a number and a tensor mean the same to methods and to metrics.
+    is_plain = baseline == "zero" if by_name else not callable(baseline)
+    if is_plain:
         return Filling(baseline, baseline, baseline)
+    # Noise and functions: metrics get an imputer that lays the very baseline.
     if not by_name or baseline not in _BY_PLACE:
         return Filling(baseline, baseline, partial(_lay_baseline, baseline=baseline))
+    # Mean and blur go along places, which have to be the same on both sides.
     start, impute = baseline, baseline
     if units is not None:  # axes that a method sees by itself are the same
         start = partial(_expand_along, baseline=baseline, axes=axes)

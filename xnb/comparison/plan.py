@@ -107,8 +107,9 @@ def make_plan(
     # A misspelt label would leave a method at its defaults, and nobody would notice.
     require(not unknown, "compare: knobs of what is not compared", unknown, f"one of {labels}")
     rows = torch.tensor(positions)
-    shared = {"seed": seed} if units is None else {"seed": seed, "units": check_axes(units, data.x, "compare")}
-    filling = choose_filling(baseline, data.x, models[0], shared.get("units"))
+    axes = None if units is None else check_axes(units, data.x, "compare")
+    shared: dict[str, object] = {"seed": seed} if axes is None else {"seed": seed, "units": axes}
+    filling = choose_filling(baseline, data.x, models[0], axes)
     bound_methods = _bind_all(method_functions, METHODS.find, knobs, shared, filling)
     bound_metrics = _bind_all(metric_functions, METRICS.find, knobs, shared, filling)
     if baseline is not None:

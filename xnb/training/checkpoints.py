@@ -95,7 +95,7 @@ def _list_pooling_recipes() -> dict[str, Recipe]:
 def _list_transformer_recipes() -> dict[str, Recipe]:
     """Return the recipes of a Transformer, of one with registers, and of a CNN that saw the same pictures as often."""
     transformer = partial(ViT, width=48, overlap=2, waves=0.2)
-    models = {
+    models: dict[str, Callable[[], nn.Module]] = {
         "vit": transformer,
         "registers": partial(transformer, registers=4),
         "cnn": partial(SmallCNN, 3, 6),
