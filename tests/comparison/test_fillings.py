@@ -22,7 +22,12 @@ from xnb.metrics.imputers import make_fill
 BASELINES = [0, 0.5, "zero", "mean", "blur", "noise", torch.full((2, 6, 6), 0.25).double(), lambda x: x.flip(-1)]
 
 
-@pytest.mark.parametrize("baseline", BASELINES, ids=lambda b: b if isinstance(b, str) else type(b).__name__)
+def name_kind(baseline):
+    """Each test process has to find the same names: no address in memory."""
+    return baseline if isinstance(baseline, str) else type(baseline).__name__
+
+
+@pytest.mark.parametrize("baseline", BASELINES, ids=name_kind)
 def test_maps_begin_at_what_metrics_fill_with(baseline, model, x):
     """Where all is removed there stands what the path begins at."""
     filling = choose_filling(baseline, x, model, None)
@@ -98,7 +103,7 @@ class TestMismatch:
             plan(model, part, self.methods, self.metrics, **more)
         return [str(warning.message) for warning in caught if warning.category is PromiseWarning]
 
-    @pytest.mark.parametrize("baseline", [None, *BASELINES], ids=str)
+    @pytest.mark.parametrize("baseline", [None, *BASELINES], ids=name_kind)
     def test_one_choice_has_none(self, baseline, model, part):
         assert self.warned(model, part, baseline=baseline) == []
 
