@@ -13,7 +13,7 @@ import math
 import os
 import re
 import tempfile
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,8 @@ os.environ.pop("MPLBACKEND", None)  # kernels inherit it, and their figures woul
 PATIENCE = 600
 # a sign may take the place of a blank; "37002." at the end of a sentence is a whole number
 DECIMAL = re.compile(r" ?[-+]?(?:\d*\.\d+(?:[eE][-+]?\d+)?|\d+\.?[eE][-+]?\d+)")
-NOTEBOOK = re.compile(r"^notebooks/(\d\d)_|test_(?:browser_)?notebooks\.py::.*\[(?:fig-)?(\d\d)[-_]")
+NOTEBOOK = re.compile(r"^notebooks/(\d\d)_|test_(?:browser_)?notebooks\.py::.*\[(\d\d)_")
+FIGURE = re.compile(r"test_notebooks\.py::.*\[(fig-\d\d-\d+)\]")
 BROWSER = "tests/browser"
 SERVICES = "tests/services"  # two services run for all of its files
 # Files that take long, the longest first: a long one that begins last would keep one core busy and leave the others.
@@ -124,11 +125,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (rank(item), steps.get(item.path.name, 1)))
 
 
+@cache
+def list_figure_makers() -> dict[str, str]:
+    """By the id of each figure the number of the notebook that makes it, which need not be that of its id."""
+    makers = {}
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        for cell in json.loads(path.read_text())["cells"]:
+            makers[cell.get("id", "")] = path.name[:2]
+    return {id: number for id, number in makers.items() if id.startswith("fig-")}
+
+
 def group_of(nodeid: str) -> str:
     """What has to run in one process: tests of the browser or the services, a notebook (its number), or else a file."""
     notebook = NOTEBOOK.search(nodeid)
     if notebook:
         return notebook[1] or notebook[2]
+    figure = FIGURE.search(nodeid)
+    if figure and figure[1] in list_figure_makers():
+        return list_figure_makers()[figure[1]]
     rooms = [room for room in (BROWSER, SERVICES) if nodeid.startswith(room)]
     return rooms[0] if rooms else nodeid.split("::")[0]
 
