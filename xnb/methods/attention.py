@@ -56,9 +56,9 @@ def raw_attention(
 
     .. math:: a_j = \frac{1}{|R|\,H} \sum_{r \in R} \sum_h A^h_{rj}
 
-    Here :math:`A^h` are the weights of head :math:`h`, and :math:`R` the tokens that the score reads. Weights are never
-    negative and the same for every class: they cannot say against, nor for which. What a weight moves is its value,
-    which may be nothing, and in deeper layers a token is no longer its own patch.
+    Here :math:`A^h` are the weights of head :math:`h`, and :math:`R` the tokens that the score reads, all that a
+    gradient is for. Weights are never negative and the same for every class: they cannot say against, nor for which.
+    What a weight moves is its value, which may be nothing, and in deeper layers a token is no longer its own patch.
 
     Args:
         block: which attention, counted from the first; -1 is the last.
@@ -108,8 +108,9 @@ def value_weighted_attention(
     .. math:: a_j = \frac{1}{|R|\,H} \sum_{r \in R} \sum_h A^h_{rj}\, \lVert v^h_j \rVert
 
     Here :math:`A^h, v^h` are weights and values of head :math:`h`, :math:`R` the tokens that the score reads. A weight
-    on a value of length zero moves nothing. Lengths have no sign and are the same for every class. Unit: that of the
-    values, before the heads are joined.
+    on a value of length zero moves nothing. Lengths have no sign and are the same for every class; a gradient only
+    finds :math:`R`. The source also applies the output projection and sums the heads before it takes the length, so
+    that heads may cancel; here they cannot. Unit: that of the values, before the heads are joined.
 
     Args:
         chunk: inputs run together; the result does not depend on it.
@@ -148,7 +149,7 @@ def rollout(
     Here :math:`\bar A^l` are the weights of layer :math:`l`, the mean over heads, :math:`s` equal shares of the tokens
     that the score reads. All tokens together have 1, those that are no piece of the input among them. The identity
     stands for the shortcut, though the true shares of shortcut and attention differ by layer; the values, the
-    differences between heads and the layers between are left out. The same for every class.
+    differences between heads and the layers between are left out. The same for all classes; a gradient finds :math:`s`.
 
     Args:
         chunk: inputs run together; the result does not depend on it.
@@ -182,7 +183,8 @@ def gradient_weighted_attention(
 
     Here :math:`A^h_{ij}` is the weight of head :math:`h` from query :math:`i` to token :math:`j`. Of one query it
     equals the weighted value seen along the score's slope, :math:`A_j\, \nabla_z f \cdot v_j`: with a linear head it is
-    the exact share of each token in the pooled score. Weights are taken as free, though they sum to 1.
+    the exact share of each token in the pooled score. Weights are taken as free, though they sum to 1. Grad-SAM, the
+    source, takes the mean over all layers and cuts the slope at zero; here it is the last layer, with signs.
 
     Args:
         chunk: inputs run together; the result does not depend on it.

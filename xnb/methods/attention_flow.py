@@ -40,8 +40,9 @@ def attention_flow(
     Here :math:`c^l_{nm}` is the width of the pipe from token :math:`n` behind layer :math:`l` to :math:`m` before it,
     :math:`\bar A^l` the mean of the attention over heads, and :math:`s` feeds equal shares to the tokens that the score
     reads. Each token's flow is found as if it had the pipes for itself, so flows do not add up to one. Shares of the
-    first layer hardly limit it: maps are flatter than `rollout`. The same for every class. A maximum-flow problem for
-    each token: of 197 tokens and 12 layers each takes a tenth of a second, so a picture takes some 25 seconds.
+    first layer hardly limit it: maps are flatter than `rollout`. The same for every class; a gradient only finds
+    :math:`s`. A maximum-flow problem for each token: of 197 tokens and 12 layers each takes a tenth of a second, so a
+    picture takes some 25 seconds.
 
     Args:
         chunk: inputs run together; the result does not depend on it.

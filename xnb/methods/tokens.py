@@ -198,7 +198,7 @@ def _capture_blocks(stages: Any, captured: dict[str, Tensor], capture: Attention
     family="attention",
     needs="modules",
     cost="F + B, and a look at one input",
-    paper="Selvaraju et al. 2017, arXiv:1610.02391, on tokens: Chefer et al. 2021, arXiv:2012.09838, baselines",
+    paper="after Selvaraju et al. 2017, arXiv:1610.02391; another form: Chefer et al. 2021, arXiv:2012.09838",
     sign="none",
 )
 def token_cam(
@@ -217,7 +217,8 @@ def token_cam(
 
     Here :math:`h_{jk}` is channel :math:`k` of patch :math:`j`, one of :math:`N`, at the layer. Behind the last
     attention only the class token has a slope, so the last layer where this is defined is what enters that attention.
-    The mean over places is made for networks that average them, which a class token does not.
+    The mean over places is made for networks that average them, which a class token does not. Chefer et al. use the
+    name for another map: channels are the heads of the class token's last attention.
 
     Args:
         layer: name of a layer with tokens `(B, N, D)`; the last block's first layer norm if omitted.
