@@ -24,6 +24,7 @@ from xnb.types import Batch, Target
     needs="modules",
     cost="F + B from the layer on",
     paper="Selvaraju et al. 2017, arXiv:1610.02391",
+    axioms=("dummy",),
     shares="layer_gradient",
     sign="none",
 )
@@ -69,6 +70,7 @@ def grad_cam(
     needs="modules",
     cost="F + B from the layer on",
     paper="Chattopadhay et al. 2018, arXiv:1710.11063",
+    axioms=("dummy",),
     shares="layer_gradient",
     sign="none",
 )
@@ -115,6 +117,7 @@ def grad_cam_plus_plus(
     needs="modules",
     cost="F + B from the layer on",
     paper="Draelos et al. 2020, arXiv:2011.08891",
+    axioms=("dummy",),
     shares="layer_gradient",
     sign="none",
 )
@@ -154,6 +157,7 @@ def hires_cam(
     needs="modules",
     cost="F + B from the layer on",
     paper="Jiang et al. 2021, doi:10.1109/TIP.2021.3089943",
+    axioms=("dummy",),
     shares="layer_gradient",
     sign="none",
 )

@@ -26,7 +26,14 @@ from xnb.types import Batch, Target
 _ABLATED_BYTES = 2 * 2**20
 
 
-@method(family="cam", needs="modules", cost="(1 + D) F", paper="Wang et al. 2020, arXiv:1910.01279", sign="none")
+@method(
+    family="cam",
+    needs="modules",
+    cost="(1 + D) F",
+    axioms=("dummy",),
+    paper="Wang et al. 2020, arXiv:1910.01279",
+    sign="none",
+)
 def score_cam(
     model: nn.Module,
     x: Batch,
@@ -76,6 +83,7 @@ def score_cam(
     family="cam",
     needs="modules",
     cost="F + (1 + D) F from the layer on",
+    axioms=("dummy",),
     paper="Ramaswamy & Desai 2020, doi:10.1109/WACV45572.2020.9093360",
     sign="none",
 )

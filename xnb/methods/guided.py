@@ -15,7 +15,12 @@ _RECTIFIERS = ("relu", "relu6", "hardtanh", "clamp", "clamp_min")  # if their lo
 
 
 @method(
-    family="rules", needs="gradient", cost="F + B", paper="Springenberg et al. 2015, arXiv:1412.6806", sign="direction"
+    family="rules",
+    needs="gradient",
+    cost="F + B",
+    axioms=("dummy",),
+    paper="Springenberg et al. 2015, arXiv:1412.6806",
+    sign="direction",
 )
 def guided_backprop(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
     r"""Gradient of which every ReLU hands back only the positive part, where it was active. Unit: score per input unit.
@@ -34,7 +39,14 @@ def guided_backprop(model: Model, x: Batch, target: Target, *, chunk: int | None
     return _rectified_gradient(model, x, target, chunk, "guided_backprop", gated=True)
 
 
-@method(family="rules", needs="gradient", cost="F + B", paper="Zeiler & Fergus 2014, arXiv:1311.2901", sign="direction")
+@method(
+    family="rules",
+    needs="gradient",
+    cost="F + B",
+    axioms=("dummy",),
+    paper="Zeiler & Fergus 2014, arXiv:1311.2901",
+    sign="direction",
+)
 def deconvnet(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -> Attribution:
     r"""Gradient of which every ReLU hands back only the positive part, whether it was active or not.
 

@@ -23,7 +23,8 @@ class MethodCard:
         needs: what it asks of the model, beside being a function.
         cost: of one input, in forward (F) and backward (B) passes: a formula of knobs, of the M regions, D channels or
             N tokens, of the sides H and W, and in words what the formula leaves out, as a look at one input of a batch.
-        axioms: promises: tests/test_contract.py checks each of them.
+        axioms: promises: tests/test_contract.py checks each of them. "dummy": a channel whose weights in the first
+            layer are 0 gets nothing.
         sign: what the sign of a value means: "evidence", more speaks for the target and less against it; "direction",
             whether the value must rise or fall to raise the score, which says neither; "none", no value is negative.
         shares: which gradient the method starts from that others start from too: that of the score at the input, or
