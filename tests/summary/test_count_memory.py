@@ -1,4 +1,7 @@
-"""Memory of networks whose tensors can be counted by hand."""
+"""Memory of networks whose tensors can be counted by hand.
+
+Tests: xnb.summary.memory
+"""
 
 import torch
 from torch import nn
