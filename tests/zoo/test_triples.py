@@ -9,6 +9,7 @@ import random
 import warnings
 from datetime import UTC, datetime
 from functools import cache
+from inspect import signature
 
 import metric_references
 import pytest
@@ -109,7 +110,11 @@ def check_table(kind, method, metric):
     knobs = choose_arguments(kind, metric)
     masks = knobs.pop("masks", None)
     part = xnb.data.Part(animal.inputs(), animal.target(), masks)
-    settings = {metric: knobs, method: choose_method_knobs(kind, method)}
+    # A table gives all one baseline; by themselves methods and metrics have their own.
+    settings = {
+        metric: write_fillings_out(METRICS[metric]) | knobs,
+        method: write_fillings_out(xnb.METHODS[method]) | choose_method_knobs(kind, method),
+    }
     table = run_quietly(
         xnb.compare, build_model(kind), part, [method], [metric], target=animal.target(), knobs=settings
     )
@@ -121,6 +126,12 @@ def check_table(kind, method, metric):
         alone = measure(kind, metric, explain(kind, method))
         found = alone.new_tensor(rows["value"].tolist())
         torch.testing.assert_close(found, alone, rtol=1e-6, atol=1e-9, equal_nan=True)
+
+
+def write_fillings_out(function):
+    """What stands where something is absent, by default."""
+    parameters = signature(function).parameters
+    return {name: parameters[name].default for name in ("baseline", "impute") if name in parameters}
 
 
 def run_quietly(run, *args, **knobs):
