@@ -166,3 +166,21 @@ def test_linear_models_are_still_refused_nothing(x, target):
     rows = Part(torch.randn(3, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2]))
     table = xnb.compare(nn.Linear(4, 3).eval(), rows, ["integrated_gradients", "kernel_shap"], ["srg", "deletion"])
     assert table["error"].isna().all()
+
+
+def test_what_belongs_to_an_input_is_there_when_the_model_is_looked_at():
+    """A mask for each input of the data: whether x has places is asked of the first input, with its own mask."""
+
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv1d(2, 3, 1)
+
+        def forward(self, x, mask):
+            return (self.layer(x) * mask[:, None]).sum(2)
+
+    torch.manual_seed(0)
+    x, mask = torch.rand(3, 2, 5), torch.rand(3, 5)
+    model = xnb.adapters.with_inputs(Masked().eval(), mask=mask)
+    part = Part(x, torch.tensor([0, 1, 2]))
+    assert xnb.compare(model, part, ["integrated_gradients"], ["deletion"])["error"].isna().all()

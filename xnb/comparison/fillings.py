@@ -74,7 +74,7 @@ def _see_places(x: Batch, model: Model, units: Units) -> Axes | None:
     if x.ndim < 3:
         return INSTANCES
     if units is None:
-        return see_axes(x[:1], model)
+        return see_axes(x, model)  # looks at the first input, and at what belongs to it
     return (units,) if isinstance(units, int) else tuple(units)
 
 
