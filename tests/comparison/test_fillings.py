@@ -174,7 +174,7 @@ def test_what_belongs_to_an_input_is_there_when_the_model_is_looked_at():
     class Masked(nn.Module):
         def __init__(self):
             super().__init__()
-            self.layer = nn.Conv1d(2, 3, 1)
+            self.layer = nn.Conv1d(2, 3, 3, padding=1)
 
         def forward(self, x, mask):
             return (self.layer(x) * mask[:, None]).sum(2)
