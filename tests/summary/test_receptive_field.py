@@ -119,6 +119,14 @@ def test_effective_field_of_a_chain_of_averages():
     assert inside == pytest.approx([9 / 81, 49 / 81, 1, 1])
 
 
+@pytest.mark.parametrize("length", [8, 9])
+def test_a_square_has_the_pixels_of_its_side_and_no_more(length):
+    """An even side had counted one row and one column too many."""
+    even_field = torch.ones(1, length, length)
+    counts = [int(receptive_field.count_inside(even_field, side)) for side in range(1, length + 3)]
+    assert counts == [min(side, length) ** 2 for side in range(1, length + 3)]
+
+
 def test_effective_field_is_each_pictures_own_and_lies_within_the_theoretical_one():
     net, x = SmallCNN().eval(), torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     field = receptive_field.effective_field(net, x, "stage2")

@@ -157,14 +157,16 @@ def effective_field(model: nn.Module, x: Batch, layer: str, *, channels: int = 1
 
 
 def count_inside(field: Float[Tensor, "B H W"], side: int) -> Float[Tensor, " B"]:
-    """Return the sum of each field over the pixels of a square of this side around the middle of the picture."""
+    """Return the sum of each field over a square of `side` by `side` pixels around the middle of the picture."""
     H, W = field.shape[1:]
-    from_middle = torch.arange(H) - H // 2
-    rows = from_middle.abs() <= side / 2
-    from_middle = torch.arange(W) - W // 2
-    columns = from_middle.abs() <= side / 2
-    inside = field[:, rows][:, :, columns]
+    inside = field[:, _middle(H, side)][:, :, _middle(W, side)]
     return inside.sum((1, 2))
+
+
+def _middle(length: int, side: int) -> slice:
+    """As many places as `side` says, or all; of an even number one more lies before the middle one than behind it."""
+    start = max(0, length // 2 - side // 2)
+    return slice(start, length // 2 - side // 2 + side)
 
 
 def side_by_formula(windows: Iterable[tuple[int, int]]) -> int:
