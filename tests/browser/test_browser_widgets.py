@@ -1,5 +1,6 @@
 """Every widget in a real JupyterLab, moved as a person moves it, by mouse and by keyboard."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -192,14 +193,14 @@ def test_paint_is_laid_on_and_wiped_off(widget):
 def test_training_is_started_stopped_and_looked_back_on(widget):
     shown = widget("watch")
     shown.click("train")
-    shown.root.get_by_text("Epoch 1 of 4").wait_for()
+    shown.root.get_by_text(re.compile("Epoch [1-7] of 8")).wait_for()  # a busy browser may not paint each epoch
     shown.click("stop")
     button = shown.root.get_by_role("button", name="train")
     assert until(button.is_enabled)
-    assert 1 <= shown.number("epoch") < 4
+    assert 1 <= shown.number("epoch") < 8
     shown.click("train")
-    shown.root.get_by_text("Epoch 4 of 4").wait_for()
-    shown.root.get_by_text("after epoch 4").wait_for()  # the words come before the picture
+    shown.root.get_by_text("Epoch 8 of 8").wait_for()
+    shown.root.get_by_text("after epoch 8").wait_for()  # the words come before the picture
     last = shown.picture()
     shown.press("epoch", "Home")
     shown.root.get_by_text("Before training.").wait_for()

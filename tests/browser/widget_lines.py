@@ -14,5 +14,5 @@ WIDGETS = {
     "bags": "widgets.attention(bagged, data.bags('positive_negative', n=(0, 8)))",
     "layers": "widgets.layers(net, split)",
     "perturb": "widgets.perturb(net, split)",
-    "watch": "widgets.watch(models.SmallCNN(3, 6, widths=(4, 4, 8)), data.shapes(n=(96, 60)), epochs=4)",
+    "watch": "widgets.watch(models.SmallCNN(3, 6, widths=(4, 4, 8)), data.shapes(n=(960, 60)), epochs=8)",
 }

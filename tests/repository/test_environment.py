@@ -113,7 +113,7 @@ assert not late, f"loaded before they are used: {late}"
 assert xnb.explain(net, x, torch.tensor([0, 1]), ["lrp", "kernel_shap", "random"]).attributions.keys()
 part = xnb.data.digits().test[:3]
 table = xnb.compare(xnb.models.SmallCNN(1, 10).eval(), part, ["gradient"], ["srg"])
-assert len(table) == 18
+assert len(table) == 21  # of three pictures: the gradient, its magnitude, and five controls
 """
 
 
