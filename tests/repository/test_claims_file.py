@@ -24,8 +24,16 @@ def printed(book):
     return "\n".join(texts)
 
 
+def is_waiting(name):
+    """Whether its notebook is still to come: bars are written, and stored, before anything runs."""
+    present = {int(path.name[:2]) for path in NOTEBOOKS.glob("*.ipynb")}
+    return int(NAME.fullmatch(name)[1]) not in present
+
+
 @pytest.mark.parametrize("name", CLAIMS)
 def test_a_claim_is_judged_where_its_name_says(name):
+    if is_waiting(name):
+        pytest.skip("its notebook is to come")
     lines = [line for line in printed(read_notebook(name)).splitlines() if name in line]
     assert any(str(verdict) in line for line in lines for verdict in Verdict), f"no line of a verdict on {name}"
 
