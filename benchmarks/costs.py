@@ -7,17 +7,28 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
+from torchvision.models import resnet50
 
 import xnb
 from benchmarks.clock import peak_mib
 from xnb.access.ledger import count_passes
+from xnb.data import Part
 from xnb.models import FastNet
 
 METHODS = ("gradient", "gradient_times_input", "integrated_gradients", "smoothgrad", "grad_cam", "occlusion")
-SECONDS = {"lint": 60.0, "explain, six methods": 40.0, "explore": 10.0}  # bars, on two idle cores
+SECONDS = {  # bars, on two idle cores
+    "lint": 60.0,
+    "explain, six methods": 40.0,
+    "explore": 10.0,
+    "compare, ten photographs with a ResNet-50": 600.0,
+}
+COMPARED = ("gradient", "integrated_gradients", "grad_cam", "lrp", "occlusion")  # by the usual metrics, with controls
 FEATURES = (1000, 4000, 16000)
 PERTURBATION = ("feature_ablation", "kernel_shap", "rise", "lime")
 MIB_A_FEATURE = 0.01  # bar: 160 MiB for 16,000 features; a matrix of features times features takes 1,000 or more
@@ -25,9 +36,9 @@ CHUNKS = (1, 4, 16)
 MIB_AN_INPUT = 8.0  # bar: of `smoothgrad`, for each of the inputs of 3 x 64 x 64 that run together
 
 
-def photograph(side: int) -> Tensor:
-    """Noise in [0, 1] in place of a photograph, seeded; what a call costs does not depend on what is on it."""
-    return torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+def photograph(side: int, count: int = 1) -> Tensor:
+    """Noise in [0, 1] in place of photographs, seeded; what a call costs does not depend on what is on them."""
+    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
 def list_calls(net: nn.Module, x: Tensor, names: tuple[str, ...] = METHODS) -> dict[str, Callable[[], object]]:
@@ -38,6 +49,13 @@ def list_calls(net: nn.Module, x: Tensor, names: tuple[str, ...] = METHODS) -> d
         "explain, six methods": partial(xnb.explain, net, x, target, names),
         "explore": partial(xnb.widgets.explore, net, x),
     }
+
+
+def compare_photographs(net: nn.Module, side: int = 224, count: int = 10) -> pd.DataFrame:
+    """Compare five methods and the controls on so many inputs in place of photographs, as a table that is kept."""
+    part = Part(photograph(side, count), torch.zeros(count, dtype=torch.long))
+    with TemporaryDirectory() as folder:
+        return xnb.compare(net, part, COMPARED, path=Path(folder) / "table.parquet")
 
 
 def measure_call(call: Callable[[], object]) -> dict[str, float]:
@@ -94,6 +112,8 @@ def list_lines() -> Iterator[str]:
     for name in PERTURBATION:
         yield describe_memory(f"{name} by features", measure_features(name), MIB_A_FEATURE)
     yield describe_memory("smoothgrad by chunk", measure_chunks(), MIB_AN_INPUT)
+    name = "compare, ten photographs with a ResNet-50"
+    yield describe_seconds(name, measure_call(partial(compare_photographs, resnet50().eval())))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from xnb.access.hooks import watch_calls
 from xnb.access.inputs import read_input
-from xnb.access.ledger import count_passes
+from xnb.access.ledger import count_inner_passes
 from xnb.access.model_call import check_explainable, runs_with_batch_axis
 from xnb.access.rows import select_rows
 from xnb.access.score import logits
@@ -111,7 +111,7 @@ class _Trial(NamedTuple):
 def _run_trial(model: Model, x: Tensor, target: Tensor, name: str) -> _Trial:
     """Run the method with its defaults to its end, but of many changes of the input only the first."""
     refusal = None
-    with run_first_changes(_CHANGES), count_passes() as passes, catch_warnings(), hide_progress():
+    with run_first_changes(_CHANGES), count_inner_passes() as passes, catch_warnings(), hide_progress():
         simplefilter("ignore", PromiseWarning)  # what a trial returns keeps no promise
         try:
             a = run_method(model, x, target, name, {})

@@ -11,7 +11,7 @@ from torch import nn
 
 from xnb.access.inputs import read_input
 from xnb.access.layout.layer_maps import find_layer
-from xnb.access.ledger import collect_notes, count_passes
+from xnb.access.ledger import collect_notes, count_inner_passes
 from xnb.access.memo import remember_answers
 from xnb.access.memory import measure_peak_memory
 from xnb.access.model_call import check_explainable
@@ -161,7 +161,7 @@ class _Bill:
 def _write_bill(method: str, x: Batch) -> Iterator[_Bill]:
     """Yield a bill; when the block ends, it is filled in with what the block cost, passes per input."""
     bill = _Bill(method)
-    with count_passes() as passes, measure_peak_memory(x.device) as peak:
+    with count_inner_passes() as passes, measure_peak_memory(x.device) as peak:
         start = perf_counter()
         yield bill
         bill.seconds = perf_counter() - start

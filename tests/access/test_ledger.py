@@ -2,6 +2,7 @@
 
 import pytest
 
+import xnb
 from xnb.access.ledger import add_passes, collect_notes, count_passes, leave_note
 from xnb.access.score import input_gradient, score
 
@@ -40,6 +41,20 @@ def test_notes_are_collected_and_reach_whoever_counts_outside():
         add_passes(forward=1)
     assert notes == {"standard_error": 0.5}
     assert (outer.forward, outer.backward, outer.notes) == (3, 3, notes)
+
+
+def test_an_explanation_is_counted_by_whoever_asks(model, x, target):
+    with count_passes() as passes:
+        ledger = xnb.explain(model, x, target, ["gradient", "integrated_gradients"]).ledger
+    assert passes.forward == round(ledger.forward.sum() * len(x)) > 0
+    assert passes.backward == round(ledger.backward.sum() * len(x)) > 0
+
+
+def test_trials_of_lint_are_counted_by_whoever_asks(model, x):
+    with count_passes() as passes:
+        xnb.lint(model, x)
+    assert passes.forward > 39
+    assert passes.backward > 0
 
 
 def run_and_fail():

@@ -8,8 +8,10 @@ from torch import nn
 
 import xnb
 from benchmarks.costs import (
+    COMPARED,
     PERTURBATION,
     SECONDS,
+    compare_photographs,
     describe_memory,
     describe_seconds,
     judge,
@@ -26,9 +28,16 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_the_calls_run_and_each_has_a_bar():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3)).eval()
     calls = list_calls(net, photograph(8), ("gradient", "occlusion"))
-    assert calls.keys() == SECONDS.keys()
+    assert calls.keys() < SECONDS.keys()
     calls["explain, six methods"]()
     calls["explore"]()
+
+
+def test_photographs_are_compared_by_all_five_methods():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
+    table = compare_photographs(net, side=12, count=2)
+    assert set(COMPARED) <= set(table.method)
+    assert table.value[table.method == "gradient"].notna().all()
 
 
 def test_passes_are_counted():

@@ -30,14 +30,21 @@ def count_passes() -> Iterator[Passes]:
 
 
 @contextmanager
-def collect_notes() -> Iterator[dict[str, object]]:
-    """Collect the notes of the block; whoever counts outside gets its passes and its notes all the same."""
+def count_inner_passes() -> Iterator[Passes]:
+    """Count the passes of the block; whoever counts outside gets them and its notes all the same."""
     try:
         with count_passes() as passes:
-            yield passes.notes
+            yield passes
     finally:
         add_passes(forward=passes.forward, backward=passes.backward)
         leave_note(**passes.notes)
+
+
+@contextmanager
+def collect_notes() -> Iterator[dict[str, object]]:
+    """Collect the notes of the block; whoever counts outside gets its passes and its notes all the same."""
+    with count_inner_passes() as passes:
+        yield passes.notes
 
 
 def add_passes(*, forward: int = 0, backward: int = 0) -> None:

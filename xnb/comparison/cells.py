@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from xnb.access.ledger import add_passes, count_passes
+from xnb.access.ledger import count_inner_passes
 from xnb.access.rows import select_rows
 from xnb.check import require
 from xnb.comparison.descriptions import takes_knob
@@ -72,14 +72,13 @@ class Piece(NamedTuple):
 def try_call(call: Callable[[], Tensor]) -> Outcome:
     """Return the call's outcome, whatever happens: one bad cell must not end a long run."""
     value = error = None
-    with count_passes() as passes:
+    with count_inner_passes() as passes:
         start = perf_counter()
         try:
             value = call()
         except Exception as problem:
             error = f"{type(problem).__name__}: {problem}"
         seconds = perf_counter() - start
-    add_passes(forward=passes.forward, backward=passes.backward)  # whoever counts outside gets them too
     return Outcome(value, error, seconds, float(passes.forward), float(passes.backward))
 
 
