@@ -22,6 +22,7 @@ help:
 	@echo "                  PROFILE=paper    store figures of such a run in figures/paper/;  DATASET=cifar10"
 	@echo "make bench      time every kernel beside other libraries;  BENCH_ARGS=\"--quick --only lrp\""
 	@echo "make bench-serve  time both services under load, into benchmarks/serving.json;  BENCH_ARGS=\"--seconds 2\""
+	@echo "make reproduce  compute published tables again, into reproduce/;  TABLE=T2 DATA=folder"
 	@echo "make models     ask which methods run on published networks, into MODELS.md; goes on where it was stopped"
 	@echo "make tensorflow    install TensorFlow apart, compare it with torch, and store what notebook 12 shows of it"
 	@echo "make lint       ruff, codespell and mypy alone;  make format  lets ruff repair"
@@ -89,6 +90,9 @@ bench-serve: $(INSTALLED)
 models: $(INSTALLED)
 	@$(BIN)/python -m benchmarks.survey $(MODELS_ARGS)
 
+reproduce: $(INSTALLED)
+	@$(BIN)/python -m reproduce $(TABLE) $(if $(DATA),--data '$(DATA)') $(REPRODUCE_ARGS)
+
 lint: $(INSTALLED)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -103,4 +107,4 @@ clean:
 	rm -rf build .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './$(TENSORFLOW)/*' -prune -exec rm -rf {} +
 
-.PHONY: help figures refresh lab app serve-flask serve-django test bench bench-serve models tensorflow tensorflow-environment lint format clean
+.PHONY: help figures refresh lab app serve-flask serve-django test bench bench-serve models reproduce tensorflow tensorflow-environment lint format clean

@@ -68,3 +68,12 @@ def test_nonsense_is_named(serve, tmp_path):
         ConnectionError, match=r"broke off after \d+ bytes\n  got: 'IncompleteRead.*\n  try: the same call"
     ):
         download_file(serve("chunks cut short"), "", tmp_path / "file")
+
+
+def test_a_longer_sum_is_sha256(serve, tmp_path):
+    url = serve("the rest", "the rest")
+    (tmp_path / "file.part").write_bytes(CONTENT[:10])
+    with pytest.raises(ValueError, match=rf"file must have the SHA-256 sum {'0' * 64}\n  got: '[0-9a-f]{{64}}'"):
+        download_file(url, "0" * 64, tmp_path / "file")
+    (tmp_path / "file.part").write_bytes(CONTENT[:10])
+    assert download_file(url, hashlib.sha256(CONTENT).hexdigest(), tmp_path / "file").read_bytes() == CONTENT

@@ -84,6 +84,7 @@ def test_tensorflow_is_installed_apart_and_again_where_it_broke_off(make, tmp_pa
         (["app", "APP_ARGS=--port=9000"], f"voila app/explorer.ipynb --Voila.tornado_settings={LARGE} --port=9000"),
         (["serve-flask"], "services.serve_flask --port 8000"),
         (["serve-django", "PORT=9000", "SERVE_ARGS=--host=::"], "services.serve_django --port 9000 --host=::"),
+        (["reproduce", "TABLE=T2 T1", "DATA=my data"], "reproduce T2 T1 --data my data"),
         (["refresh", "NOTEBOOK=00"], "collection.runner refresh --notebook 00"),
         (["refresh", "PROFILE=paper"], "collection.runner refresh --profile paper"),
         (["lab", "LAB_ARGS=--port=9000"], "jupyterlab --LabApp.default_url=/lab/tree/notebooks --port=9000"),
@@ -106,7 +107,20 @@ def test_an_old_python_is_refused(make, tmp_path):
 def test_help_names_every_command(make):
     commands = {line.split()[1] for line in make().stdout.splitlines() if line.startswith("make ")}
     assert commands == {
-        *("figures", "lab", "app", "test", "bench", "bench-serve", "models", "tensorflow", "refresh", "lint", "clean"),
+        *(
+            "figures",
+            "lab",
+            "app",
+            "test",
+            "bench",
+            "bench-serve",
+            "models",
+            "reproduce",
+            "tensorflow",
+            "refresh",
+            "lint",
+            "clean",
+        ),
         *("serve-flask", "serve-django"),
     }
 

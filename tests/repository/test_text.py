@@ -95,7 +95,7 @@ def imports(source):
 
 def programs():
     """Every program of the repository, with its path; of a notebook, the code of all its cells."""
-    for folder in ("xnb", "collection", "benchmarks", "tests"):
+    for folder in ("xnb", "collection", "benchmarks", "reproduce", "tests"):
         for path in (ROOT / folder).rglob("*.py*"):
             if path.suffix in (".py", ".pyi"):
                 yield path, path.read_text()

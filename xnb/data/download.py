@@ -10,11 +10,15 @@ from tqdm.auto import tqdm
 from xnb.check import require
 
 BLOCK_BYTES = 2**18
+_SHA256_DIGITS = 64
 RESUME_HINT = "the same call again: it goes on from there; or name a copy on disk"
 
 
-def download_file(url: str, md5: str, target: Path) -> Path:
+def download_file(url: str, checksum: str, target: Path) -> Path:
     """The file at `url` as `target`; what an interrupted call left in `target.part` is not brought again.
+
+    Args:
+        checksum: of the whole file, in hexadecimal digits: 64 are a SHA-256 sum, fewer an MD5 sum.
 
     Raises:
         ConnectionError: the server cannot be reached, refuses, or breaks off; a later call goes on from there.
@@ -25,14 +29,20 @@ def download_file(url: str, md5: str, target: Path) -> Path:
     partial = target.with_name(f"{target.name}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
     _complete(url, partial)
-    with partial.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
-    came = digest.hexdigest()
-    if came != md5:
+    kind = "SHA-256" if len(checksum) == _SHA256_DIGITS else "MD5"
+    came = _sum_file(partial, kind)
+    if came != checksum:
         partial.unlink()
-    rule = f"download: {target.name} must have the MD5 sum {md5}"
-    require(came == md5, rule, came, "the same call again")
+    rule = f"download: {target.name} must have the {kind} sum {checksum}"
+    require(came == checksum, rule, came, "the same call again")
     return partial.replace(target)
+
+
+def _sum_file(file: Path, kind: str) -> str:
+    with file.open("rb") as content:
+        if kind == "SHA-256":
+            return hashlib.file_digest(content, "sha256").hexdigest()
+        return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _complete(url: str, partial: Path) -> None:
