@@ -1,11 +1,12 @@
 """Methods x metrics x images in one table that survives a killed run, and what the table says.
 
-    from xnb.comparison import agreement, estimate_differences, intervals, pareto, ranks
+    from xnb.comparison import advise, agreement, estimate_differences, intervals, pareto, ranks
 
 `xnb.compare` is the function itself.
 """
 
 from xnb.comparison.sweep import compare as compare
+from xnb.comparison.advice import advise as advise
 from xnb.comparison.claims import (
     Verdict as Verdict,
     judge_estimate as judge_estimate,
@@ -15,6 +16,12 @@ from xnb.comparison.claims import (
 )
 from xnb.comparison.differences import estimate_differences as estimate_differences, intervals as intervals
 from xnb.comparison.inference import adjust_holm as adjust_holm, estimate_mean as estimate_mean
+from xnb.comparison.meta_consistency import (
+    MetaConsistency as MetaConsistency,
+    PerturbedScores as PerturbedScores,
+    estimate_meta_consistency as estimate_meta_consistency,
+)
+from xnb.comparison.meta_evaluation import evaluate_metrics as evaluate_metrics
 from xnb.comparison.rank_statistics import (
     estimate_concordance as estimate_concordance,
     estimate_rank_correlation as estimate_rank_correlation,
