@@ -11,6 +11,7 @@ from xnb.plot.charts import (
 from xnb.plot.comparisons import (
     GREY as GREY,
     agreement as agreement,
+    budgets as budgets,
     bump as bump,
     front as front,
     intervals as intervals,
@@ -18,6 +19,7 @@ from xnb.plot.comparisons import (
 from xnb.plot.maps import OUTLINE as OUTLINE, attribution as attribution, outline as outline
 from xnb.plot.panels import dots as dots, strip as strip, verdicts as verdicts
 from xnb.plot.pictures import picture as picture
+from xnb.plot.readings import forecast as forecast, reading as reading, removal_gap as removal_gap
 from xnb.plot.scale import SIGNED as SIGNED, UNSIGNED as UNSIGNED
 from xnb.plot.series import signal as signal, slices as slices
 from xnb.plot.words import tokens as tokens

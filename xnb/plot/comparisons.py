@@ -1,6 +1,6 @@
 """Pictures of what `xnb.compare` measured: intervals, ranks, agreement, and what cheapness costs."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -43,29 +43,46 @@ def _pick_marker(is_control: bool) -> str:
     return "s" if is_control else "o"
 
 
-def bump(ranks: pd.DataFrame, ax: Axes, *, controls: Collection[str] = ()) -> Axes:
+def bump(
+    ranks: pd.DataFrame,
+    ax: Axes,
+    *,
+    controls: Collection[str] = (),
+    highlight: Collection[str] | None = None,
+) -> Axes:
     """Draw the rank of each row by each column, 1 on top, as lines that cross where columns disagree.
 
     Args:
         ranks: as `xnb.comparison.ranks` returns: methods as rows, metrics as columns.
-        controls: methods drawn in grey.
+        controls: methods drawn in grey, dashed.
+        highlight: methods drawn in colour, all others in grey: more than four are not followed by eye. All if omitted.
     """
-    colours = iter(sns.color_palette("colorblind", len(ranks)))
+    coloured = [name for name in ranks.index if name not in controls and (highlight is None or name in highlight)]
+    colours = dict(zip(coloured, sns.color_palette("colorblind", len(coloured)), strict=True))
     columns = range(len(ranks.columns))
     last = columns[-1]
     for number, (name, row) in enumerate(ranks.iterrows()):
-        line = {"color": GREY, "linestyle": "--"} if name in controls else {"color": next(colours)}
+        in_colour = name in colours
         marker = "os^Dv"[number % 5]  # so many colours are not told apart by eye alone
-        ax.plot(columns, row, marker=marker, markersize=5, linewidth=1.5, **line)
-    _name_lines(ranks.iloc[:, 0], 0, ax, offset=-6, side="right")
-    _name_lines(ranks.iloc[:, -1], last, ax, offset=6, side="left")
+        ax.plot(
+            columns,
+            row,
+            marker=marker,
+            markersize=5 if in_colour else 3,
+            linewidth=2 if in_colour else 1,
+            linestyle="--" if name in controls else "-",
+            color=colours.get(name, GREY),
+            zorder=3 if in_colour else 2,
+        )
+    _name_lines(ranks.iloc[:, 0], 0, ax, colours, offset=-6, side="right")
+    _name_lines(ranks.iloc[:, -1], last, ax, colours, offset=6, side="left")
     ax.set(xticks=columns, xticklabels=ranks.columns, yticks=[], ylim=(len(ranks) + 0.5, 0.5))
     ax.set_xlim(-0.1, last + 0.1)
     sns.despine(ax=ax, left=True)
     return ax
 
 
-def _name_lines(ranks: pd.Series, x: int, ax: Axes, *, offset: int, side: str) -> None:
+def _name_lines(ranks: pd.Series, x: int, ax: Axes, coloured: Collection[str], *, offset: int, side: str) -> None:
     """Write the names of the rows beside where their lines begin or end; names of equal rank in one text."""
     for rank, tied in ranks.groupby(ranks):
         ax.annotate(
@@ -76,6 +93,7 @@ def _name_lines(ranks: pd.Series, x: int, ax: Axes, *, offset: int, side: str) -
             ha=side,
             va="center",
             fontsize=8,
+            color="black" if any(name in coloured for name in tied.index) else "0.45",
         )
 
 
@@ -132,3 +150,78 @@ def _name_points(table: pd.DataFrame, ax: Axes) -> None:
         first = (cluster["cost"].iloc[0], cluster["value"].iloc[0])
         names = ", ".join(cluster.index)
         ax.annotate(names, first, xytext=(5, 3), textcoords="offset points", fontsize=8)
+
+
+def budgets(table: pd.DataFrame, ax: Axes, *, cost: str, value: str) -> Axes:
+    """Draw what a larger budget buys: a line a method over its costs, each point with its interval, named at its end.
+
+    Methods of one cost are points, named on their left; where several cost the same they are drawn side by side.
+
+    Args:
+        table: with columns `method`, `cost`, `mean`, `low` and `high`, a row for each budget of a method.
+        cost: label of the axis of costs, a logarithm.
+        value: label of the axis of values.
+    """
+    points = []
+    lines = []
+    methods = list(table["method"].unique())
+    for name, colour in zip(methods, sns.color_palette("colorblind", len(methods)), strict=True):
+        rows = table[table["method"] == name].sort_values("cost")
+        shift = 1.13 ** len(points) if len(rows) == 1 else 1.0
+        costs = rows["cost"] * shift
+        spans = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
+        marker = "os^Dv"[methods.index(name) % 5]
+        ax.errorbar(costs, rows["mean"], spans, color=colour, marker=marker, markersize=5, capsize=2)
+        named = points if len(rows) == 1 else lines
+        named.append((name, float(costs.iloc[-1]), float(rows["mean"].iloc[-1]), colour))
+    ax.set_xscale("log")
+    ax.set(xlabel=cost, ylabel=value)
+    line_height = 0.055 * np.ptp(ax.get_ylim())
+    _name_in_column(points, ax, line_height, side="right")
+    _name_in_column(lines, ax, line_height, side="left")
+    return ax
+
+
+def _name_in_column(
+    ends: Sequence[tuple[str, float, float, object]], ax: Axes, line_height: float, *, side: str
+) -> None:
+    """Write names in one column beside all ends, at their heights but a line apart, each in its colour."""
+    if not ends:
+        return
+    outermost = max if side == "left" else min
+    x = outermost(end[1] for end in ends)
+    offset = 8 if side == "left" else -8
+    ordered = sorted(ends, key=lambda end: end[2])
+    heights = spread_apart([end[2] for end in ordered], line_height)
+    for (name, _, _, colour), height in zip(ordered, heights, strict=True):
+        ax.annotate(
+            name,
+            (x, height),
+            xytext=(offset, 0),
+            textcoords="offset points",
+            ha=side,
+            va="center",
+            fontsize=8,
+            color=colour,
+        )
+
+
+def spread_apart(heights: Sequence[float], gap: float) -> list[float]:
+    """Return rising heights that are at least `gap` apart, as near to the given ones as their order lets them be.
+
+    Neighbours that are too close are moved apart together, and their mean stays.
+    """
+    groups: list[list[float]] = []
+    for height in heights:
+        groups.append([height])
+        while len(groups) > 1 and _lowest(groups[-1], gap) - _highest(groups[-2], gap) < gap:
+            groups[-2:] = [groups[-2] + groups[-1]]
+    return [_lowest(group, gap) + gap * number for group in groups for number in range(len(group))]
+
+
+def _lowest(group: list[float], gap: float) -> float:
+    return float(np.mean(group)) - gap * (len(group) - 1) / 2
+
+
+def _highest(group: list[float], gap: float) -> float:
+    return float(np.mean(group)) + gap * (len(group) - 1) / 2
