@@ -183,6 +183,11 @@ def make_dropdown(name: str, options: Sequence[object], value: object) -> W.Drop
     return W.Dropdown(options=options, value=selected, description=name, **_CONTROL_STYLE)
 
 
+def make_list(name: str, options: Sequence[object], value: object) -> W.Select:
+    """Make a list of options that are all in sight, so that a click selects one."""
+    return W.Select(options=options, value=value, rows=min(len(options), 20), description=name, **_CONTROL_STYLE)
+
+
 def make_class_dropdown(name: str, automatic: str, classes: Sequence[str], value: int | None) -> W.Dropdown:
     """Make a list of classes behind an entry that stands for None and reads `automatic`."""
     options = [(automatic, AUTOMATIC), *number_classes(classes)]
