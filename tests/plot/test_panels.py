@@ -67,6 +67,13 @@ class TestDots:
         assert rings.get_markerfacecolor() == "none"
         assert len(ax.lines) == 3
 
+    def test_the_interval_of_a_mean_is_a_bar_behind_its_dots(self, ax):
+        plot.dots({"mean": [1.0, 2.0], "sum": [3.0]}, ax, label="points", spans={"sum": (2.5, 3.5)})
+        dots, bar, _ = ax.lines
+        assert list(dots.get_xdata()) == [1, 2]
+        assert (list(bar.get_xdata()), list(bar.get_ydata())) == ([2.5, 3.5], [1, 1])
+        assert bar.get_linewidth() > 3
+
 
 class TestVerdicts:
     def test_words_and_tints(self, ax):

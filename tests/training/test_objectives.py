@@ -9,6 +9,7 @@ from torch import nn
 from xnb import data
 from xnb.access.regions import square_grid
 from xnb.data import Part
+from xnb.data.watermarks import MARK
 from xnb.models import picture_classifier, plain_cnn
 from xnb.training import loop, objectives
 
@@ -116,7 +117,8 @@ def test_attention_entropy_is_added(part):
 
 
 @pytest.mark.parametrize(
-    "objective", [objectives.random_masking(), objectives.right_reasons(1.0, 2), loop.cross_entropy]
+    "objective",
+    [objectives.random_masking(), objectives.right_reasons(1.0, 2), objectives.swapped_parts(2), loop.cross_entropy],
 )
 def test_training_is_a_function_of_its_seed_and_leaves_the_random_state(objective, part):
     nets = []
@@ -129,3 +131,56 @@ def test_training_is_a_function_of_its_seed_and_leaves_the_random_state(objectiv
         assert torch.equal(before, torch.random.get_rng_state())
     for a, b in zip(*(net.state_dict().values() for net in nets), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_single_removal_takes_one_whole_square_of_half_of_the_pictures():
+    ones = torch.ones(400, 3, 24, 24)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        holes = objectives._remove_one_square(ones, 4, 0.5) == 0.5
+    sizes = holes[:, 0].sum((1, 2))
+    assert set(sizes.tolist()) == {0, 36}
+    assert 160 < int((sizes == 36).sum()) < 240
+    squares = square_grid(24, 24, 4)
+    met = {int(squares[hole[0]].unique()) for hole in holes if hole.any()}
+    assert met == set(range(16))
+
+
+def test_single_removal_is_the_cross_entropy_of_pictures_with_holes(part):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        holes = objectives._remove_one_square(part.x, 4, 0.5)
+        torch.manual_seed(0)
+        loss, out = objectives.single_removal()(Linear(), part)
+    by_hand, out_by_hand = loop.cross_entropy(Linear(), Part(holes, part.y))
+    torch.testing.assert_close(loss, by_hand)
+    torch.testing.assert_close(out, out_by_hand)
+
+
+def test_swapped_marks_say_nothing_of_the_class():
+    """Where a square bears the mark always and a disk never, swapping leaves it to one half of either."""
+    part = data.watermark(1.0, n=(400, 0)).train
+    seen = []
+
+    class Spy(nn.Module):
+        def forward(self, x):
+            seen.append(x)
+            return x.flatten(1)[:, :2]
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        objectives.swapped_parts(2)(Spy(), part)
+    at_mark = torch.from_numpy(MARK).float()
+    corners = [
+        seen[0][:, 0, rows, columns] for rows in (slice(4), slice(-4, None)) for columns in (slice(4), slice(-4, None))
+    ]
+    bears = torch.stack([(corner == at_mark).all(2).all(1) for corner in corners]).any(0)
+    for label in (0, 1):
+        assert bears[part.y == label].float().mean().item() == pytest.approx(0.5, abs=0.1)
+    unmarked = ~(part.parts == 2) & (seen[0] == part.x).all(1, keepdim=True)
+    assert unmarked.float().mean() > 0.9  # all but the corners stays
+
+
+def test_swapped_parts_need_parts(part):
+    with pytest.raises(ValueError, match="swapped_parts: the data must say where their parts are"):
+        objectives.swapped_parts(2)(Linear(), Part(part.x, part.y))

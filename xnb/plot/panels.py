@@ -68,6 +68,7 @@ def dots(
     bound: float | None = None,
     stored: Mapping[str, Sequence[float]] | None = None,
     controls: Collection[str] = (),
+    spans: Mapping[str, tuple[float, float]] | None = None,
 ) -> Axes:
     """Draw a row for each name with a dot for each training, the first name on top.
 
@@ -78,20 +79,17 @@ def dots(
         stored: the same numbers of a run that came with the notebook, drawn as rings below the dots: where dots and
             rings part, this machine trains otherwise.
         controls: names drawn in grey.
+        spans: ends of the interval of each mean by name, drawn as a bar behind the dots.
     """
     colour = sns.color_palette("colorblind")[0]
     for row, (name, numbers) in enumerate(values.items()):
         drawn = GREY if name in controls else colour
+        if spans is not None and name in spans:
+            ax.plot(spans[name], [row, row], color=drawn, linewidth=7, alpha=0.3, solid_capstyle="butt")
         if stored is not None and name in stored:
             rings = stored[name]
-            ax.plot(
-                rings,
-                [row + 0.22] * len(rings),
-                "o",
-                markerfacecolor="none",
-                markeredgecolor=drawn,
-                markersize=6,
-            )
+            heights = [row + 0.22] * len(rings)
+            ax.plot(rings, heights, "o", markerfacecolor="none", markeredgecolor=drawn, markersize=6)
         ax.plot(numbers, [row] * len(numbers), "o", color=drawn, markersize=6, alpha=0.8)
     if bound is not None:
         ax.axvline(bound, color="black", linestyle="--", linewidth=1)

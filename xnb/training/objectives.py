@@ -49,6 +49,33 @@ def _remove_squares(x: Batch, side: int, most: float, fill: float) -> Batch:
     return torch.where(removed[:, square_of_pixel][:, None], fill, x)
 
 
+def single_removal(side: int = 4, fill: float = 0.5) -> Objective:
+    """Cross-entropy, with one random square removed from half of the pictures, as in `metrics.fine_tune`.
+
+    To a trained network that goes on with it one missing square is no surprise: `single_deletion` then asks for
+    evidence (arXiv:2407.11910). Which square is removed does not depend on the picture.
+
+    Args:
+        side: squares along a picture, as in `single_deletion`.
+        fill: what stands there: the baseline of the maps that are to be judged.
+    """
+
+    def objective(model: nn.Module, part: Part) -> tuple[Tensor, Tensor]:
+        return cross_entropy(model, Part(_remove_one_square(part.x, side, fill), part.y))
+
+    return objective
+
+
+def _remove_one_square(x: Batch, side: int, fill: float) -> Batch:
+    """Return the pictures, half of them without one random square."""
+    square_of_pixel = square_grid(*x.shape[2:], side).to(x.device)
+    squares = int(square_of_pixel.max()) + 1
+    removed = torch.randint(squares, (len(x), 1, 1), device=x.device)
+    loses = torch.rand(len(x), 1, 1, device=x.device) < 0.5
+    holes = (square_of_pixel == removed) & loses
+    return torch.where(holes[:, None], fill, x)
+
+
 def right_reasons(strength: float, number: int, *, elsewhere: bool = False) -> Objective:
     r"""Cross-entropy, and a penalty for gradients where the reason must not lie (Ross et al. 2017, arXiv:1703.03717).
 
@@ -64,19 +91,45 @@ def right_reasons(strength: float, number: int, *, elsewhere: bool = False) -> O
     """
 
     def objective(model: nn.Module, part: Part) -> tuple[Tensor, Tensor]:
-        if part.parts is None:
-            refuse("right_reasons: the data must say where their parts are", part.parts, "data = xnb.data.watermark()")
+        forbidden = _find_part(part, number, "right_reasons")
         x = part.x.detach().requires_grad_()
         out = model(x)
         log_probabilities = out.log_softmax(1).sum()
         # A graph of the gradient itself: the penalty is minimised through it.
         gradient = torch.autograd.grad(log_probabilities, x, create_graph=True)[0]
-        forbidden = part.parts == number
         forbidden = shift_masks(forbidden) if elsewhere else forbidden
         penalty = (gradient.square() * forbidden).sum((1, 2, 3)).mean()
         return F.cross_entropy(out, part.y) + strength * penalty, out
 
     return objective
+
+
+def swapped_parts(number: int) -> Objective:
+    """Cross-entropy of pictures that have swapped one part, so that the part says nothing of the class.
+
+    Each picture gets the pixels of another one wherever one of the two has the part: it gains the part of the other, or
+    loses its own. The other picture is drawn without looking at the class. It needs to be known where the part is, as
+    for `right_reasons`, and changes the data in place of the gradient (Chang et al. 2021, arXiv:2106.01127). What lies
+    under the part, of an object or of the background, is swapped along with it.
+
+    Args:
+        number: of the part, in `part.parts`.
+    """
+
+    def objective(model: nn.Module, part: Part) -> tuple[Tensor, Tensor]:
+        has_part = _find_part(part, number, "swapped_parts")
+        other = torch.randperm(len(part), device=part.x.device)
+        swapped = torch.where(has_part | has_part[other], part.x[other], part.x)
+        return cross_entropy(model, Part(swapped, part.y))
+
+    return objective
+
+
+def _find_part(part: Part, number: int, name: str) -> Masks:
+    """Return where the part of this number lies in each picture."""
+    if part.parts is None:
+        refuse(f"{name}: the data must say where their parts are", part.parts, "data = xnb.data.watermark()")
+    return part.parts == number
 
 
 def shift_masks(masks: Masks) -> Masks:
