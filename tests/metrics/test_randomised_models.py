@@ -7,7 +7,13 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from xnb import models
-from xnb.metrics.randomised_models import cascade_randomisation, parameter_layers, permuted_copy, randomised_copy
+from xnb.metrics.randomised_models import (
+    cascade_randomisation,
+    noisy_copy,
+    parameter_layers,
+    permuted_copy,
+    randomised_copy,
+)
 from xnb.models import SmallCNN
 from xnb.training import checkpoints
 
@@ -207,3 +213,25 @@ class TestPermutedCopy:
         nn.init.ones_(constant.weight)
         with pytest.raises(ValueError, match="permuted: at least one parameter must have values that differ"):
             permuted_copy(constant)
+
+
+class TestNoisyCopy:
+    def test_factors_are_what_they_say(self):
+        """10,000 parameters that are 2: factors of mean 1 and deviation 0.3."""
+        net = nn.Linear(100, 100, bias=False)
+        nn.init.constant_(net.weight, 2.0)
+        factors = noisy_copy(net, deviation=0.3).weight / 2
+        assert factors.mean().item() == pytest.approx(1, abs=0.01)
+        assert factors.std().item() == pytest.approx(0.3, abs=0.01)
+
+    def test_seed_decides_and_nothing_else_moves(self, model):
+        before, state = weights(model), torch.get_rng_state()
+        one, same, other = (weights(noisy_copy(model, deviation=0.1, seed=seed)) for seed in (0, 0, 1))
+        assert not differ(one, same)
+        assert differ(one, other) == differ(before, one) == {"0", "2", "5"}
+        assert not differ(before, model.state_dict())
+        assert torch.equal(state, torch.get_rng_state())
+
+    def test_what_is_no_module_is_refused(self):
+        with pytest.raises(ValueError, match=r"only an nn\.Module has parameters"):
+            noisy_copy(torch.sum, deviation=0.1)

@@ -7,6 +7,11 @@ _FIGURES = (
 _AXES = "from matplotlib.figure import Figure; figure = Figure(); ax = figure.subplots()"
 _VOLUMES = f"{_AXES}; x = torch.rand(4, 1, 4, 8, 8); a = x"
 _TABLE = "table = xnb.compare([model], xnb.data.Part(x, target), ['gradient', 'lrp'], ['deletion'])"
+_KNOWN = (
+    "import pandas as pd; rows = [(m, 'srg', i, v + i + i**2 % 3 * e, 1, 0) for m, v, e in "
+    "(('lrp', 1, 0.1), ('occlusion', 0, 0.2), ('edges', -1, 0.3)) for i in range(9)]; "
+    "table = pd.DataFrame(rows, columns=['method', 'metric', 'image', 'value', 'forward', 'backward'])"
+)
 _STORED = (
     "import small_files; path = str(small_files.make_folder() / 'table.parquet'); data = xnb.data.Part(x, target); "
     "xnb.compare([model], data, ['gradient'], ['deletion'], path=path, knobs={'deletion': {'steps': 4}})"
@@ -50,7 +55,18 @@ CASES = [
     ),
     ("xnb.comparison.intervals(table, level=2)", _TABLE),
     ("xnb.comparison.pareto(table, 'deletion', better={'deletion': 'neither'})", _TABLE),
+    ("xnb.comparison.advise(table, 'srg')", f"{_KNOWN}; table = table[table['method'] != 'edges']"),
+    ("xnb.comparison.advise(table, 'srg')", f"{_KNOWN}; table.loc[table['method'] == 'edges', 'value'] += 2"),
     ("xnb.comparison.ranks(table)", f"{_TABLE}; table['metric'] = 'mine'"),
+    ("xnb.comparison.evaluate_metrics(model, data, ['gradient'], ['srg'], draws=0)", "data = xnb.data.Part(x, target)"),
+    (
+        "xnb.comparison.evaluate_metrics(model, data, ['gradient'], ['srg'], iterations=0)",
+        "data = xnb.data.Part(x, target)",
+    ),
+    (
+        "xnb.comparison.evaluate_metrics(model, data, ['gradient'], ['srg'], better={'srg': 'neither'})",
+        "data = xnb.data.Part(x, target)",
+    ),
     ("xnb.compare([model], data, ['gradient'], ['deletion'], path=path)", _STORED),
     ("xnb.attribute(model, x, target, 'random', zebra=1)", ""),
     ("xnb.attribute(model, x, target, 'gradient')", "x = 0 * x; model = lambda x: x.sum((2, 3)).sqrt().repeat(1, 2)"),

@@ -100,8 +100,8 @@ def make_plan(
     require(batch >= 1, "compare: batch must be at least 1 input", batch, "batch=16")
     positions = choose_images(len(data), images, seed)
     classes = None if target is None else read_target(target, data.x)
-    method_functions = _add_controls(_label_functions(methods), data.x)
-    metric_functions = _label_functions(metrics)
+    method_functions = _add_controls(label_functions(methods), data.x)
+    metric_functions = label_functions(metrics)
     labels = [*method_functions, *metric_functions]
     unknown = sorted(set(knobs) - set(labels))
     # A misspelt label would leave a method at its defaults, and nobody would notice.
@@ -163,7 +163,7 @@ def choose_images(count: int, images: int | Sequence[int] | None, seed: int) -> 
     return positions
 
 
-def _label_functions(selection: Selection) -> dict[str, str | Callable]:
+def label_functions(selection: Selection) -> dict[str, str | Callable]:
     """Return names and functions by label; a function without a label goes by its own name."""
     if isinstance(selection, str):
         return {selection: selection}

@@ -148,6 +148,31 @@ def permuted_copy(model: nn.Module, *, seed: int = 0) -> nn.Module:
     return copy
 
 
+def noisy_copy(model: nn.Module, *, deviation: float, seed: int = 0) -> nn.Module:
+    r"""Return a copy whose parameters are each multiplied by a draw from :math:`N(1, \sigma^2)`; buffers stay.
+
+    A deviation of 0.001 hardly moves an output, one of 2 leaves nothing of what was learned: two ends between which a
+    network is told from a random one. A parameter of 0 stays 0.
+
+    Args:
+        deviation: of the factors.
+        seed: of the factors.
+
+    Raises:
+        ValueError: `model` is no module, or cannot be copied.
+
+    Source: NoiseGrad, Bykov et al. 2022, arXiv:2106.10185
+    """
+    _require_module(model)
+    copy = copy_module(model)
+    generator = make_generator("noisy copy", seed)
+    with torch.no_grad():
+        for parameter in copy.parameters():
+            factors = 1 + deviation * torch.randn(parameter.shape, generator=generator)
+            parameter.mul_(factors.to(parameter))
+    return copy
+
+
 def _draw_parameters(module: nn.Module) -> None:
     """Draw the parameters that belong to the module itself, by its own rule if it has one."""
     own = list(module.parameters(recurse=False))
