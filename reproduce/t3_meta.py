@@ -21,8 +21,8 @@ from xnb.metrics import METRICS
 TABLE = "T3"
 CODE = ("t3_meta.py", "t4_sanity.py", "networks.py", "lenet.py")
 DATA = (PICTURES, LENETS["MNIST"])
-ITERATIONS = 3
-DRAWS = 5
+ITERATIONS = 2
+DRAWS = 2
 _SIDE = 28
 _TWO_ROWS = 2 * _SIDE  # pixels that the authors remove at a time
 
@@ -40,10 +40,10 @@ def list_methods() -> dict[str, Callable]:
     return {
         "Gradient": find("gradient"),
         "Saliency": explain_size,
-        "Integrated Gradients": partial(find("integrated_gradients"), steps=16),
+        "Integrated Gradients": partial(find("integrated_gradients"), steps=8),
         "Grad-CAM": partial(find("grad_cam"), layer="conv2", signed=True),
         "Occlusion": partial(find("occlusion"), window=_SIDE // 4),
-        "GradientSHAP": partial(find("expected_gradients"), samples=16),
+        "GradientSHAP": partial(find("expected_gradients"), samples=8),
     }
 
 
@@ -59,8 +59,8 @@ def list_metrics() -> dict[str, Callable]:
         "Relevance Mass": find("relevance_mass"),
         "Random Logit": find("random_logit"),
         "MPRT": find("mprt"),
-        "Max-Sensitivity": partial(find("max_sensitivity"), samples=5),
-        "Local Lipschitz": partial(find("local_lipschitz"), samples=5),
+        "Max-Sensitivity": partial(find("max_sensitivity"), samples=3),
+        "Local Lipschitz": partial(find("local_lipschitz"), samples=3),
     }
 
 

@@ -8,7 +8,16 @@ import pandas as pd
 import pytest
 
 from reproduce import t5_leverage
-from reproduce.t5_leverage import ESTIMATORS, Game, draw_row, estimate_values, measure_centre, measure_spreads
+from reproduce.t5_leverage import (
+    ESTIMATORS,
+    Game,
+    estimate_values,
+    find_baseline,
+    find_rows,
+    measure_centre,
+    measure_errors,
+    measure_spreads,
+)
 
 
 @pytest.fixture
@@ -19,28 +28,27 @@ def game():
     def predict(x):
         return x[:, 0] * x[:, 1] + 2 * x[:, 2]
 
-    def find_truth(row, baseline):
-        (a, b, c), (p, q, r) = row[0], baseline[0]
-        return np.array([(a - p) * (b + q) / 2, (b - q) * (a + p) / 2, 2 * (c - r)])
+    def find_truth(rows):
+        (a, b, c), (p, q, r) = rows.T, records.mean()
+        return np.stack([(a - p) * (b + q) / 2, (b - q) * (a + p) / 2, 2 * (c - r)], 1)
 
     return Game(predict, find_truth, records)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_an_estimator_that_may_ask_everything_is_exact(game, estimator):
-    row, baseline = draw_row(game.records, 0)
+    row, baseline = game.records.to_numpy()[:1], find_baseline(game)
     estimate = estimate_values(game, estimator, row, baseline, 0)
-    np.testing.assert_allclose(estimate, game.truth(row, baseline), atol=1e-9)
+    np.testing.assert_allclose(estimate, game.truth(row)[0], atol=1e-9)
 
 
-def test_rows_are_those_of_the_old_generator_and_no_feature_is_at_its_mean():
-    records = pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [5.0, 1.0, 3.0]})
-    for run in range(8):
-        row, baseline = draw_row(records, run)
-        first = records.iloc[np.random.RandomState(run * 100).choice(3)].to_numpy()
-        assert baseline.tolist() == [[1.0, 3.0]]
-        assert (row != baseline).all()
-        assert all(row[0][first != baseline[0]] == first[first != baseline[0]])
+def test_rows_are_found_by_the_length_of_their_truth(game):
+    records = game.records.to_numpy()
+    lengths = (game.truth(records[[7, 3]]) ** 2).sum(1)
+    rows, off = find_rows(game, lengths * [1, 1 + 1e-9])
+    np.testing.assert_array_equal(rows, records[[7, 3]])
+    np.testing.assert_allclose(off, 0, atol=1e-8)
+    assert all(max(errors) < 1e-12 for errors in measure_errors(game, rows).values())
 
 
 def test_centres_and_spreads_of_known_runs():
