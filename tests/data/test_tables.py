@@ -6,6 +6,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.linear_model import LogisticRegression
 
 from xnb import data
+from xnb.data.tables import hold_out
 
 
 def test_digits():
@@ -39,3 +40,13 @@ def test_frozen_and_the_same_every_time(make):
     assert not torch.equal(a.test.x, make(seed=1).test.x)
     with pytest.raises(AttributeError):
         a.train = b.train
+
+
+def test_what_is_held_out_is_stratified_and_shares_nothing_with_the_rest():
+    part = data.patients().train
+    rest, chosen = hold_out(part, 100)
+    assert (len(rest), len(chosen)) == (300, 100)
+    assert sorted(torch.cat([rest.x, chosen.x]).tolist()) == sorted(part.x.tolist())
+    assert abs(float(rest.y.double().mean() - chosen.y.double().mean())) < 0.01
+    assert torch.equal(chosen.x, hold_out(part, 100)[1].x)
+    assert not torch.equal(chosen.x, hold_out(part, 100, seed=1)[1].x)

@@ -90,6 +90,13 @@ def test_leave_one_out_is_brute_force(x, target):
         torch.testing.assert_close(a, drops, rtol=1e-10, atol=1e-12)
 
 
+def test_leave_one_out_of_a_contrast_is_the_difference_of_both_classes(x):
+    model = pooling()
+    own, rival = (attribute(model, x, k, "leave_one_out") for k in (1, 0))
+    found = attribute(xnb.adapters.contrast(model, 1, 0), x, 1, "leave_one_out")
+    torch.testing.assert_close(found, own - rival, rtol=1e-10, atol=1e-12)
+
+
 def test_leave_one_out_refuses_what_has_no_closed_form(x, target):
     model = pooling()
     model.insert(5, nn.ReLU().eval())

@@ -62,7 +62,7 @@ def medmnist(
     require(is_npz, "medmnist: source must be an .npz file", file.name, MEDMNIST_HINT)
     test_images = f"{test}_images"
     test_labels = f"{test}_labels"
-    arrays = _load_arrays(file, ["train_images", "train_labels", test_images, test_labels])
+    arrays = load_arrays(file, ["train_images", "train_labels", test_images, test_labels])
     train = _convert_arrays(arrays["train_images"], arrays["train_labels"], file.name)
     tested = _convert_arrays(arrays[test_images], arrays[test_labels], file.name)
     # Classes of both parts together: one part alone may lack the last class.
@@ -98,7 +98,7 @@ def _fetch_official(name: str) -> Path:
     return file
 
 
-def _load_arrays(file: Path, keys: list[str]) -> dict[str, NDArray]:
+def load_arrays(file: Path, keys: list[str]) -> dict[str, NDArray]:
     try:
         with np.load(file, allow_pickle=False) as archive:
             present = sorted(archive)

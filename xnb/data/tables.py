@@ -37,6 +37,16 @@ def patients(seed: int = 0) -> Split:
     return Split(train, test, classes, features=tuple(map(str, raw.feature_names)))
 
 
+def hold_out(part: Part, n: int, seed: int = 0) -> tuple[Part, Part]:
+    """Return a part without `n` of its inputs, and these: to set a threshold on what nothing was fitted to.
+
+    Stratified: classes are as frequent in both.
+    """
+    rows = torch.arange(len(part))
+    rest, held_out = train_test_split(rows, test_size=n, stratify=part.y, random_state=seed)
+    return part[rest], part[held_out]
+
+
 def _split_stratified(
     x: np.ndarray,
     y: np.ndarray,

@@ -14,7 +14,8 @@ from xnb.methods.token_layout import Patch, Special
 from xnb.types import Attribution, Batch, Model, Target
 
 # Functions that may follow the pooling: the linear head, and what only moves values or asks for a size.
-LINEAR = CARRIED | {"linear", "flatten", "__getitem__", "__get__", "size", "dim", "identity"}
+# `tensor` makes numbers that come from no input, as `adapters.contrast` makes its weights.
+LINEAR = CARRIED | {"linear", "flatten", "__getitem__", "__get__", "size", "dim", "identity", "tensor"}
 
 
 def _trace_back(shares: Float[Tensor, "B N"], steps: list[Float[Tensor, "B N M"]]) -> Float[Tensor, "B M"]:
