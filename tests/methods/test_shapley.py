@@ -225,7 +225,7 @@ def test_gives_up_after_64_rounds():
         (lambda *a: kernel_shap(*a, samples=1), "kernel_shap: samples must be at least 2"),
         (
             lambda *a: kernel_shap(*a, sampling="random"),
-            r"paired or leverage\n  got: 'random'\n  try: sampling='paired'",
+            r"paired, leverage, iid or iid_pairs\n  got: 'random'\n  try: sampling='paired'",
         ),
         (lambda *a: permutation_shapley(*a, samples=1), "permutation_shapley: samples must be at least 2"),
         (lambda *a: kernel_shap(*a, standard_error=0.0), "standard_error: must be positive"),

@@ -9,7 +9,7 @@ from xnb.methods.coalition_sampling import CoalitionPairs, Estimate
 _BLOCK = 4096  # players whose columns are held in double at a time, where they are more than the coalitions
 
 
-def _sandwich_variance(
+def sandwich_variance(
     solve: Float[Tensor, "... M N"],
     squares: Float[Tensor, "... N K"],
     unknowns: int,
@@ -59,7 +59,7 @@ def fit_shapley_values(pairs: CoalitionPairs, change: Float[Tensor, " B"], halve
     errors = torch.zeros_like(rest)  # nothing was left to chance
     if pairs.missing.any():
         squares = pairs.missing[:, None] * residuals.square()
-        errors = _sandwich_variance(solve, squares, M - 1)
+        errors = sandwich_variance(solve, squares, M - 1)
     return Estimate((rest + change / M).mT, errors.mT)
 
 
@@ -99,7 +99,7 @@ def fit_ridge(
     solve = torch.linalg.solve(weighted @ centred + penalty, weighted)
     coefficients = solve @ centred_scores[..., None]
     residuals = centred_scores[..., None] - centred @ coefficients
-    variance = _sandwich_variance(solve, residuals.square(), M + 1)
+    variance = sandwich_variance(solve, residuals.square(), M + 1)
     return Estimate(coefficients[..., 0], variance[..., 0])
 
 

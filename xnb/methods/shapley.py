@@ -12,6 +12,11 @@ from xnb.access.regions import COARSE_PIECES, Regions
 from xnb.check import require
 from xnb.methods.coalition_sampling import Estimate, OrderedJoining, average_rounds, draw_pairs
 from xnb.methods.game import Game, make_game, solve_game
+from xnb.methods.independent_draws import (
+    draw_independent_coalitions,
+    draw_independent_pairs,
+    fit_independent_draws,
+)
 from xnb.methods.registry import method
 from xnb.methods.regression import fit_shapley_values
 from xnb.progress import announce_passes
@@ -24,7 +29,7 @@ EXACT = 16  # players: 65,536 coalitions
     family="perturbation",
     needs="forward",
     cost="(samples + 2) F",
-    paper="Lundberg & Lee 2017, arXiv:1705.07874; sampling: arXiv:2410.01917, arXiv:2506.05216",
+    paper="Lundberg & Lee 2017, arXiv:1705.07874; sampling: arXiv:2012.01536, arXiv:2410.01917, arXiv:2506.05216",
 )
 def kernel_shap(
     model: Model,
@@ -34,7 +39,7 @@ def kernel_shap(
     regions: Regions | None = None,
     baseline: Baseline = 0.0,
     samples: int = 512,
-    sampling: Literal["paired", "leverage"] = "paired",
+    sampling: Literal["paired", "leverage", "iid", "iid_pairs"] = "paired",
     standard_error: float | None = None,
     seed: int = 0,
     chunk: int | None = None,
@@ -56,10 +61,12 @@ def kernel_shap(
             pieces of a signal or volume, every value of a table; `xnb.access.regions.number_regions` says more.
         baseline: what stands where a region is removed: a number, a tensor, "mean", "blur", "noise" or a function, as
             in `xnb.access.baselines.expand_baseline`.
-        samples: coalitions besides none and all, half of them complements of the others; the same for every input.
+        samples: coalitions besides none and all, the same for every input; half are complements, but for `iid`.
             Fewer than two a region leave the regression undetermined.
-        sampling: how the samples are shared out among coalition sizes: `leverage` evenly; `paired` with more for
-            the small and the large, which is better where samples are scarce. With many they differ little.
+        sampling: how coalitions are drawn: with their complements and without replacement, shared out among sizes
+            evenly (`leverage`), or with more for the small and the large (`paired`), which is better where samples are
+            scarce. As published, for comparison: one by one with replacement (`iid`, Lundberg & Lee), or so with their
+            complements (`iid_pairs`, Covert & Lee); both need more samples for the same error.
         standard_error: draw further rounds of `samples` until the error, relative to the map, is this; 64 at most.
         seed: seeds a generator of its own; the global one is left alone.
         chunk: inputs run together; the result does not depend on it.
@@ -68,16 +75,19 @@ def kernel_shap(
         ValueError: `regions` or `baseline` do not fit, `samples < 2`, or an unknown `sampling`.
     """
     require(samples >= 2, "kernel_shap: samples must be at least 2, one pair", samples, "samples=512")
-    known = sampling in {"paired", "leverage"}
-    require(known, "kernel_shap: sampling must be paired or leverage", sampling, "sampling='paired'")
+    known = sampling in {"paired", "leverage", "iid", "iid_pairs"}
+    rule = "kernel_shap: sampling must be paired, leverage, iid or iid_pairs"
+    require(known, rule, sampling, "sampling='paired'")
 
     def regress(game: Game) -> Float[Tensor, "b M"]:
-        ends = torch.tensor([[False], [True]]).expand(2, game.players)  # the empty coalition, and that of all
-
         def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
-            pairs = draw_pairs(game.players, samples // 2, sampling, rng)
-            coalitions = torch.cat([ends, pairs.members, ~pairs.members])
-            values = game.values(coalitions, rows)
+            if sampling == "iid":
+                return _play_independent_draws(game, rows, samples, rng)
+            if sampling == "iid_pairs":
+                pairs = draw_independent_pairs(game.players, samples // 2, rng)
+            else:
+                pairs = draw_pairs(game.players, samples // 2, sampling, rng)
+            values = game.values(torch.cat([_list_ends(game), pairs.members, ~pairs.members]), rows)
             change = values[1] - values[0]
             halves = (values[2:] / 2).unflatten(0, (2, len(pairs.members)))
             return fit_shapley_values(pairs, change, halves)
@@ -85,6 +95,18 @@ def kernel_shap(
         return average_rounds(play_round, len(game.x), standard_error, seed)
 
     return solve_game(make_game(model, x, target, regions, baseline, chunk), regress)
+
+
+def _list_ends(game: Game) -> Bool[Tensor, "2 M"]:
+    """Return the empty coalition, and that of all."""
+    return torch.tensor([[False], [True]]).expand(2, game.players)
+
+
+def _play_independent_draws(game: Game, rows: Tensor, samples: int, rng: torch.Generator) -> Estimate:
+    """Return what coalitions say that are drawn one by one, each without its complement."""
+    members = draw_independent_coalitions(game.players, samples, rng)
+    values = game.values(torch.cat([_list_ends(game), members]), rows)
+    return fit_independent_draws(members, values[1] - values[0], values[2:] - values[0])
 
 
 @method(
