@@ -203,6 +203,7 @@ def _name_in_column(
             va="center",
             fontsize=8,
             color=colour,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )
 
 
