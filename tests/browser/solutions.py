@@ -35,15 +35,15 @@ def contrast(net, x, own, other):
     return xnb.attribute(net, x, own, "token_occlusion") - xnb.attribute(net, x, other, "token_occlusion")
 """,
     "06": """
-patients = 125
-unit = (torch.arange(30) == everyone.features.index("worst area")).float()
-zero, one_more = (float(logits(nets["logistic", 0], few[[typical]] + k * unit)) for k in (0, 1))
+patients = 99
+step = (torch.arange(30) == everyone.features.index("worst area")).float()
+zero, one_more = (float(logits(nets["logistic"][0], few[[torn]] + k * step)) for k in (0, 1))
 shift = -zero / (one_more - zero)
 def shares(net, x):
-    with torch.no_grad(), hooks.capture_outputs(net, "0.pool.softmax", "0.embed") as outputs:
+    with torch.no_grad(), hooks.capture_outputs(net, "pool.softmax", "embed") as outputs:
         net(x)
-    weights, tokens = outputs["0.pool.softmax"], outputs["0.embed"]
-    w = net[0].head.weight[0] - net[0].head.weight[1]
+    weights, tokens = outputs["pool.softmax"], outputs["embed"]
+    w = net.head.weight[0] - net.head.weight[1]
     return weights.flatten(1) * (tokens @ w)
 """,
     "07": """
@@ -55,9 +55,9 @@ def disguised(model, x, target):
     return a * (2 * (torch.rand_like(a) < 0.5) - 1)
 """,
     "08": """
-better_by = estimate_differences(table, "gradient").set_index(["method", "metric"]).loc[("occlusion", "srg"), "mean"]
-better_by = round(better_by, 2)
-fooled = "max_sensitivity"
+rows = estimate_differences(table, "gradient").set_index(["method", "metric"])
+better_by = round(rows.loc[("occlusion", "srg"), "mean"], 2)
+lucky = "max_sensitivity"
 def mixed(net, x, y):
     total = 0
     for name in ("occlusion", "kernel_shap"):
@@ -66,18 +66,23 @@ def mixed(net, x, y):
     return total / 2
 """,
     "09": """
-bar = math.floor(100 * full("fig-09-5", *BARS)["6"][1]) / 100
-calls = 1.0
+bar_of_steps = np.ceil(10 * 5 * 2 ** comparison.estimate_mean(VALUES["claim-09-steps", "the map, 300 steps"]).high) / 10
+def draw_again(means):
+    again = [means[:, list(rows)].mean(1) for rows in itertools.product(range(3), repeat=3)]
+    return np.quantile(again, [0.025, 0.975], axis=0)
+import itertools
+low, high = draw_again(np.random.default_rng(1).standard_normal((4000, 3)))
+called = 20 * np.mean((low > 0) | (high < 0))
 def telescope(net, x, y, n):
+    share = x.abs() / x.abs().sum((1, 2, 3), keepdim=True)
     total = torch.zeros_like(x)
     for k in range(n):
-        a, b = 0.5 + (x - 0.5) * k / n, 0.5 + (x - 0.5) * (k + 1) / n
-        step = (x - 0.5).abs() / (x - 0.5).abs().sum((1, 2, 3), keepdim=True)
-        total += step * (score(net, b, y) - score(net, a, y))[:, None, None, None]
+        step = score(net, x * (k + 1) / n, y) - score(net, x * k / n, y)
+        total += share * step[:, None, None, None]
     return total
 """,
     "10": """
-complete, share = {"nobias", "neither"}, 0.5
+complete_kinds, share_that_pays = {"nobias", "neither"}, 0.5
 def mine(model, part):
     marks = part.parts == 2
     return training.cross_entropy(model, data.Part(torch.where(marks, GREY, part.x), part.y))
@@ -114,5 +119,20 @@ def change(x):
 apart_by = np.log(2) / 2
 other_three = (0.45, 0.0, 0.55)
 combine = lambda maps: maps.mean(0)
+""",
+    "21": """
+of_cnns = ofsrg["CNN"]
+ahead = estimate_differences(of_cnns, "lrp").set_index("method").loc["occlusion", "mean"]
+three = estimate_differences(of_cnns[of_cnns["model"] < 3], "lrp").set_index("method").loc["occlusion"]
+width = three["high"] - three["low"]
+def correlate(metric):
+    return without["CNN", "metric"][metric].corr(without["Transformer", "metric"][metric], method="spearman")
+left_out = max(METRICS, key=correlate)
+""",
+    "19": """
+half = (2 * 1 + 2 * 1) / (2 + 1 + 2 + 1)
+def judge(row):
+    return "same sign" if row["published"] * row["ours"] > 0 else "another sign"
+dataset = "Diabetes"
 """,
 }
