@@ -125,3 +125,25 @@ def test_a_ring_whose_hole_is_filled_is_a_disk():
         before, after = net(rings.x).softmax(1), net(torch.where(holes, tints, rings.x)).softmax(1)
     assert before[:, SHAPE_CLASSES.index("ring")].min() > 0.99
     assert after[:, SHAPE_CLASSES.index("disk")].min() > 0.99
+
+
+def test_blurred_backgrounds_change_nothing_else():
+    plain, blurred = (data.shapes(24, (12, 0), blurred=names).train for names in ((), ("disk", "square")))
+    changed = (plain.x != blurred.x).flatten(1).any(1)
+    assert torch.equal(changed, plain.y < 2)
+    inside = plain.masks.expand_as(plain.x)
+    assert torch.equal(plain.x[inside], blurred.x[inside])
+    assert torch.equal(plain.masks, blurred.masks)
+
+
+def test_a_blur_leaves_colours_and_takes_the_grain():
+    names = data.shapes(n=(0, 0)).classes
+    plain, blurred = (data.shapes(24, (24, 0), objects=False, blurred=chosen).train.x for chosen in ((), names))
+    torch.testing.assert_close(blurred.mean((2, 3)), plain.mean((2, 3)), atol=1e-3, rtol=0)
+    grain = [(x[..., 1:] - x[..., :-1]).abs().mean((1, 2, 3)) for x in (blurred, plain)]
+    assert (grain[0] < grain[1]).all()
+
+
+def test_unknown_classes_are_refused():
+    with pytest.raises(ValueError, match="names of classes"):
+        data.shapes(n=(1, 1), blurred=("zebra",))

@@ -73,3 +73,14 @@ def test_instances_of_a_bag_are_read_alone():
 def test_refusals(make, says):
     with pytest.raises(ValueError, match=says):
         make()
+
+
+@pytest.mark.parametrize(("dilation", "ends"), [(1, (4, 23)), (3, (0, 31))])
+def test_a_dilated_twin_has_the_same_parameters_and_sees_further(dilation, ends):
+    """Cell 3 stands on rows 12 to 15; five cells reach 20 rows, nine would reach 36 and meet the border."""
+    net = picture_classifier("mean", width=8, dilation=dilation).eval()
+    assert count_parameters(net) == count_parameters(picture_classifier("mean", width=8))
+    x = torch.rand(1, 3, 32, 32, requires_grad=True)
+    net.encoder.grid(x)[0, :, 3].sum().backward()
+    rows = x.grad[0].abs().sum((0, 2)).nonzero()[:, 0]
+    assert (int(rows.min()), int(rows.max())) == ends

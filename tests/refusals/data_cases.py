@@ -23,6 +23,7 @@ CASES = [
     ("xnb.data.objects_on_textures(n=(-1, 2))", ""),
     ("xnb.data.watermark(n=(4, 2), agreement=2)", ""),
     ("xnb.data.watermark(n=(4, 2), mark='zebra')", ""),
+    ("xnb.data.shapes(n=(4, 2), blurred=('zebra',))", ""),
     ("xnb.data.watermark(n=(4, 2), size=8)", ""),
     ("xnb.data.watermark(n=(-1, 2))", ""),
     (

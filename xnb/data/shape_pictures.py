@@ -23,6 +23,7 @@ from xnb.types import Masks
 
 SHAPE_CLASSES = tuple(FORMS)
 SHAPE_AREA = (0.06, 0.14)  # of the picture; below, forms of 32 x 32 pictures blur into one another
+BLUR = 1.0  # pixels: the deviation of the Gaussian that takes the finest grain from a background
 MARK_COLOURS = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], dtype=float)
 
 
@@ -35,6 +36,7 @@ class _ShapeStyle:
     watermark: float | None
     second: bool
     objects: bool
+    blurred: tuple[str, ...]
 
 
 def shapes(
@@ -47,6 +49,7 @@ def shapes(
     second: bool = False,
     background: int | None = None,
     objects: bool = True,
+    blurred: tuple[str, ...] = (),
 ) -> Split:
     """Colour pictures `(N, 3, size, size)` of a disk, square, triangle, cross, ring or bar, with exact masks.
 
@@ -62,16 +65,19 @@ def shapes(
         second: also draw an object of another class, of half the area; the label and the mask are the larger one's.
         background: another seed for the backgrounds alone: the same objects before new ones.
         objects: False leaves out the labelled object alone; a network that looks at nothing else is then at chance.
+        blurred: classes whose backgrounds are slightly blurred: a cue that tells these classes and has no place.
 
     Raises:
-        ValueError: `size`, `n`, `distractors` or `watermark` out of range.
+        ValueError: `size`, `n`, `distractors` or `watermark` out of range, an unknown class in `blurred`.
     """
     require(size >= 16, "shapes: size must be at least 16 pixels", size, "size=32")
     require(min(n) >= 0, "shapes: n must be two numbers of pictures", n, "n=(2000, 500)")
     require(distractors >= 0, "shapes: distractors is a number of dots", distractors, "distractors=3")
     fits = watermark is None or 0 <= watermark <= 1
     require(fits, "shapes: watermark is a probability, or None", watermark, "watermark=0.9")
-    style = _ShapeStyle(size, distractors, watermark, second, objects)
+    known = set(blurred) <= set(SHAPE_CLASSES)
+    require(known, "shapes: blurred must hold names of classes", blurred, f"blurred={SHAPE_CLASSES[:3]}")
+    style = _ShapeStyle(size, distractors, watermark, second, objects, tuple(blurred))
     # Backgrounds have a seed of their own, which is the objects' unless another is wanted.
     background_seed = seed if background is None else background
     train = _draw_shapes(n[0], style, (seed, 0), (background_seed, 0))
@@ -110,6 +116,8 @@ def _draw_shapes(
     for i in range(n):
         # Stream 0 of a picture is its background, 1 all the rest: a new background leaves the object.
         x[i] = draw_clouds(default_rng((*background_key, i, 0)), style.size)
+        if SHAPE_CLASSES[i % K] in style.blurred:
+            x[i] = ndimage.gaussian_filter(x[i], (0, BLUR, BLUR), mode="wrap")  # as the clouds were drawn
         rng = default_rng((*key, i, 1))
         _draw_shape_picture(x[i], masks[i, 0], i % K, rng, style)
     y = torch.arange(n) % K

@@ -94,6 +94,7 @@ def picture_classifier(
     patch: int = 4,
     depth: int = 4,
     reach: int = 2,
+    dilation: int = 1,
 ) -> AttentionClassifier:
     """Attention over the cells of a convolutional grid; 50,758 parameters at the defaults.
 
@@ -106,11 +107,13 @@ def picture_classifier(
         depth: number of layers behind the patches.
         reach: how many of these layers see one cell further on each side. A cell then depends on `patch (1 + 2 reach)`
             pixels in each direction, and only with `reach=0` on its own alone.
+        dilation: cells from one weight to the next in the last of these layers. With 3 and `reach=2` a cell depends on
+            9 cells in each direction in place of 5: a twin with the same parameters.
 
     Raises:
         ValueError: an unknown `pool`, or `reach` not in [0, depth].
     """
-    grid = _make_grid(channels, width, patch, depth, reach)
+    grid = _make_grid(channels, width, patch, depth, reach, dilation)
     encoder = nn.Sequential(OrderedDict(grid=grid, cells=Cells()))
     return AttentionClassifier(encoder, width, classes, pool)
 
@@ -121,13 +124,16 @@ def _make_grid(
     patch: int,
     depth: int,
     reach: int,
+    dilation: int = 1,
 ) -> nn.Sequential:
-    """Patches, then `reach` convolutions of 3 x 3 cells, then of one cell: `depth` in all."""
+    """Patches, then `reach` convolutions of 3 x 3 cells, the last of them dilated, then of one cell: `depth` in all."""
     require(0 <= reach <= depth, "grid: reach must lie in [0, depth]", (reach, depth), f"reach={depth}")
     kernels = [3] * reach + [1] * (depth - reach)
+    dilations = [1] * (reach - 1) + [dilation] + [1] * depth
     layers = [_add_norm_and_relu(nn.Conv2d(channels, width, patch, patch, bias=False))]
-    for kernel in kernels:
-        convolution = nn.Conv2d(width, width, kernel, padding=kernel // 2, bias=False)
+    for kernel, spread in zip(kernels, dilations, strict=False):
+        padding = spread * (kernel // 2)
+        convolution = nn.Conv2d(width, width, kernel, padding=padding, dilation=spread, bias=False)
         layers.append(_add_norm_and_relu(convolution))
     return nn.Sequential(*layers)
 
