@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from xnb.access.draws import make_generator, mix_seed
 from xnb.access.memo import remember_answers
@@ -95,7 +95,8 @@ def evaluate_metrics(
             seeds = [mix_seed(f"{space}, {size}, {iteration}, {draw}", seed) for draw in range(draws)]
             settings = _draw_settings(clean, space, size, seeds, bounds)
             strengths.append(trial.measure_all(settings, old_maps))
-        for name, found in _estimate_all(before, *strengths, directions):
+        mild, strong = strengths
+        for name, found in _estimate_all(before, mild, strong, directions):
             rows.append({"metric": name, "perturbed": space, "iteration": iteration, **found._asdict()})
     return pd.DataFrame(rows)
 
@@ -106,7 +107,7 @@ def _find_directions(metrics: list[str], better: Directions | None) -> dict[str,
     without = [name for name in metrics if name not in signs]
     rule = "evaluate_metrics: of some metrics neither end is better, so that no score can get worse"
     require(not without, rule, without, f"better={dict.fromkeys(without, 'higher')}  # or 'lower'")
-    return {name: "higher" if sign > 0 else "lower" for name, sign in signs.items()}
+    return {name: "higher" if signs[name] > 0 else "lower" for name in metrics}
 
 
 class _Setting(NamedTuple):
@@ -134,7 +135,8 @@ def _perturb_input(clean: _Setting, size: float, seed: int, bounds: _Bounds) -> 
 
 
 def _perturb_model(clean: _Setting, size: float, seed: int, bounds: _Bounds) -> _Setting:
-    return clean._replace(model=noisy_copy(clean.model, deviation=size, seed=seed))
+    # What is no module is refused there.
+    return clean._replace(model=noisy_copy(cast(nn.Module, clean.model), deviation=size, seed=seed))
 
 
 _PERTURB = {"input": _perturb_input, "model": _perturb_model}

@@ -56,7 +56,7 @@ def _draw_values(heat: NDArray, inside: NDArray, ax: Axes) -> Axes:
     blue, orange, *_ = sns.color_palette("colorblind")
     edges = np.linspace(heat.min(), heat.max(), _BINS + 1)
     for where, colour in ((inside, orange), (~inside, blue)):
-        ax.hist(heat[where], edges, density=True, alpha=0.6, color=colour)
+        ax.hist(heat[where], edges.tolist(), density=True, alpha=0.6, color=colour)
     ax.set(yticks=[], xlabel="value")
     return ax
 
