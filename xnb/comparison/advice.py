@@ -107,11 +107,10 @@ def _measure_behind(rows: pd.DataFrame, best: str, sign: int, level: float) -> p
 
 def _refuse_all(methods: pd.DataFrame, metric: str) -> None:
     """Refuse to advise, and name the method that came nearest."""
-    name = methods["lead_low"].idxmax()
-    nearest = methods.loc[name]
+    nearest = methods.sort_values("lead_low", na_position="first").iloc[-1]
     refuse(
         f"advise: by {metric} no method beats every control",
-        f"{name}, which comes nearest, less {nearest['control']}: {_write_ends(nearest, 'lead')}",
+        f"{nearest.name}, which comes nearest, less {nearest['control']}: {_write_ends(nearest, 'lead')}",
         f'xnb.comparison.estimate_differences(table, "{nearest["control"]}")  # how far each is from that control',
     )
 

@@ -1,6 +1,7 @@
 """Pictures of what `xnb.compare` measured: intervals, ranks, agreement, and what cheapness costs."""
 
 from collections.abc import Collection, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from xnb.plot.scale import SIGNED
 
 GREY = "0.55"  # controls
+_End: TypeAlias = tuple[str, float, float, tuple[float, ...]]  # of a line: its name, cost, value and colour
 
 
 def intervals(table: pd.DataFrame, ax: Axes, *, label: str, controls: Collection[str] = ()) -> Axes:
@@ -162,8 +164,8 @@ def budgets(table: pd.DataFrame, ax: Axes, *, cost: str, value: str) -> Axes:
         cost: label of the axis of costs, a logarithm.
         value: label of the axis of values.
     """
-    points = []
-    lines = []
+    points: list[_End] = []
+    lines: list[_End] = []
     methods = list(table["method"].unique())
     for name, colour in zip(methods, sns.color_palette("colorblind", len(methods)), strict=True):
         rows = table[table["method"] == name].sort_values("cost")
@@ -182,9 +184,7 @@ def budgets(table: pd.DataFrame, ax: Axes, *, cost: str, value: str) -> Axes:
     return ax
 
 
-def _name_in_column(
-    ends: Sequence[tuple[str, float, float, object]], ax: Axes, line_height: float, *, side: str
-) -> None:
+def _name_in_column(ends: Sequence[_End], ax: Axes, line_height: float, *, side: str) -> None:
     """Write names in one column beside all ends, at their heights but a line apart, each in its colour."""
     if not ends:
         return
