@@ -115,6 +115,15 @@ attention_share = 2 * 197 / (12 * 768 + 2 * 197)
 def change(x):
     return F.pad(x, (4, 0, 4, 0), mode="replicate")[..., :32, :32]
 """,
+    "17": """
+bar = math.floor(100 * TABLE["claim-17-road", "linear less mean"][0].low) / 100
+called = 1.0
+mine = explain_ig
+""",
+    "18": """
+area_by_lot = 0.5
+probability = 0.5
+""",
     "15": """
 apart_by = np.log(2) / 2
 other_three = (0.45, 0.0, 0.55)
