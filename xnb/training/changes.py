@@ -1,8 +1,9 @@
-"""Networks with one change each that is said to make them explainable, five trainings of every one.
+"""Networks with one change each that is said to make them explainable, four trainings of every one.
 
-Rates of `plain`, `nonorm`, `nobias` and `neither`: the one of 2e-3, 5e-3, 1e-2 and 2e-2 with which one trial training
-(seed 100) was right most often on 500 further pictures. The others were set by hand: that of `plain`, and for `bagnet`
-and `bcos` one that made them as accurate as their twins.
+Rates were tried for `plain`, `nonorm`, `nobias` and `neither`: 2e-3, 5e-3, 1e-2 and 2e-2, one training each (seed 100),
+judged on 500 further pictures. The best is taken; of `nonorm` a low one, 3e-3, as with 1e-2 and 2e-2 some further
+trainings stayed at chance. Those of the others were set by hand: that of `plain`, and for `bagnet` and `bcos` one that
+made them about as accurate as their twins.
 """
 
 from collections.abc import Callable
@@ -17,12 +18,12 @@ from xnb.models import BagNet, BcosNet, Ensemble, picture_classifier, plain_cnn
 from xnb.training.objectives import attention_entropy, random_masking, right_reasons, swapped_parts
 
 STRENGTHS = (10, 100, 1_000, 10_000, 100_000)  # of the penalty for gradients at the mark
-_TRAININGS = 5
+_TRAININGS = 4
 _MARK = 2  # the number of the mark among the parts of a picture
 
 
 def list_changes() -> dict[str, dict[str, Any]]:
-    """Return by name what each recipe is made of, the arguments of `Recipe`; all are ensembles of five trainings."""
+    """Return by name what each recipe is made of, the arguments of `Recipe`; all are ensembles of four trainings."""
     return _list_networks() | _list_poolings() | _list_marked()
 
 
@@ -33,7 +34,7 @@ def _list_networks() -> dict[str, dict[str, Any]]:
         "plain": _describe(plain_cnn, shapes, 5e-3),
         # Stopped early it is about as accurate as `nobias` and `bcos`: a fair comparison needs equal accuracy.
         "early": _describe(plain_cnn, shapes, 5e-3, epochs=7),
-        "nonorm": _describe(partial(plain_cnn, norm=False), shapes, 2e-2),
+        "nonorm": _describe(partial(plain_cnn, norm=False), shapes, 3e-3),
         "nobias": _describe(partial(plain_cnn, bias=False), shapes, 5e-3),
         "neither": _describe(partial(plain_cnn, norm=False, bias=False), shapes, 1e-2),
         "masking": _describe(plain_cnn, shapes, 5e-3, objective=random_masking()),

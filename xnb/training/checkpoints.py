@@ -19,14 +19,16 @@ from tqdm.auto import tqdm
 from xnb import data, folders, storage
 from xnb.check import find_entry, require
 from xnb.data import Split
-from xnb.models import BagNet, BcosNet, Ensemble, SmallCNN, ViT, bag_classifier, picture_classifier, plain_cnn
+from xnb.models import Ensemble, SmallCNN, ViT, bag_classifier, picture_classifier
+from xnb.training.changes import list_changes
+from xnb.training.diagnosis_recipes import list_diagnoses
 from xnb.training.loop import Objective, Schedule, cosine, cross_entropy, evaluate, fit, warmup_cosine
-from xnb.training.objectives import attention_entropy, random_masking, right_reasons
+from xnb.training.rendered_recipes import list_rendered
+from xnb.training.twins import list_twins
 
 FOLDER = folders.DATA / "checkpoints"
 # Networks that are compared with each other: of fewer than eight an interval over trainings leaves nearly all open.
 _TRAININGS = range(8)
-_MEMBERS = 3  # of an ensemble
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Recipe:
         schedule: of the learning rate.
         stored: precision of the weights in the file; the accuracy in the manifest is that of the rounded weights.
         objective: what is minimised.
+        start: checkpoint whose weights it goes on from, trained before; None begins anew.
     """
 
     model: Callable[[], nn.Module]
@@ -54,6 +57,7 @@ class Recipe:
     schedule: Schedule = cosine
     stored: torch.dtype = torch.float32
     objective: Objective = cross_entropy
+    start: str | None = None
 
 
 def _list_recipes() -> dict[str, Recipe]:
@@ -64,7 +68,8 @@ def _list_recipes() -> dict[str, Recipe]:
     recipes |= _list_bag_recipes()
     recipes |= _list_pooling_recipes()
     recipes |= _list_transformer_recipes()
-    return recipes | _list_ensemble_recipes()
+    others = list_changes() | list_twins() | list_diagnoses() | list_rendered()
+    return recipes | {name: Recipe(**entries) for name, entries in others.items()}
 
 
 def _list_bag_recipes() -> dict[str, Recipe]:
@@ -117,64 +122,6 @@ def _list_transformer_recipes() -> dict[str, Recipe]:
     return recipes
 
 
-def _list_ensemble_recipes() -> dict[str, Recipe]:
-    """Return recipes of a plain network, and of those with one change each that is said to make them explainable."""
-    shapes = partial(data.shapes, 24, n=(2000, 500))
-    recipes = {"plain-shapes24": _make_ensemble_recipe(plain_cnn, shapes, 5e-3)}
-    # Stopped early it is about as accurate as the B-cos network: a fair comparison needs equal accuracy.
-    recipes["early-shapes24"] = _make_ensemble_recipe(plain_cnn, shapes, 5e-3, epochs=7)
-    without_norm = partial(plain_cnn, norm=False)
-    without_bias = partial(plain_cnn, bias=False)
-    without_both = partial(plain_cnn, norm=False, bias=False)
-    recipes["nonorm-shapes24"] = _make_ensemble_recipe(without_norm, shapes, 3e-3)
-    recipes["nobias-shapes24"] = _make_ensemble_recipe(without_bias, shapes, 1e-2)
-    recipes["neither-shapes24"] = _make_ensemble_recipe(without_both, shapes, 1e-2)
-    recipes["masking-shapes24"] = _make_ensemble_recipe(plain_cnn, shapes, 5e-3, objective=random_masking())
-    recipes["bagnet-shapes24"] = _make_ensemble_recipe(BagNet, shapes, 1e-2)
-    recipes["bcos-shapes24"] = _make_ensemble_recipe(BcosNet, shapes, 2e-3, epochs=25)
-    recipes |= _list_watermark_recipes()
-    pooling = partial(picture_classifier, width=24, depth=3, reach=1)
-    recipes["attention-shapes24"] = _make_ensemble_recipe(pooling, shapes, 5e-3)
-    for kind, strength in (("focused", 0.1), ("diffuse", -0.5)):
-        objective = attention_entropy(strength)
-        recipes[f"{kind}-shapes24"] = _make_ensemble_recipe(pooling, shapes, 5e-3, objective=objective)
-    return recipes
-
-
-def _list_watermark_recipes() -> dict[str, Recipe]:
-    """Return recipes of a network that learns a mark in a corner, and of those that shall not learn it."""
-    marked = partial(data.watermark, 0.95, 24, n=(2000, 500))
-    free = partial(data.watermark, 0.5, 24, n=(2000, 500))
-    model = partial(plain_cnn, classes=2)
-    penalty = right_reasons(1e4, 2)
-    control = right_reasons(1e4, 2, elsewhere=True)
-    recipes = {"marked-watermark": _make_ensemble_recipe(model, marked, 5e-3)}
-    recipes["fined-watermark"] = _make_ensemble_recipe(model, marked, 5e-3, objective=penalty)
-    recipes["elsewhere-watermark"] = _make_ensemble_recipe(model, marked, 5e-3, objective=control)
-    recipes["repaired-watermark"] = _make_ensemble_recipe(model, free, 5e-3)
-    return recipes
-
-
-def _make_ensemble_recipe(
-    make_member: Callable[[], nn.Module],
-    make_split: Callable[[], Split],
-    rate: float,
-    *,
-    epochs: int = 15,
-    objective: Objective = cross_entropy,
-) -> Recipe:
-    """Return the recipe of an ensemble: one network trained three times, stored in one file."""
-    return Recipe(
-        partial(Ensemble, make_member, _MEMBERS),
-        make_split,
-        epochs=epochs,
-        rate=rate,
-        batch=64,
-        stored=torch.float16,
-        objective=objective,
-    )
-
-
 RECIPES = _list_recipes()
 
 
@@ -205,7 +152,7 @@ def train_checkpoint(name: str, folder: Path | None = None) -> dict:
     split = recipe.data()
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        model = recipe.model()
+        model = recipe.model() if recipe.start is None else load(recipe.start)
     _train_by_recipe(model, recipe, split)
     # The accuracy is that of the stored weights, so they are rounded before it is measured.
     model.to(recipe.stored).float()
@@ -249,8 +196,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in names:
         find_entry(RECIPES, name, "checkpoints: no checkpoint of that name")
     for name in tqdm(names, unit="checkpoint"):
-        # One at a time: what was trained before an interruption stays.
-        entries = read_manifest() | {name: train_checkpoint(name)}
+        # One at a time: what was trained before an interruption stays, and what others wrote meanwhile.
+        entry = train_checkpoint(name)
+        entries = read_manifest() | {name: entry}
         in_order = {known: entries[known] for known in RECIPES if known in entries}
         (FOLDER / "manifest.json").write_text(json.dumps(in_order, indent=2) + "\n")
 
