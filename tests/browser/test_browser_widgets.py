@@ -75,6 +75,12 @@ MOVES = [
     ("perturb", "column", "drag", (0.2,)),
     ("perturb", "size", "press", ("ArrowRight", 2)),
     ("perturb", "hidden by", "choose", ("black",)),
+    ("rows", "srg", "choose", ("occlusion · 1.00",)),
+    ("judge", "bar", "drag", (0.8,)),
+    ("judge", "trainings", "press", ("ArrowLeft", 3)),
+    ("judge", "statement", "choose", ("lower",)),
+    ("records", "record", "press", ("ArrowRight", 2)),
+    ("records", "method", "choose", ("gradient times input",)),
 ]
 
 

@@ -6,6 +6,15 @@ from xnb import checkpoints, data, models, widgets
 torch.manual_seed(0)
 net, split = checkpoints.load("smallcnn-shapes"), data.shapes(n=(0, 12), seed=1)
 vit, bagged = models.ViT().eval(), models.bag_classifier().eval()
+import pandas as pd
+names = ["gradient", "occlusion"]
+table = pd.DataFrame({"srg": [0.5, 1]}, names)
+maps = {name: xnb.attribute(net, split.test.x, split.test.y, name) for name in names}
+from datetime import date
+from xnb.comparison.claims import Bar, Claim
+bars = [Bar(date(2026, 1, 1), 0.5, "a reason")]
+claims = {k: Claim("A sentence.", "a source", "none", "nothing", "above", bars) for k in ("higher", "lower")}
+values = {"higher": torch.rand(8, 20) + 0.2, "lower": torch.rand(8, 20) - 0.2}
 """
 WIDGETS = {
     "explore": "widgets.explore(net, split)",
@@ -15,4 +24,7 @@ WIDGETS = {
     "layers": "widgets.layers(net, split)",
     "perturb": "widgets.perturb(net, split)",
     "watch": "widgets.watch(models.SmallCNN(3, 6, widths=(4, 4, 8)), data.shapes(n=(960, 60)), epochs=8)",
+    "rows": "widgets.rows(table, maps, split.test)",
+    "judge": "widgets.judge(values, claims)",
+    "records": "widgets.records({kind: checkpoints.load(f'{kind}-patients-0') for kind in ('logistic', 'mlp')}, data.patients())",
 }

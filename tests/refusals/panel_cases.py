@@ -10,6 +10,11 @@ _EMBEDDED = "model = nn.Sequential(nn.Flatten(), nn.Linear(30, 3)).eval(); x = t
 _MEASURE = "measure_size(model, x, layer='1')"
 _MEASURED = "from xnb.summary.receptive_field import measure_size"
 _UPLOAD = "xnb.widgets.upload.decode_upload(content, (8, 8), 3)"
+_CLAIMS = (
+    "from datetime import date; from xnb.comparison.claims import Bar, Claim;"
+    "bars = (Bar(date(2026, 1, 1), 0.5, 'why'),);"
+    "claims = {'a': Claim('a sentence', 'a source', 'none', 'nothing', 'above', bars)}"
+)
 _SMALL = "import small_files; content = (small_files.write_pictures({'1.png': 8}) / '1.png').read_bytes()"
 _LARGE = "import io; from PIL import Image; file = io.BytesIO(); Image.new('L', (6400, 6400)).save(file, 'PNG')"
 
@@ -38,6 +43,16 @@ CASES = [
     ("xnb.widgets.explore(model, x, words=[['a', 'b']] * 4)", ""),
     ("xnb.widgets.layers(model, x)", _TABLE),
     ("xnb.widgets.side_by_side(model, x)", _TABLE),
+    ("xnb.widgets.records({'one': model}, x)", _COLOURS),
+    (
+        "xnb.widgets.rows(table, maps, xnb.data.Part(x[:, :1], target))",
+        "import pandas as pd; maps = {'lrp': a}; table = pd.DataFrame({'srg': [1.0, 2.0]}, ['lrp', 'rise'])",
+    ),
+    (
+        "xnb.widgets.judge(values, claims)",
+        f"{_CLAIMS}; values = {{'a': np.random.rand(8, 5), 'b': np.random.rand(8, 5)}}",
+    ),
+    ("xnb.widgets.judge(values, claims)", f"{_CLAIMS}; values = {{'a': np.random.rand(5)}}"),
     ("xnb.widgets.perturb(model, x)", _TABLE),
     ("xnb.widgets.explore(model, x, unit='zebra')", ""),
     ("xnb.widgets.explore(model, x, unit='as is')", ""),

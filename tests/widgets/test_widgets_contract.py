@@ -48,6 +48,13 @@ MOVES = [
     ("side_by_side", "picture", 2),
     ("side_by_side", "target", 3),
     ("side_by_side", "scale", "own"),
+    ("rows", "row", "occlusion"),
+    ("records", "record", 3),
+    ("records", "method", "gradient_times_input"),
+    ("records", "features", 12),
+    ("judge", "statement", "below"),
+    ("judge", "bar", 0.8),
+    ("judge", "trainings", 4),
 ]
 
 

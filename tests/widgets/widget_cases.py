@@ -4,14 +4,18 @@ import base64
 import functools
 import io
 import re
+from datetime import date
 
 import numpy as np
+import pandas as pd
 from networks import with_seed
 from PIL import Image
 
+import xnb
 from xnb import checkpoints, data
+from xnb.comparison.claims import Bar, Claim
 from xnb.models import SmallCNN, ViT, bag_classifier
-from xnb.widgets import attention, explore, layers, perturb, side_by_side, watch
+from xnb.widgets import attention, explore, judge, layers, perturb, records, rows, side_by_side, watch
 
 
 @functools.cache
@@ -34,6 +38,32 @@ def make_watch(epochs=3):
     return watch(model, shapes(), epochs=epochs)
 
 
+def make_rows():
+    part = shapes().test
+    maps = {name: xnb.attribute(trained_net(), part.x, part.y, name) for name in ("gradient", "occlusion")}
+    return rows(pd.DataFrame({"srg": [0.5, 1], "road": [0, 0.2]}, ["gradient", "occlusion"]), maps, part)
+
+
+def make_claims():
+    """Two claims, one on each side of its bar."""
+    rest = {"sentence": "A sentence.", "source": "a source", "setup": "none", "differs": "nothing"}
+    bars = {side: (Bar(date(2026, 1, 1), value, "a reason"),) for side, value in (("above", 0.5), ("below", 0.1))}
+    return {side: Claim(side=side, bars=bars[side], **rest) for side in bars}
+
+
+def make_values():
+    """Values by training and input, around 0.7, of eight and of four trainings."""
+    rng = np.random.default_rng(0)
+    return {side: 0.7 + 0.1 * rng.standard_normal((count, 20)) for side, count in (("above", 8), ("below", 4))}
+
+
+def make_records():
+    models = {name: checkpoints.load(f"{kind}-patients-0") for name, kind in (("logistic", "logistic"), ("MLP", "mlp"))}
+    patients = data.patients()
+    few = data.Split(patients.train, patients.test[:6], patients.classes, patients.features)
+    return records(models, few)
+
+
 # A panel of each widget by its public name; `attention` is another panel for bags.
 PANELS = {
     "explore": lambda: explore(trained_net(), shapes()),
@@ -43,6 +73,9 @@ PANELS = {
     "attention of bags": lambda: attention(with_seed(bag_classifier), small_bags()),
     "layers": lambda: layers(trained_net(), shapes()),
     "watch": make_watch,
+    "rows": make_rows,
+    "records": make_records,
+    "judge": lambda: judge(make_values(), make_claims()),
 }
 
 

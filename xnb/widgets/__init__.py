@@ -9,5 +9,7 @@ from xnb.widgets.explorer import explore as explore
 from xnb.widgets.layer_view import layers as layers
 from xnb.widgets.perturbation import perturb as perturb
 from xnb.widgets.methods_view import side_by_side as side_by_side
+from xnb.widgets.records_view import records as records
 from xnb.widgets.rows_view import rows as rows
 from xnb.widgets.training_view import watch as watch
+from xnb.widgets.verdict_view import judge as judge
