@@ -37,13 +37,13 @@ def game():
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_an_estimator_that_may_ask_everything_is_exact(game, estimator):
-    row, baseline = game.records.to_numpy()[:1], find_baseline(game)
+    row, baseline = game.records.to_numpy(copy=True)[:1], find_baseline(game)
     estimate = estimate_values(game, estimator, row, baseline, 0)
     np.testing.assert_allclose(estimate, game.truth(row)[0], atol=1e-9)
 
 
 def test_rows_are_found_by_the_length_of_their_truth(game):
-    records = game.records.to_numpy()
+    records = game.records.to_numpy(copy=True)
     lengths = (game.truth(records[[7, 3]]) ** 2).sum(1)
     rows, off = find_rows(game, lengths * [1, 1 + 1e-9])
     np.testing.assert_array_equal(rows, records[[7, 3]])
