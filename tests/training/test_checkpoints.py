@@ -77,3 +77,13 @@ def test_another_file_is_refused(tmp_path, monkeypatch):
         checkpoints.load("smallcnn-digits")
     with pytest.raises(ValueError, match="try: one of \\['smallcnn-digits'"):
         checkpoints.load("smallcnn-digit")
+
+
+def test_a_recipe_goes_on_from_a_stored_network(tmp_path, monkeypatch):
+    """With a rate of next to nothing its weights stay those it began with."""
+    recipe = replace(checkpoints.RECIPES["smallcnn-digits"], epochs=1, rate=1e-9, start="smallcnn-digits")
+    monkeypatch.setitem(checkpoints.RECIPES, "again-digits", recipe)
+    checkpoints.train_checkpoint("again-digits", tmp_path)
+    stored, _ = storage.read_tensors(tmp_path / "again-digits.safetensors")
+    start = checkpoints.load("smallcnn-digits")
+    torch.testing.assert_close(stored["head.weight"], start.head.weight.detach(), atol=1e-6, rtol=0)
