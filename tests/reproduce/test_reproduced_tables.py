@@ -92,10 +92,10 @@ def test_hooks_of_modules_see_no_function():
 
 
 def test_a_random_map_is_another_for_another_network():
-    lenet, x, y = FunctionalLeNet().eval(), torch.rand(2, 1, 28, 28), torch.tensor([1, 2])
+    lenet, x, y = FunctionalLeNet().requires_grad_(False).eval(), torch.rand(2, 1, 28, 28), torch.tensor([1, 2])
     first = t4_sanity.draw_map(lenet, x, y)
     torch.testing.assert_close(t4_sanity.draw_map(lenet, x, y), first)
-    assert not torch.equal(t4_sanity.draw_map(FunctionalLeNet().eval(), x, y), first)
+    assert not torch.equal(t4_sanity.draw_map(FunctionalLeNet().requires_grad_(False).eval(), x, y), first)
 
 
 def test_an_accuracy_comes_out_again():
@@ -106,6 +106,8 @@ def test_an_accuracy_comes_out_again():
 
 def test_answers_of_pictures_under_removal_come_out_again():
     need(t2_accuracies.DATA)
+    if not results.result_file("T1").is_file():
+        pytest.skip("T1 was not computed yet: make reproduce TABLE=T1")
     x, y = read_exact_pictures(2)
     block = t1_blocks.measure_block(t1_blocks.load_cifar_network("ResNet-20"), x, y, range(2))
     stored = t1_blocks.unpack_blocks(results.read_result("T1")["facts"]["blocks"])["ResNet-20"]
