@@ -27,7 +27,7 @@ def test_their_mean_is_the_statistic_less_its_bias():
 
 def test_of_an_area_they_are_delongs():
     """How often each number wins, of either column: their sum less the area, up to 1 / n."""
-    pairs = np.random.default_rng(1).normal(size=(400, 2)) + [0.5, 0]
+    pairs = np.random.default_rng(1).normal(size=(400, 2)) + np.array([0.5, 0])
     wins = (pairs[:, :1] > pairs[:, 1]).astype(float)
     delong = wins.mean(1) + wins.mean(0) - area(pairs)
     found = make_pseudo_values(area, pairs, 400)

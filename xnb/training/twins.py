@@ -24,7 +24,7 @@ def list_twins() -> dict[str, dict[str, Any]]:
 
 
 def _list_fields() -> dict[str, dict[str, Any]]:
-    """Return two networks whose cells see 15 pixels far and all of a picture, both also with squares missing later on."""
+    """Return two networks whose cells see 15 pixels or all of a picture, both also with squares missing later on."""
     shapes = partial(data.shapes, 24, n=(2000, 500))
     found: dict[str, dict[str, Any]] = {}
     for kind, dilation in (("local", 1), ("wide", 3)):
