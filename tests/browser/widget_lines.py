@@ -26,5 +26,5 @@ WIDGETS = {
     "watch": "widgets.watch(models.SmallCNN(3, 6, widths=(4, 4, 8)), data.shapes(n=(960, 60)), epochs=8)",
     "rows": "widgets.rows(table, maps, split.test)",
     "judge": "widgets.judge(values, claims)",
-    "records": "widgets.records({k: checkpoints.load(f'{k}-patients-0') for k in ('logistic', 'mlp')}, data.patients())",
+    "records": "widgets.records({str(k): checkpoints.load(f'mlp-patients-{k}') for k in range(2)}, data.patients())",
 }
