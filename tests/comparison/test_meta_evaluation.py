@@ -94,7 +94,14 @@ def test_bounds_hold_the_noise(model, data):
     inside.clear()
     bounded = xnb.data.Part(clean, data.y)
     evaluate_metrics(
-        model, bounded, METHODS, [look], noise={"input": (0.1, 9.0)}, better={"look": "higher"}, bounds=(-3.0, 3.0), **FEW
+        model,
+        bounded,
+        METHODS,
+        [look],
+        noise={"input": (0.1, 9.0)},
+        better={"look": "higher"},
+        bounds=(-3.0, 3.0),
+        **FEW,
     )
     assert all(inside)
 
