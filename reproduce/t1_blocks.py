@@ -7,7 +7,7 @@ import base64
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from xnb.types import Attribution, Batch, Model, Target
 NETWORKS = ("ResNet-20", "ResNet", "ResNetPreAct", "ResNet-32", "ResNet-44", "ResNet-56")
 MAPS = ("IG", "IG-SG", "IG-SQ", "IG-Var", "GB", "GB-SG", "GB-SQ", "GB-Var")
 # By the authors' names (most or least relevant first; no retraining; linear or fixed): order, and what is laid.
-PROTOCOLS = {
+PROTOCOLS: dict[str, tuple[Literal["most", "least"], str]] = {
     "m-non-lin": ("most", "noisy_linear"),
     "m-non-fix": ("most", "mean"),
     "l-non-lin": ("least", "noisy_linear"),
@@ -162,7 +162,7 @@ def pack_blocks(blocks: Mapping[str, Block]) -> dict[str, object]:
 
 
 def _pack(bits: NDArray) -> str:
-    return base64.b64encode(np.packbits(bits)).decode()
+    return base64.b64encode(np.packbits(bits).tobytes()).decode()
 
 
 def unpack_blocks(stored: Mapping) -> dict[str, Block]:
