@@ -84,7 +84,7 @@ def test_a_derived_file_says_where_it_has_to_lie(published):
 
 def test_an_unknown_name_is_refused(published):
     with pytest.raises(ValueError, match="no published file of that name"):
-        find_file("weights/smal.pt")
+        find_file("weights/smaller.pt")
 
 
 def test_exact_pictures_are_read_from_the_small_file(published, monkeypatch):

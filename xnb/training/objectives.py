@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xnb.access.hooks import capture_outputs
-from xnb.access.regions import square_grid
+from xnb.access.regions import piece_grid
 from xnb.check import refuse
 from xnb.data.split import Part
 from xnb.training.loop import Objective, cross_entropy
@@ -40,8 +40,7 @@ def random_masking(side: int = 4, most: float = 0.5, fill: float = 0.5) -> Objec
 
 def _remove_squares(x: Batch, side: int, most: float, fill: float) -> Batch:
     """Return the pictures, half of them with a random share of their squares removed, each square by itself."""
-    height, width = x.shape[2:]
-    square_of_pixel = square_grid(height, width, side).to(x.device)
+    square_of_pixel = piece_grid(x.shape[2:], side).to(x.device)
     squares = int(square_of_pixel.max()) + 1
     share = torch.rand(len(x), 1, device=x.device) * most
     share = torch.where(torch.rand_like(share) < 0.5, share, 0)
@@ -68,7 +67,7 @@ def single_removal(side: int = 4, fill: float = 0.5) -> Objective:
 
 def _remove_one_square(x: Batch, side: int, fill: float) -> Batch:
     """Return the pictures, half of them without one random square."""
-    square_of_pixel = square_grid(*x.shape[2:], side).to(x.device)
+    square_of_pixel = piece_grid(x.shape[2:], side).to(x.device)
     squares = int(square_of_pixel.max()) + 1
     removed = torch.randint(squares, (len(x), 1, 1), device=x.device)
     loses = torch.rand(len(x), 1, 1, device=x.device) < 0.5

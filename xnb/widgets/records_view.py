@@ -1,6 +1,7 @@
 """One record explained by several models side by side: does another model that is as good give the same reason?"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from typing import NamedTuple
 
@@ -93,7 +94,7 @@ class _RecordsPanel(Panel):
         question = Question(self.controls["record"].value, self.target, rival, self.controls["method"].value)
         found = []
         for name, subject in self.subjects.items():
-            answer = self.answers.get((name, question), lambda subject=subject: answer_question(subject, question))
+            answer = self.answers.get((name, question), partial(answer_question, subject, question))
             found.append(Reason(name, float(answer.probabilities[self.target]), answer.heat))
         return found
 
