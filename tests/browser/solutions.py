@@ -129,7 +129,7 @@ apart_by = np.log(2) / 2
 other_three = (0.45, 0.0, 0.55)
 combine = lambda maps: maps.mean(0)
 """,
-    "21": """
+    "20": """
 of_cnns = ofsrg["CNN"]
 ahead = estimate_differences(of_cnns, "lrp").set_index("method").loc["occlusion", "mean"]
 three = estimate_differences(of_cnns[of_cnns["model"] < 3], "lrp").set_index("method").loc["occlusion"]
