@@ -8,7 +8,7 @@ from widget_cases import PANELS, html_of, shapes
 
 from xnb.widgets import rows
 from xnb.widgets.pixels import OUTLINE_COLOUR
-from xnb.widgets.rows_view import draw_rows
+from xnb.widgets.rows_view import draw_maps_below
 
 
 def test_a_row_shows_its_numbers_and_its_maps():
@@ -27,9 +27,9 @@ def test_a_map_below_each_picture_on_its_own_scale():
     part = type(part)(part.x, part.y)
     maps = torch.ones(2, 3, 32, 32) / 3
     maps[..., 16:] = -2 / 3
-    picture = draw_rows(part, maps)
+    picture = draw_maps_below(part, maps)
     assert picture.shape == (2 * 96 + 2, 2 * 96 + 2, 3)
-    np.testing.assert_array_equal(picture, draw_rows(part, 10 * maps))
+    np.testing.assert_array_equal(picture, draw_maps_below(part, 10 * maps))
     left, right = picture[150, 10].astype(int), picture[150, 80].astype(int)
     assert left[0] > left[2]
     assert right[2] > right[0]
@@ -38,8 +38,8 @@ def test_a_map_below_each_picture_on_its_own_scale():
 def test_evidence_is_outlined_where_it_is_known():
     part = shapes().test[:2]
     flat = torch.zeros(2, 3, 32, 32)
-    outlined = (draw_rows(part, flat) == OUTLINE_COLOUR).all(-1)
-    bare = (draw_rows(type(part)(part.x, part.y), flat) == OUTLINE_COLOUR).all(-1)
+    outlined = (draw_maps_below(part, flat) == OUTLINE_COLOUR).all(-1)
+    bare = (draw_maps_below(type(part)(part.x, part.y), flat) == OUTLINE_COLOUR).all(-1)
     assert outlined[98:].sum() > bare[98:].sum() == 0
 
 

@@ -99,7 +99,11 @@ def suggest_fewer(x: Batch) -> str:
     return f"regions=torch.arange({values}) // {-(-values // PIECES.few)}"
 
 
-def _default_regions(x: Batch, division: Division, model: Model | None) -> Int[Tensor, "*#shape"]:
+def _default_regions(
+    x: Batch,
+    division: Division,
+    model: Model | None,
+) -> Int[Tensor, "*#shape"]:
     """Pieces of what has places, the same for all channels; every value of another input by itself."""
     shape = x.shape[1:]
     few = shape.numel() <= division.few and x.ndim != 4
@@ -119,6 +123,7 @@ def _refuse_unknown_places(x: Batch) -> NoReturn:
     if x.ndim == 4:
         colours_last = f"({_write_pieces(list(x.shape[1:3]))})[..., None]"
         refuse(rule, x, f"regions={colours_last}  # of a picture (B, H, W, C)")
+    # Two readings of the same axes: only the caller knows whether axis 1 numbers channels or pieces.
     lengths = list(x.shape[2:])
     pieces = _write_pieces(lengths)
     tokens = f"torch.arange({x.shape[1]}).view({[-1, *[1] * len(lengths)]})"

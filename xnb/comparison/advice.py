@@ -60,7 +60,9 @@ def advise(
     if passing.empty:
         _refuse_all(methods, metric)
     best = (sign * methods.loc[passing, "value"]).idxmax()
-    methods = methods.join(_measure_behind(rows, best, sign, level).loc[passing.drop(best)])
+    # The best has no distance from itself; the others are paired with it image by image.
+    behind = _measure_behind(rows, best, sign, level)
+    methods = methods.join(behind.loc[passing.drop(best)])
     methods.loc[best, ["behind", "behind_low", "behind_high"]] = 0.0
     return _order_by_reason(methods, best, sign)
 
@@ -83,7 +85,12 @@ def _turn(differences: pd.DataFrame, sign: int) -> pd.DataFrame:
     return turned
 
 
-def _find_least_leads(rows: pd.DataFrame, controls: list[str], sign: int, level: float) -> pd.DataFrame:
+def _find_least_leads(
+    rows: pd.DataFrame,
+    controls: list[str],
+    sign: int,
+    level: float,
+) -> pd.DataFrame:
     """Return for each method the control that it beats least clearly, and whether it beats it: then it beats all."""
     pairs = []
     for control in controls:
@@ -91,7 +98,8 @@ def _find_least_leads(rows: pd.DataFrame, controls: list[str], sign: int, level:
         pairs.append(leads.drop(index=controls, errors="ignore").assign(control=control))
     table = pd.concat(pairs)
     table["p_holm"] = adjust_holm(table["p_value"])
-    table["passes"] = (table["p_holm"] < 1 - level) & (table["mean"] > 0)
+    is_clear = table["p_holm"] < 1 - level
+    table["passes"] = is_clear & (table["mean"] > 0)
     # What is not beaten first, and then what the interval comes nearest to.
     ordered = table.sort_values(["passes", "low"], kind="stable")
     least = ordered[~ordered.index.duplicated()]
@@ -99,10 +107,16 @@ def _find_least_leads(rows: pd.DataFrame, controls: list[str], sign: int, level:
     return least.rename(columns=names)[["control", *names.values(), "p_holm", "passes"]]
 
 
-def _measure_behind(rows: pd.DataFrame, best: str, sign: int, level: float) -> pd.DataFrame:
+def _measure_behind(
+    rows: pd.DataFrame,
+    best: str,
+    sign: int,
+    level: float,
+) -> pd.DataFrame:
     """Return how far each method is from the best one, less than 0 where it is worse."""
     names = {"mean": "behind", "low": "behind_low", "high": "behind_high"}
-    return _turn(estimate_differences(rows, best, level=level), sign).rename(columns=names)[[*names.values()]]
+    differences = _turn(estimate_differences(rows, best, level=level), sign)
+    return differences.rename(columns=names)[[*names.values()]]
 
 
 def _refuse_all(methods: pd.DataFrame, metric: str) -> None:
@@ -132,11 +146,16 @@ def _give_reason(row: pd.Series, name: str, best: str, advised: str) -> str:
         return f"does not beat {row['control']}: {_write_ends(row, 'lead')}"
     if row["behind_high"] < 0:
         return f"worse than {best}: {_write_ends(row, 'behind')}"
-    standing = "the best" if name == best else f"not worse than {best}, {_write_ends(row, 'behind')}"
+    standing = "the best"
+    if name != best:
+        standing = f"not worse than {best}, {_write_ends(row, 'behind')}"
     if name == advised:
-        return f"advised: beats every control, {row['control']} by {_write_ends(row, 'lead')}; {standing}"
+        lead = _write_ends(row, "lead")
+        return f"advised: beats every control, {row['control']} by {lead}; {standing}"
     return f"costs more than {advised}; {standing}"
 
 
 def _write_ends(row: pd.Series, name: str) -> str:
-    return f"{row[name]:.2f} [{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]"
+    low = row[f"{name}_low"]
+    high = row[f"{name}_high"]
+    return f"{row[name]:.2f} [{low:.2f}, {high:.2f}]"

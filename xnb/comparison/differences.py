@@ -33,7 +33,13 @@ def intervals(table: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
     return _estimate_rows(by_training, level, 0.8)[["method", "metric", *_ENDS, *_COUNTS]]
 
 
-def estimate_differences(table: pd.DataFrame, versus: str, *, level: float = 0.95, power: float = 0.8) -> pd.DataFrame:
+def estimate_differences(
+    table: pd.DataFrame,
+    versus: str,
+    *,
+    level: float = 0.95,
+    power: float = 0.8,
+) -> pd.DataFrame:
     """Return how much each method differs from one of them: a row for each (method, metric) of a table of `compare`.
 
     Columns: as `intervals`, of the differences, taken image by image within each training; `p_value`, and
@@ -73,7 +79,11 @@ def _subtract_method(values: pd.DataFrame, versus: str) -> pd.DataFrame:
     return values - reference.reindex(metrics).to_numpy()
 
 
-def _estimate_rows(by_training: list[pd.DataFrame], level: float, power: float) -> pd.DataFrame:
+def _estimate_rows(
+    by_training: list[pd.DataFrame],
+    level: float,
+    power: float,
+) -> pd.DataFrame:
     """Return what is known of the mean of each row (method, metric)."""
     index = by_training[0].index
     values = np.stack([images.reindex(index).to_numpy() for images in by_training], axis=1)
@@ -84,7 +94,11 @@ def _estimate_rows(by_training: list[pd.DataFrame], level: float, power: float) 
     return pd.DataFrame(rows, columns=["method", "metric", *Estimate._fields, *_COUNTS])
 
 
-def _estimate_row(values: Float[np.ndarray, "trainings images"], level: float, power: float) -> dict[str, float]:
+def _estimate_row(
+    values: Float[np.ndarray, "trainings images"],
+    level: float,
+    power: float,
+) -> dict[str, float]:
     present = values[:, np.isfinite(values).all(0)]
     images = present.shape[1]
     mean = float(present.mean()) if images else np.nan

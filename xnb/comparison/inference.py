@@ -24,7 +24,12 @@ class Estimate(NamedTuple):
     detectable: float  # the smallest true mean that such data would mostly tell from 0
 
 
-def estimate_mean(values: ArrayLike, *, level: float = 0.95, power: float = 0.8) -> Estimate:
+def estimate_mean(
+    values: ArrayLike,
+    *,
+    level: float = 0.95,
+    power: float = 0.8,
+) -> Estimate:
     r"""Return a mean with its interval, where every axis of the values is a sample: trainings, inputs, draws.
 
     Values are mostly differences of two methods, paired: same training, same input, same draw. The interval speaks of

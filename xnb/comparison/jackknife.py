@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 Statistic = Callable[[NDArray], float]
 
 
-def make_pseudo_values(statistic: Statistic, values: Float[np.ndarray, "inputs ..."], blocks: int) -> NDArray:
+def make_pseudo_values(
+    statistic: Statistic,
+    values: Float[np.ndarray, "inputs ..."],
+    blocks: int,
+) -> NDArray:
     r"""Return a number for each block of inputs, for `estimate_mean`: the statistic, and how much the block moves it.
 
     .. math:: k\,\hat\theta - (k - 1)\,\hat\theta_{-j}

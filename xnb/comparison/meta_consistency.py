@@ -91,7 +91,8 @@ def _signed_rank_p_value(changes: Float[np.ndarray, " inputs"]) -> float:
     if not changes.any():  # nothing moved: there is no order of sizes that could be tested
         return 1.0
     sizes = np.abs(changes)
-    distinct = bool(sizes.all()) and len(np.unique(sizes)) == len(sizes)
+    without_ties = len(np.unique(sizes)) == len(sizes)
+    distinct = without_ties and bool(sizes.all())
     # Tied sizes have no table of exact values, and permuting their signs takes seconds for each test.
     method = "exact" if distinct and len(sizes) <= _MOST_EXACT else "asymptotic"
     # Scores that did not move count half on each side, as in the paper's code.
@@ -106,7 +107,8 @@ def count_equal_ranks(
     shares = np.full(len(perturbed.values), np.nan)
     for draw, values in enumerate(perturbed.values):
         # A method without a value leaves the ranks of all others open.
-        complete = np.isfinite(values).all(0) & np.isfinite(scores).all(0)
+        finite = np.isfinite(values) & np.isfinite(scores)
+        complete = finite.all(0)
         counts = perturbed.counts[draw] & complete
         if counts.any():
             after = stats.rankdata(values[:, counts], axis=0)

@@ -126,15 +126,27 @@ def _draw_settings(
         yield perturb(clean, size, seed, bounds)
 
 
-def _perturb_input(clean: _Setting, size: float, seed: int, bounds: _Bounds) -> _Setting:
+def _perturb_input(
+    clean: _Setting,
+    size: float,
+    seed: int,
+    bounds: _Bounds,
+) -> _Setting:
     x = clean.x
     generator = make_generator("noisy input", seed, x.device)
     uniform = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
     noisy = x + size * (2 * uniform - 1)
-    return clean._replace(x=noisy if bounds is None else noisy.clamp(*bounds))
+    if bounds is not None:
+        noisy = noisy.clamp(*bounds)
+    return clean._replace(x=noisy)
 
 
-def _perturb_model(clean: _Setting, size: float, seed: int, bounds: _Bounds) -> _Setting:
+def _perturb_model(
+    clean: _Setting,
+    size: float,
+    seed: int,
+    bounds: _Bounds,
+) -> _Setting:
     # What is no module is refused there.
     return clean._replace(model=noisy_copy(cast(nn.Module, clean.model), deviation=size, seed=seed))
 
@@ -182,7 +194,11 @@ class _Trial:
         with remember_answers():
             return [method(*setting, self.target).detach() for method in self.methods.values()]
 
-    def measure(self, setting: _Setting, maps: list[Attribution]) -> Float[np.ndarray, "metrics methods inputs"]:
+    def measure(
+        self,
+        setting: _Setting,
+        maps: list[Attribution],
+    ) -> Float[np.ndarray, "metrics methods inputs"]:
         """Return one number for each metric, method and input."""
         scores = []
         with remember_answers():  # what a metric asks of the model is the same whatever the map
@@ -194,12 +210,23 @@ class _Trial:
                 scores.append(torch.stack(of_methods))
         return torch.stack(scores).numpy()
 
-    def _measure_map(self, metric: Callable, setting: _Setting, attribution: Attribution, method: Callable) -> Tensor:
+    def _measure_map(
+        self,
+        metric: Callable,
+        setting: _Setting,
+        attribution: Attribution,
+        method: Callable,
+    ) -> Tensor:
         offers = {"masks": self.part.masks, "method": method}
         arguments = {name: value for name, value in offers.items() if takes_knob(metric, name)}
-        return metric(*setting, self.target, attribution, **arguments).detach().double().cpu()
+        scores = metric(*setting, self.target, attribution, **arguments)
+        return scores.detach().double().cpu()
 
-    def measure_all(self, settings: Iterable[_Setting], maps: list[Attribution] | None) -> _Strength:
+    def measure_all(
+        self,
+        settings: Iterable[_Setting],
+        maps: list[Attribution] | None,
+    ) -> _Strength:
         """Return the scores in every setting.
 
         Args:
@@ -215,7 +242,13 @@ class _Trial:
         return _Strength(np.stack(values), np.stack(stays))
 
 
-def _make_trial(model: Model, data: Part, methods: Selection, metrics: Selection, target: TargetLike | None) -> _Trial:
+def _make_trial(
+    model: Model,
+    data: Part,
+    methods: Selection,
+    metrics: Selection,
+    target: TargetLike | None,
+) -> _Trial:
     predicted = predict_class(logits(model, data.x))
     return _Trial(
         part=data,

@@ -18,7 +18,12 @@ class Rate(NamedTuple):
     high: float
 
 
-def estimate_rate(hits: ArrayLike, *, level: float = 0.95, statements: int = 1) -> Rate:
+def estimate_rate(
+    hits: ArrayLike,
+    *,
+    level: float = 0.95,
+    statements: int = 1,
+) -> Rate:
     """Return how often something holds among independent inputs, with Wilson's interval.
 
     It stays within [0, 1] and covers well where hits or misses are few. Intervals of two rates on the same inputs may
@@ -33,7 +38,8 @@ def estimate_rate(hits: ArrayLike, *, level: float = 0.95, statements: int = 1) 
     """
     held = np.asarray(hits, dtype=bool)
     each = 1 - (1 - level) / statements
-    interval = stats.binomtest(int(held.sum()), len(held)).proportion_ci(each, method="wilson")
+    test = stats.binomtest(int(held.sum()), len(held))
+    interval = test.proportion_ci(each, method="wilson")
     return Rate(float(held.mean()), float(interval.low), float(interval.high))
 
 
@@ -71,7 +77,11 @@ class Threshold(NamedTuple):
     positives: int
 
 
-def choose_threshold(scores: ArrayLike, positive: ArrayLike, sensitivity: float) -> Threshold:
+def choose_threshold(
+    scores: ArrayLike,
+    positive: ArrayLike,
+    sensitivity: float,
+) -> Threshold:
     """Return the largest threshold at which this share of the positive scores, or more, is found.
 
     That share is of *these* inputs. `sensitivity_law` says what it is worth on others.
@@ -81,7 +91,8 @@ def choose_threshold(scores: ArrayLike, positive: ArrayLike, sensitivity: float)
         positive: of each input whether it belongs to the positive class.
         sensitivity: share that must be found, in (0, 1].
     """
-    own = np.sort(np.asarray(scores, dtype=float)[np.asarray(positive, dtype=bool)])
+    is_positive = np.asarray(positive, dtype=bool)
+    own = np.sort(np.asarray(scores, dtype=float)[is_positive])
     may_be_missed = int((1 - sensitivity) * len(own) + _ROUNDING)
     return Threshold(float(own[may_be_missed]), may_be_missed + 1, len(own))
 
@@ -104,7 +115,12 @@ def sensitivity_law(positives: int, rank: int) -> Any:
     return stats.beta(positives - rank + 1, rank)
 
 
-def fit_temperature(log_odds: ArrayLike, positive: ArrayLike, *, doubt: bool = False) -> float:
+def fit_temperature(
+    log_odds: ArrayLike,
+    positive: ArrayLike,
+    *,
+    doubt: bool = False,
+) -> float:
     r"""Return the number T that log odds must be divided by for the smallest cross-entropy on these inputs.
 
     Where scores separate the classes, the smaller T the better: it ends at the limit, exp(-3). With `doubt` the
@@ -120,23 +136,31 @@ def fit_temperature(log_odds: ArrayLike, positive: ArrayLike, *, doubt: bool = F
     sick = np.asarray(positive, dtype=bool)
     target = sick.astype(float)
     if doubt:
+        # Platt's targets: a few cases do not show that a probability of 1 is right.
         high = 1 - 1 / (sick.sum() + 2)
         low = 1 / ((~sick).sum() + 2)
         target = np.where(sick, high, low)
 
     def loss(log_temperature: float) -> float:
-        return float(log_losses(f * np.exp(-log_temperature), target).mean())
+        cooled = f * np.exp(-log_temperature)
+        return float(log_losses(cooled, target).mean())
 
-    return float(np.exp(optimize.minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+    best = optimize.minimize_scalar(loss, bounds=(-3, 3), method="bounded")
+    return float(np.exp(best.x))
 
 
 def log_losses(log_odds: ArrayLike, target: ArrayLike) -> Float[np.ndarray, "..."]:
     """Return the cross-entropy of each input in nats; `target` is its probability of the positive class, 0 or 1."""
     f = np.asarray(log_odds, dtype=float)
-    return np.logaddexp(0, f) - np.asarray(target, dtype=float) * f
+    y = np.asarray(target, dtype=float)
+    return np.logaddexp(0, f) - y * f
 
 
-def net_benefits(log_odds: ArrayLike, positive: ArrayLike, threshold: float) -> Float[np.ndarray, "..."]:
+def net_benefits(
+    log_odds: ArrayLike,
+    positive: ArrayLike,
+    threshold: float,
+) -> Float[np.ndarray, "..."]:
     r"""Return what each input gains by acting from the probability `threshold` on. Unit: true positives.
 
     .. math:: [p \ge t] \left([\text{positive}] - \frac{t}{1 - t} [\text{negative}]\right)

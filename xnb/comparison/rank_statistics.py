@@ -25,7 +25,13 @@ class RankCorrelation(NamedTuple):
     p_value: float
 
 
-def estimate_rank_correlation(a: ArrayLike, b: ArrayLike, *, level: float = 0.95, seed: int = 0) -> RankCorrelation:
+def estimate_rank_correlation(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+) -> RankCorrelation:
     r"""Return the rank correlation of two lists, and what so few items can say of it.
 
     .. math:: \tanh\left(\operatorname{artanh} r \pm z \sqrt{1.06 / (n - 3)}\right)

@@ -37,10 +37,13 @@ def draw_crosses(
     square = torch.from_numpy(rng.integers(count, size=(len(x), 1)))
     down, right = _list_cross(side)
     if scattered:
-        anywhere = torch.from_numpy(rng.random((len(x), side**2)).argsort(1)[:, : len(down)])
+        # As many white pixels as a cross has, in the same square: only the form is gone.
+        orders = rng.random((len(x), side**2)).argsort(1)
+        anywhere = torch.from_numpy(orders[:, : len(down)])
         down, right = anywhere // side, anywhere % side
     each = torch.arange(len(x))[:, None]
-    squares[each, square // columns, square % columns, down, right] = 1
+    row = square // columns
+    squares[each, row, square % columns, down, right] = 1
     return marked, torch.arange(count) == square
 
 
@@ -63,6 +66,7 @@ def _list_cross(side: int) -> tuple[Tensor, Tensor]:
 
 def mark_class(part: Part, seed: int, *, label: int = 1, side: int = 8) -> Part:
     """Return the part with a cross in every second input of one class: a network can learn the mark from it."""
-    of_class = (part.y == label).nonzero()[seed % 2 :: 2, 0]
+    numbers = (part.y == label).nonzero()[:, 0]
+    of_class = numbers[seed % 2 :: 2]
     marked, _ = draw_crosses(part.x[of_class], seed, side=side)
     return replace(part, x=part.x.index_copy(0, of_class, marked))

@@ -73,6 +73,7 @@ def paste_objects(part: Part, *, apart: int = 8) -> Pairs:
     masks = cast(Tensor, part.masks)
     inside = masks.float()
     margin = apart - 1
+    # An object widened by the margin must not meet the other one.
     around = F.max_pool2d(inside, 2 * margin + 1, stride=1, padding=margin)
     overlap = around.flatten(1) @ inside.flatten(1).T
     is_apart = overlap == 0
@@ -98,8 +99,10 @@ def join_halves(part: Part, *, seed: int = 0) -> Pairs:
     classes = part.y[sources]
     sources = sources[:, classes[0] != classes[1]]
     W = part.x.shape[3]
-    middle = part.x[..., W // 4 : W // 4 + W // 2]
-    x = torch.cat([middle[sources[0]], middle[sources[1]]], 3)
+    begin = W // 4
+    middle = part.x[..., begin : begin + W // 2]
+    first, second = sources
+    x = torch.cat([middle[first], middle[second]], 3)
     left = torch.zeros(len(x), 1, *x.shape[2:], dtype=torch.bool)
     left[..., : W // 2] = True
     masks = torch.stack([left, ~left])

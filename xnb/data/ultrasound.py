@@ -32,7 +32,8 @@ def read_ultrasound(file: str | Path) -> Part:
     """
     arrays = load_arrays(Path(file), ["images", "masks", "labels"])
     masks = np.unpackbits(arrays["masks"], axis=-1)
-    x = torch.from_numpy(arrays["images"][:, None]).float() / 255
+    grey = torch.from_numpy(arrays["images"])
+    x = grey[:, None].float() / 255
     y = torch.from_numpy(arrays["labels"] > 0).long()
     return Part(x, y, masks=torch.from_numpy(masks[:, None]).bool())
 

@@ -296,6 +296,4 @@ def _find_nonlinear(attention: AttentionPass) -> tuple[str, object]:
     if shape != (1, 1):
         return "leave_one_out: the last attention must have one head and one query", shape
     nonlinear = sorted(set(attention.after) - LINEAR)
-    if nonlinear:
-        return "leave_one_out: the head must be linear", nonlinear
-    return "", None
+    return ("leave_one_out: the head must be linear", nonlinear) if nonlinear else ("", None)

@@ -8,7 +8,11 @@ from xnb.methods.coalition_sampling import CoalitionPairs, Estimate
 from xnb.methods.regression import sandwich_variance
 
 
-def draw_independent_coalitions(players: int, number: int, rng: torch.Generator) -> Bool[Tensor, "N M"]:
+def draw_independent_coalitions(
+    players: int,
+    number: int,
+    rng: torch.Generator,
+) -> Bool[Tensor, "N M"]:
     r"""Draw coalitions with replacement, neither none nor all, so that the draws themselves carry the Shapley kernel.
 
     .. math:: P(|S| = k) \propto \frac{1}{k (M - k)}
@@ -25,7 +29,11 @@ def draw_independent_coalitions(players: int, number: int, rng: torch.Generator)
     return rank < sizes[:, None]
 
 
-def draw_independent_pairs(players: int, number: int, rng: torch.Generator) -> CoalitionPairs:
+def draw_independent_pairs(
+    players: int,
+    number: int,
+    rng: torch.Generator,
+) -> CoalitionPairs:
     """Draw coalitions with replacement, to be played together with their complements (Covert & Lee 2021)."""
     members = draw_independent_coalitions(players, number, rng)
     ones = torch.ones(len(members), dtype=torch.double)

@@ -30,7 +30,11 @@ def sandwich_variance(
     return errors * draws / (draws - unknowns)
 
 
-def fit_shapley_values(pairs: CoalitionPairs, change: Float[Tensor, " B"], halves: Float[Tensor, "2 N B"]) -> Estimate:
+def fit_shapley_values(
+    pairs: CoalitionPairs,
+    change: Float[Tensor, " B"],
+    halves: Float[Tensor, "2 N B"],
+) -> Estimate:
     """Shapley values by weighted least squares, for all inputs at once.
 
     Half of what a coalition's value exceeds its complement's is linear in who is in. The errors are those of the

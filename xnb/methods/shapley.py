@@ -87,6 +87,7 @@ def kernel_shap(
                 pairs = draw_independent_pairs(game.players, samples // 2, rng)
             else:
                 pairs = draw_pairs(game.players, samples // 2, sampling, rng)
+            # A set and its complement run together: their mean has no error of odd order.
             values = game.values(torch.cat([_list_ends(game), pairs.members, ~pairs.members]), rows)
             change = values[1] - values[0]
             halves = (values[2:] / 2).unflatten(0, (2, len(pairs.members)))

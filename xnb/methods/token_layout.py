@@ -91,7 +91,7 @@ def find_token_layout(
     every = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
     owner = reads.find_owners(every)
     if owner is None or _leaves_some_out(owner, len(tokens)):
-        reads.look_again()
+        reads.look_again()  # a unit that is switched off at one input hides what it reads
     if owner is not None and len(reads.looks) > 1:
         owner = _join_owners(owner, reads.find_owners(every, reads.looks[1:]))
     if owner is None:

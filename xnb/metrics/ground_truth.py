@@ -37,8 +37,8 @@ def top_agreement(
 
     Source: Krishna et al. 2022, arXiv:2202.01602; Agarwal et al. 2022, arXiv:2206.11104
     """
-    names = _order_features(a)[:, :k]
-    true_names = _order_features(truth)[:, :k]
+    names = _rank_features(a)[:, :k]
+    true_names = _rank_features(truth)[:, :k]
     # (B, k, k): whether place i of the attribution and place j of the truth name the same feature
     same = names[:, :, None] == true_names[:, None]
     agrees = same.diagonal(dim1=1, dim2=2) if rank else same.any(2)
@@ -48,7 +48,7 @@ def top_agreement(
     return agrees.double().mean(1)
 
 
-def _order_features(a: Float[Tensor, "B D"]) -> Tensor:
+def _rank_features(a: Float[Tensor, "B D"]) -> Tensor:
     return a.detach().abs().sort(dim=1, descending=True, stable=True).indices
 
 
@@ -84,12 +84,13 @@ def prediction_gap(
     Source: Petsiuk et al. 2018, arXiv:1806.07421; Agarwal et al. 2022, arXiv:2206.11104
     """
     # A feature's place in the order of magnitudes, 0 the largest.
-    places = _order_features(a).argsort(1)
+    places = _rank_features(a).argsort(1)
     is_moved = (places < k) == important
     generator = make_generator("noise of a prediction gap", seed)
     total = torch.zeros(len(x), dtype=torch.double)
     before = score(model, x, target).double().cpu()
     for _ in range(draws):
+        # Drawn in double on the processor, so that every device sees the same noise.
         epsilon = noise * torch.randn(x.shape, generator=generator, dtype=torch.double).to(x)
         after = score(model, x + epsilon * is_moved, target)
         total += (after.double().cpu() - before).abs()

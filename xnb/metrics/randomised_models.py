@@ -199,7 +199,11 @@ def _resembles(values: Tensor, before: Tensor) -> bool:
     return False
 
 
-def _shuffle_values(parameter: Tensor, before: Tensor, generator: torch.Generator | None = None) -> None:
+def _shuffle_values(
+    parameter: Tensor,
+    before: Tensor,
+    generator: torch.Generator | None = None,
+) -> None:
     """Put the old values at random places; of two values it is sure that they change places."""
     values = before.flatten()
     shuffled = values

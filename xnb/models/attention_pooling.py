@@ -129,6 +129,7 @@ def _make_grid(
     """Patches, then `reach` convolutions of 3 x 3 cells, the last of them dilated, then of one cell: `depth` in all."""
     require(0 <= reach <= depth, "grid: reach must lie in [0, depth]", (reach, depth), f"reach={depth}")
     kernels = [3] * reach + [1] * (depth - reach)
+    # The last of the layers that look around looks furthest.
     dilations = [1] * (reach - 1) + [dilation] + [1] * depth
     layers = [_add_norm_and_relu(nn.Conv2d(channels, width, patch, patch, bias=False))]
     for kernel, spread in zip(kernels, dilations, strict=False):

@@ -14,7 +14,13 @@ GREY = "0.55"  # controls
 _End: TypeAlias = tuple[str, float, float, tuple[float, ...]]  # of a line: its name, cost, value and colour
 
 
-def intervals(table: pd.DataFrame, ax: Axes, *, label: str, controls: Collection[str] = ()) -> Axes:
+def intervals(
+    table: pd.DataFrame,
+    ax: Axes,
+    *,
+    label: str,
+    controls: Collection[str] = (),
+) -> Axes:
     """Draw a point and its interval a row, the first on top.
 
     Args:
@@ -84,7 +90,15 @@ def bump(
     return ax
 
 
-def _name_lines(ranks: pd.Series, x: int, ax: Axes, coloured: Collection[str], *, offset: int, side: str) -> None:
+def _name_lines(
+    ranks: pd.Series,
+    x: int,
+    ax: Axes,
+    coloured: Collection[str],
+    *,
+    offset: int,
+    side: str,
+) -> None:
     """Write the names of the rows beside where their lines begin or end; names of equal rank in one text."""
     for rank, tied in ranks.groupby(ranks):
         ax.annotate(
@@ -119,7 +133,14 @@ def agreement(table: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def front(table: pd.DataFrame, ax: Axes, *, cost: str, value: str, controls: Collection[str] = ()) -> Axes:
+def front(
+    table: pd.DataFrame,
+    ax: Axes,
+    *,
+    cost: str,
+    value: str,
+    controls: Collection[str] = (),
+) -> Axes:
     """Draw cost against value, a row a point; what nobody beats is filled and joined by a line.
 
     Args:
@@ -169,13 +190,16 @@ def budgets(table: pd.DataFrame, ax: Axes, *, cost: str, value: str) -> Axes:
     methods = list(table["method"].unique())
     for name, colour in zip(methods, sns.color_palette("colorblind", len(methods)), strict=True):
         rows = table[table["method"] == name].sort_values("cost")
+        # Methods without a budget cost about the same: moved aside, their intervals do not cover each other.
         shift = 1.13 ** len(points) if len(rows) == 1 else 1.0
         costs = rows["cost"] * shift
         spans = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
         marker = "os^Dv"[methods.index(name) % 5]
         ax.errorbar(costs, rows["mean"], spans, color=colour, marker=marker, markersize=5, capsize=2)
         named = points if len(rows) == 1 else lines
-        named.append((name, float(costs.iloc[-1]), float(rows["mean"].iloc[-1]), colour))
+        x = float(costs.iloc[-1])
+        y = float(rows["mean"].iloc[-1])
+        named.append((name, x, y, colour))
     ax.set_xscale("log")
     ax.set(xlabel=cost, ylabel=value)
     line_height = 0.055 * np.ptp(ax.get_ylim())
@@ -184,7 +208,13 @@ def budgets(table: pd.DataFrame, ax: Axes, *, cost: str, value: str) -> Axes:
     return ax
 
 
-def _name_in_column(ends: Sequence[_End], ax: Axes, line_height: float, *, side: str) -> None:
+def _name_in_column(
+    ends: Sequence[_End],
+    ax: Axes,
+    line_height: float,
+    *,
+    side: str,
+) -> None:
     """Write names in one column beside all ends, at their heights but a line apart, each in its colour."""
     if not ends:
         return
@@ -221,8 +251,10 @@ def spread_apart(heights: Sequence[float], gap: float) -> list[float]:
 
 
 def _lowest(group: list[float], gap: float) -> float:
-    return float(np.mean(group)) - gap * (len(group) - 1) / 2
+    half = gap * (len(group) - 1) / 2
+    return float(np.mean(group)) - half
 
 
 def _highest(group: list[float], gap: float) -> float:
-    return float(np.mean(group)) + gap * (len(group) - 1) / 2
+    half = gap * (len(group) - 1) / 2
+    return float(np.mean(group)) + half

@@ -15,7 +15,13 @@ from xnb.plot.scale import read_numbers
 _BINS = 12
 
 
-def reading(metric: str, a: ArrayLike | Tensor, ax: Axes, *, mask: ArrayLike | Tensor) -> Axes:
+def reading(
+    metric: str,
+    a: ArrayLike | Tensor,
+    ax: Axes,
+    *,
+    mask: ArrayLike | Tensor,
+) -> Axes:
     """Draw what a metric of localisation reads of a map `(C, H, W)` whose mask is `(1, H, W)`.
 
     `pointing_game`: a star on the largest value; `energy_pointing`: the positive part; `relevance_rank`: as many of
@@ -69,7 +75,11 @@ _READINGS: dict[str, Callable[[NDArray, NDArray, Axes], Axes]] = {
 }
 
 
-def removal_gap(most_first: ArrayLike | Tensor, least_first: ArrayLike | Tensor, ax: Axes) -> Axes:
+def removal_gap(
+    most_first: ArrayLike | Tensor,
+    least_first: ArrayLike | Tensor,
+    ax: Axes,
+) -> Axes:
     """Draw two removal curves and the gap between them, which is the SRG where the lower one is the solid one.
 
     Args:
@@ -86,7 +96,11 @@ def removal_gap(most_first: ArrayLike | Tensor, least_first: ArrayLike | Tensor,
     return ax
 
 
-def forecast(values: ArrayLike | Tensor, drops: ArrayLike | Tensor, ax: Axes) -> Axes:
+def forecast(
+    values: ArrayLike | Tensor,
+    drops: ArrayLike | Tensor,
+    ax: Axes,
+) -> Axes:
     """Draw a dot for each part of an input: what the map says of it, and what the score loses without it."""
     forecasts = read_numbers(values, "values")
     ax.plot(forecasts, read_numbers(drops, "drops"), "o", color=sns.color_palette("colorblind")[2], markersize=3)

@@ -31,15 +31,15 @@ def _list_networks() -> dict[str, dict[str, Any]]:
     """Return a plain network, and those that differ from it in the network or in the pictures they learn from."""
     shapes = partial(data.shapes, 24, n=(2000, 500))
     kinds = {
-        "plain": _describe(plain_cnn, shapes, 5e-3),
+        "plain": _list_entries(plain_cnn, shapes, 5e-3),
         # Stopped early it is about as accurate as `nobias` and `bcos`: a fair comparison needs equal accuracy.
-        "early": _describe(plain_cnn, shapes, 5e-3, epochs=7),
-        "nonorm": _describe(partial(plain_cnn, norm=False), shapes, 3e-3),
-        "nobias": _describe(partial(plain_cnn, bias=False), shapes, 5e-3),
-        "neither": _describe(partial(plain_cnn, norm=False, bias=False), shapes, 1e-2),
-        "masking": _describe(plain_cnn, shapes, 5e-3, objective=random_masking()),
-        "bagnet": _describe(BagNet, shapes, 1e-2),
-        "bcos": _describe(BcosNet, shapes, 2e-3, epochs=25),
+        "early": _list_entries(plain_cnn, shapes, 5e-3, epochs=7),
+        "nonorm": _list_entries(partial(plain_cnn, norm=False), shapes, 3e-3),
+        "nobias": _list_entries(partial(plain_cnn, bias=False), shapes, 5e-3),
+        "neither": _list_entries(partial(plain_cnn, norm=False, bias=False), shapes, 1e-2),
+        "masking": _list_entries(plain_cnn, shapes, 5e-3, objective=random_masking()),
+        "bagnet": _list_entries(BagNet, shapes, 1e-2),
+        "bcos": _list_entries(BcosNet, shapes, 2e-3, epochs=25),
     }
     return {f"{kind}-shapes24": entries for kind, entries in kinds.items()}
 
@@ -49,9 +49,9 @@ def _list_poolings() -> dict[str, dict[str, Any]]:
     shapes = partial(data.shapes, 24, n=(2000, 500))
     make = partial(picture_classifier, width=24, depth=3, reach=1)
     kinds = {
-        "attention": _describe(make, shapes, 5e-3),
-        "focused": _describe(make, shapes, 5e-3, objective=attention_entropy(0.1)),
-        "diffuse": _describe(make, shapes, 5e-3, objective=attention_entropy(-0.5)),
+        "attention": _list_entries(make, shapes, 5e-3),
+        "focused": _list_entries(make, shapes, 5e-3, objective=attention_entropy(0.1)),
+        "diffuse": _list_entries(make, shapes, 5e-3, objective=attention_entropy(-0.5)),
     }
     return {f"{kind}-shapes24": entries for kind, entries in kinds.items()}
 
@@ -59,18 +59,21 @@ def _list_poolings() -> dict[str, dict[str, Any]]:
 def _list_marked() -> dict[str, dict[str, Any]]:
     """Return a network that learns a mark in a corner, and those that shall not learn it."""
     mark_mostly = partial(data.watermark, 0.95, 24, n=(2000, 500))
+    # Beside both classes equally often the mark says nothing.
     mark_by_chance = partial(data.watermark, 0.5, 24, n=(2000, 500))
-    describe = partial(_describe, partial(plain_cnn, classes=2), rate=5e-3)
-    objectives = {f"penalised{strength}": right_reasons(float(strength), _MARK) for strength in STRENGTHS}
+    recipe_of = partial(_list_entries, partial(plain_cnn, classes=2), rate=5e-3)
+    objectives = {}
+    for strength in STRENGTHS:
+        objectives[f"penalised{strength}"] = right_reasons(float(strength), _MARK)
     objectives["elsewhere"] = right_reasons(1e4, _MARK, elsewhere=True)
     objectives["swapped"] = swapped_parts(_MARK)
-    kinds = {"marked": describe(mark_mostly)}
-    kinds |= {kind: describe(mark_mostly, objective=objective) for kind, objective in objectives.items()}
-    kinds["repaired"] = describe(mark_by_chance)
+    kinds = {"marked": recipe_of(mark_mostly)}
+    kinds |= {kind: recipe_of(mark_mostly, objective=objective) for kind, objective in objectives.items()}
+    kinds["repaired"] = recipe_of(mark_by_chance)
     return {f"{kind}-watermark": entries for kind, entries in kinds.items()}
 
 
-def _describe(
+def _list_entries(
     make: Callable[[], nn.Module],
     pictures: Callable[[], data.Split],
     rate: float,

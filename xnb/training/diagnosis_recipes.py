@@ -33,7 +33,7 @@ def list_diagnoses() -> dict[str, dict[str, Any]]:
             found[f"{kind}-patients-{seed}"] = entries | {"data": split_patients, "seed": seed, "batch": 32}
     for kind, make_split in (("reader", make_bags), ("misled", mark_bags)):
         for seed in _TRAININGS:
-            entries = {"model": make_reader, "epochs": 15, "rate": 3e-3, "batch": 64}
+            entries = {"model": _make_reader, "epochs": 15, "rate": 3e-3, "batch": 64}
             found[f"{kind}-single_positive-{seed}"] = entries | {"data": partial(make_split, seed), "seed": seed}
     return found
 
@@ -45,7 +45,7 @@ def split_patients() -> Split:
     return Split(fitting, everyone.test, everyone.classes, everyone.features)
 
 
-def make_reader() -> AttentionClassifier:
+def _make_reader() -> AttentionClassifier:
     """Return attention over digits that a small network of linear layers reads, one by one."""
     see = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, _WIDTH), nn.ReLU())
     return AttentionClassifier(Each(see), _WIDTH, 2)

@@ -19,7 +19,11 @@ from xnb.training.loop import Objective, cross_entropy
 from xnb.types import Batch, Masks
 
 
-def random_masking(side: int = 4, most: float = 0.5, fill: float = 0.5) -> Objective:
+def random_masking(
+    side: int = 4,
+    most: float = 0.5,
+    fill: float = 0.5,
+) -> Objective:
     """Cross-entropy, with random squares removed from half of the pictures.
 
     So a picture with parts removed is nothing new to the model. Which squares are removed does not depend on the
@@ -70,12 +74,18 @@ def _remove_one_square(x: Batch, side: int, fill: float) -> Batch:
     square_of_pixel = piece_grid(x.shape[2:], side).to(x.device)
     squares = int(square_of_pixel.max()) + 1
     removed = torch.randint(squares, (len(x), 1, 1), device=x.device)
-    loses = torch.rand(len(x), 1, 1, device=x.device) < 0.5
+    chances = torch.rand(len(x), 1, 1, device=x.device)
+    loses = chances < 0.5
     holes = (square_of_pixel == removed) & loses
     return torch.where(holes[:, None], fill, x)
 
 
-def right_reasons(strength: float, number: int, *, elsewhere: bool = False) -> Objective:
+def right_reasons(
+    strength: float,
+    number: int,
+    *,
+    elsewhere: bool = False,
+) -> Objective:
     r"""Cross-entropy, and a penalty for gradients where the reason must not lie (Ross et al. 2017, arXiv:1703.03717).
 
     .. math:: L = -\log p_y + \lambda \sum_{j \in A} \Bigl( \frac{\partial}{\partial x_j} \sum_k \log p_k \Bigr)^2
@@ -97,7 +107,8 @@ def right_reasons(strength: float, number: int, *, elsewhere: bool = False) -> O
         # A graph of the gradient itself: the penalty is minimised through it.
         gradient = torch.autograd.grad(log_probabilities, x, create_graph=True)[0]
         forbidden = shift_masks(forbidden) if elsewhere else forbidden
-        penalty = (gradient.square() * forbidden).sum((1, 2, 3)).mean()
+        sums = (gradient.square() * forbidden).sum((1, 2, 3))
+        penalty = sums.mean()
         return F.cross_entropy(out, part.y) + strength * penalty, out
 
     return objective

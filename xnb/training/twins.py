@@ -32,6 +32,7 @@ def _list_fields() -> dict[str, dict[str, Any]]:
         member = partial(picture_classifier, "mean", width=16, patch=3, reach=2, dilation=dilation)
         common = {"model": partial(Ensemble, member, _TRAININGS), "data": shapes, "batch": 256, "stored": torch.float16}
         found[name] = common | {"epochs": 24, "rate": 2e-2}
+        # Trained on from the same weights, so that only the missing squares are new.
         later = {"start": name, "epochs": 3, "rate": 1e-3, "objective": single_removal()}
         found[f"{kind}tuned-shapes24"] = common | later
     return found

@@ -72,7 +72,13 @@ def records(
 class _RecordsPanel(Panel):
     """The widget of `records`."""
 
-    def __init__(self, subjects: Mapping[str, Subject], target: int, methods: Sequence[str], record: int) -> None:
+    def __init__(
+        self,
+        subjects: Mapping[str, Subject],
+        target: int,
+        methods: Sequence[str],
+        record: int,
+    ) -> None:
         self.subjects = subjects
         self.target = target
         self.answers: BoundedCache[tuple[str, Question], MapAnswer] = BoundedCache(256)
@@ -95,7 +101,8 @@ class _RecordsPanel(Panel):
         found = []
         for name, subject in self.subjects.items():
             answer = self.answers.get((name, question), partial(answer_question, subject, question))
-            found.append(Reason(name, float(answer.probabilities[self.target]), answer.heat))
+            probability = float(answer.probabilities[self.target])
+            found.append(Reason(name, probability, answer.heat))
         return found
 
     def caption(self) -> str:
@@ -118,10 +125,12 @@ class _RecordsPanel(Panel):
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
     def draw(self) -> Iterator[tuple[str, str]]:
-        named = ", ".join(f"{reason.name} {reason.probability:.0%}" for reason in self.reasons())
+        reasons = self.reasons()
+        named = ", ".join(f"{reason.name} {reason.probability:.0%}" for reason in reasons)
         alt = f"{self.caption()}; {self._first_subject().classes[self.target]}: {named}"
         image = markup.image_html(self.picture, alt, self.caption())
-        note = markup.note_html("rank correlation of sizes: " + "; ".join(describe_agreement(self.reasons())))
+        agreements = "; ".join(describe_agreement(reasons))
+        note = markup.note_html(f"rank correlation of sizes: {agreements}")
         yield "view", markup.column_html(image, note)
 
     def describe(self) -> str:
@@ -140,7 +149,8 @@ def describe_agreement(reasons: Sequence[Reason]) -> list[str]:
 def order_features(reasons: Sequence[Reason], count: int) -> NDArray:
     """Return the features that have the largest shares of any model, the largest first."""
     shares = np.stack([_to_shares(reason.values) for reason in reasons])
-    return np.argsort(-np.abs(shares).max(0), kind="stable")[:count]
+    largest = np.abs(shares).max(0)
+    return np.argsort(-largest, kind="stable")[:count]
 
 
 def _to_shares(values: NDArray) -> NDArray:
@@ -148,7 +158,12 @@ def _to_shares(values: NDArray) -> NDArray:
     return values / largest if largest else values
 
 
-def draw_reasons(reasons: Sequence[Reason], features: Sequence[str], of_class: str, count: int) -> Figure:
+def draw_reasons(
+    reasons: Sequence[Reason],
+    features: Sequence[str],
+    of_class: str,
+    count: int,
+) -> Figure:
     """Draw a column of bars for each model, the same features in each."""
     order = order_features(reasons, count)
     width = max(7.0, _NAMES_WIDTH + _COLUMN_WIDTH * len(reasons))
@@ -158,7 +173,8 @@ def draw_reasons(reasons: Sequence[Reason], features: Sequence[str], of_class: s
     for ax, reason in zip(axes, reasons, strict=True):
         _draw_shares(ax, _to_shares(reason.values)[order])
         ax.set_title(f"{reason.name}\n{of_class} {reason.probability:.0%}", fontsize=10)
-    axes[0].set_yticks(range(len(order)), [features[j] for j in order], fontsize=10)
+    names = [features[j] for j in order]
+    axes[0].set_yticks(range(len(order)), names, fontsize=10)
     axes[0].set_ylim(len(order) - 0.5, -0.5)
     return fig
 

@@ -20,7 +20,11 @@ _MOST_PICTURES = 6  # side by side in the width of a page
 _TILE = (96, 96)
 
 
-def rows(table: pd.DataFrame, maps: Mapping[str, Attribution], data: Part) -> "_RowsPanel":
+def rows(
+    table: pd.DataFrame,
+    maps: Mapping[str, Attribution],
+    data: Part,
+) -> "_RowsPanel":
     """Click a row of a table and see the maps that its numbers are about: what wins need not convince.
 
     Channels are added up, and each map has a scale of its own: red speaks for the class, blue against it. Evidence is
@@ -42,7 +46,12 @@ def rows(table: pd.DataFrame, maps: Mapping[str, Attribution], data: Part) -> "_
 class _RowsPanel(Panel):
     """The widget of `rows`."""
 
-    def __init__(self, table: pd.DataFrame, maps: Mapping[str, Attribution], data: Part) -> None:
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        maps: Mapping[str, Attribution],
+        data: Part,
+    ) -> None:
         self.table = table
         self.maps = maps
         self.part = data[:_MOST_PICTURES]
@@ -54,11 +63,12 @@ class _RowsPanel(Panel):
     @property
     def picture(self) -> Pixels:
         """The pictures, and below them the maps of the chosen row."""
-        return draw_rows(self.part, self.maps[self.controls["row"].value])
+        return draw_maps_below(self.part, self.maps[self.controls["row"].value])
 
     def draw(self) -> Iterator[tuple[str, str]]:
         name = self.controls["row"].value
-        facts = {str(metric): f"{value:.2f}" for metric, value in self.table.loc[name].items()}
+        numbers = self.table.loc[name]
+        facts = {str(metric): f"{value:.2f}" for metric, value in numbers.items()}
         alt = f"{len(self.part)} pictures, and below each its map by {name}"
         image = markup.image_html(self.picture, alt)
         yield "view", markup.column_html(image, markup.table_html(name, facts))
@@ -71,14 +81,16 @@ class _RowsPanel(Panel):
         name = self.controls["row"].value
         fig, axes = static.new_figure(1, 8.0, 2.9)
         first = self.table.columns[0]
-        static.show_pixels(self.picture, axes[0], f"{name}: {first} {self.table.loc[name, first]:.2f}")
+        value = self.table.loc[name, first]
+        static.show_pixels(self.picture, axes[0], f"{name}: {first} {value:.2f}")
         return fig
 
 
-def draw_rows(part: Part, maps: Attribution) -> Pixels:
+def draw_maps_below(part: Part, maps: Attribution) -> Pixels:
     """Draw the pictures side by side and their maps below, the evidence outlined."""
-    above = [pixels.resize_nearest(pixels.to_rgb(to_picture(x)), _TILE) for x in part.x]
-    below = [_draw_map(a.sum(0)) for a in maps[: len(part)]]
+    pictures = [pixels.to_rgb(to_picture(x)) for x in part.x]
+    above = [pixels.resize_nearest(picture, _TILE) for picture in pictures]
+    below = [_colour_map(a.sum(0)) for a in maps[: len(part)]]
     tiles = above + below
     if part.masks is not None:
         masks = [mask[0] for mask in part.masks] * 2
@@ -86,5 +98,6 @@ def draw_rows(part: Part, maps: Attribution) -> Pixels:
     return pixels.montage(np.stack(tiles), len(part))
 
 
-def _draw_map(heat: Float[Tensor, "H W"]) -> Pixels:
-    return pixels.resize_nearest(pixels.signed_colours(heat, float(heat.abs().max())), _TILE)
+def _colour_map(heat: Float[Tensor, "H W"]) -> Pixels:
+    end = float(heat.abs().max())
+    return pixels.resize_nearest(pixels.signed_colours(heat, end), _TILE)

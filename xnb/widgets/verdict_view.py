@@ -36,15 +36,18 @@ class _Statement:
     @property
     def range(self) -> tuple[float, float]:
         """Ends between which the bar can be moved."""
-        means = self.values.reshape(len(self.values), -1).mean(1)
+        by_training = self.values.reshape(len(self.values), -1)
+        means = by_training.mean(1)
         shown = [*means, self.claim.bars[0].value, self.claim.bar]
-        margin = _MARGIN * (max(shown) - min(shown)) or 1.0
+        width = max(shown) - min(shown)
+        margin = _MARGIN * width or 1.0
         return min(shown) - margin, max(shown) + margin
 
     def judge(self, bar: float, trainings: int) -> tuple[Estimate, Verdict]:
         """Return what the first trainings say of the claim with another bar."""
         estimate = estimate_mean(self.values[:trainings])
-        moved = replace(self.claim, bars=(replace(self.claim.bars[-1], value=bar),))
+        last = replace(self.claim.bars[-1], value=bar)
+        moved = replace(self.claim, bars=(last,))
         return estimate, judge_estimate(moved, estimate)
 
 
@@ -164,9 +167,11 @@ def _draw_statement(
     ax: Axes, statement: _Statement, estimate: Estimate, bar: float, trainings: int, colour: str
 ) -> None:
     """Draw the mean of each training, those that are left out as rings, and below the interval beside the bar."""
-    means = statement.values.reshape(len(statement.values), -1).mean(1)
+    by_training = statement.values.reshape(len(statement.values), -1)
+    means = by_training.mean(1)
     heights = np.full(len(means), 1.0)
     ax.plot(means[:trainings], heights[:trainings], "o", color="0.35", markersize=6, alpha=0.8)
+    # Trainings that are left out stay in sight, as rings.
     ax.plot(means[trainings:], heights[trainings:], "o", markerfacecolor="none", markeredgecolor="0.6", markersize=6)
     ax.plot([estimate.low, estimate.high], [0, 0], color=colour, linewidth=4, solid_capstyle="butt")
     ax.plot(estimate.mean, 0, "D", color=colour, markeredgecolor="white", markersize=8)

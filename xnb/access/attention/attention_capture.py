@@ -117,6 +117,7 @@ class AttentionCapture(TorchFunctionMode):
         values = product.other(weights)
         heads, query = product.head_letters(weights)
         letters = heads + query + product.summed
+        # Whatever the notation, weights become (..., N, M) and values (..., M, d).
         by_head = self.change_weights(self.split_heads(order_axes(weights, letters)))
         own = product.own_letters(values) or "-"
         read = order_axes(values, heads + product.summed + own).flatten(len(heads) + 1)
