@@ -1,4 +1,4 @@
-"""Twins differ in one thing alone, and go on from each other as they say."""
+"""Tests: xnb.training.twins. Twins differ in one thing alone, and go on from each other as they say."""
 
 from xnb import checkpoints
 from xnb.summary import count_parameters
