@@ -1,4 +1,7 @@
-"""Tests: xnb.training.twins. Twins differ in one thing alone, and go on from each other as they say."""
+"""Twins differ in one thing alone, and go on from each other as they say.
+
+Tests: xnb.training.twins
+"""
 
 from xnb import checkpoints
 from xnb.summary import count_parameters
