@@ -232,6 +232,6 @@ class TestNoisyCopy:
         assert not differ(before, model.state_dict())
         assert torch.equal(state, torch.get_rng_state())
 
-    def test_what_is_no_module_is_refused(self):
+    def test_what_is_no_module_is_refused(self, as_users_run):
         with pytest.raises(ValueError, match=r"only an nn\.Module has parameters"):
             noisy_copy(torch.sum, deviation=0.1)
