@@ -32,7 +32,7 @@ CODE = ("t4_sanity.py", "networks.py", "lenet.py")
 PICTURES = "published/metaquantus/mnist_test50.npz"
 DATA = (PICTURES, *LENETS.values())
 DRAWS = 16  # of random weights
-# The authors' column is SSIM of maps with their signs.
+# The outputs do not name the authors' similarity; their code configures SSIM of maps with their signs.
 SIMILARITIES: dict[str, Similarity] = {"MPRT": "ssim", "by rank": "spearman", "by rank of magnitudes": "spearman_abs"}
 _GRAD_CAM_LAYER = "conv2"
 Explain = Callable[[Any, Batch, Target], Attribution]

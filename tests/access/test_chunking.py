@@ -2,8 +2,17 @@
 
 import pytest
 import torch
+from torch import nn
 
-from xnb.access.chunking import CHUNK_BYTES, CHUNK_LEAST, chunk_size, chunks, join_chunks, plan_passes
+from xnb.access.chunking import (
+    CHUNK_BYTES,
+    CHUNK_LEAST,
+    chunk_size,
+    chunks,
+    gradient_chunks,
+    join_chunks,
+    plan_passes,
+)
 
 
 @pytest.mark.parametrize("side", [8, 32, 224])
@@ -36,6 +45,16 @@ def test_a_large_chunk_holds_twice_as_many():
     assert chunk_size(x, None, large=True) == 2 * chunk_size(x, None)
     assert chunk_size(x, 7, large=True) == 7
     assert chunk_size(torch.zeros(9, 30), None) == 2048
+
+
+@pytest.mark.parametrize(("channels", "sizes"), [(8, [24]), (4000, [12, 12])])
+def test_a_narrow_network_runs_twice_as_many(channels, sizes):
+    """Convolutions of 3 x 8 x 9 and 3 x 4000 x 9 weights: the limit of 100,000 parameters lies between them."""
+    net = nn.Conv2d(3, channels, 3)
+    x = torch.zeros(24, 3, 36, 44)
+    assert [len(x[rows]) for rows in gradient_chunks(net, x, None)] == sizes
+    assert [len(x[rows]) for rows in gradient_chunks(net.forward, x, None)] == [12, 12]
+    assert [len(x[rows]) for rows in gradient_chunks(net, x, 10)] == [10, 10, 4]
 
 
 @pytest.mark.parametrize(("inputs", "changes", "chunk"), [(5, 9, 3), (5, 9, 20), (1, 7, 4), (3, 1, None)])

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xnb.access.chunking import chunks, join_chunks, plan_passes
+from xnb.access.chunking import chunks, gradient_chunks, join_chunks, plan_passes
 from xnb.access.ledger import add_passes
 from xnb.access.memo import answer_once, leave_answer
 from xnb.access.model_call import check_explainable, chunk_logits
@@ -145,7 +145,7 @@ class GradientPass(NamedTuple):
 
 def _gradient_passes(model: Model, x: Batch, target: Target, chunk: int | None) -> Iterator[tuple[slice, GradientPass]]:
     check_explainable(model, x, target)
-    plan = list(chunks(x, chunk))
+    plan = list(gradient_chunks(model, x, chunk))
     for rows in show_progress(plan, len(plan), "pass"):
         with select_rows(rows, len(x)):
             result = chunk_gradient(model, x[rows], target[rows])

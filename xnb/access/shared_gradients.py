@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from xnb.access.at_layer import AtLayer, join_passes, leave_at_layer
-from xnb.access.chunking import chunks
+from xnb.access.chunking import gradient_chunks
 from xnb.access.hooks import capture_outputs
 from xnb.access.layout.axis_watch import AxisWatch
 from xnb.access.rows import select_rows
@@ -32,7 +32,7 @@ def share_gradients(model: Model, x: Batch, target: Target, layers: Collection[s
     gradients: list[Tensor] = []
     passes: dict[str, list[AtLayer]] = {layer: [] for layer in layers}
     watch = AxisWatch()
-    for rows in chunks(x, None):
+    for rows in gradient_chunks(model, x, None):
         inputs = watch.start(x[rows])
         with _capture_at_layers(model, layers) as captured, select_rows(rows, len(x)), watch:
             result = chunk_gradient(model, inputs, target[rows], captured)

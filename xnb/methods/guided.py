@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from xnb.access.chunking import chunks, join_chunks
+from xnb.access.chunking import gradient_chunks, join_chunks
 from xnb.access.functions.backward_steps import rectify_gradient, replace_gradient
 from xnb.access.functions.function_rules import apply_rules, rule_gradient
 from xnb.access.functions.traced_call import Call, keep_gradient
@@ -84,7 +84,7 @@ def _rectified_gradient(
 
     surrogate = apply_rules(model, dict.fromkeys(_RECTIFIERS, rectify), who=who, others=keep_gradient)
     parts = []
-    for rows in chunks(x, chunk):
+    for rows in gradient_chunks(model, x, chunk):
         parts.append(rule_gradient(surrogate, x, target, rows, who).gradient)
     has_relu = not parts or bool(rectifiers)  # without an input, nothing has been called
     hint = "xnb.attribute(model, x, target, 'gradient')"
