@@ -15,24 +15,26 @@ net, part = checkpoints.load("smallcnn-shapes"), data.shapes(n=(0, 60), seed=1)
 """,
     "play = widgets.explore(net, part, picture=2)\nplay",
 ]
-STEPS = [
-    None,
-    ("choose", "method", "integrated_gradients"),
-    ("drag", "baseline", 0.5),
-    ("choose", "method", "occlusion"),
-    ("choose", "rather than", "square"),
-    ("choose", "method", "edges (control)"),
+# The moves before each frame. Grey comes before anything is measured against it: from black, what a map shows is mostly
+# the baseline.
+FRAMES = [
+    [],
+    [("choose", "method", "integrated_gradients"), ("drag", "baseline", 0.5)],
+    [("choose", "method", "lrp")],
+    [("choose", "method", "occlusion"), ("drag", "baseline", 0.5)],
+    [("choose", "rather than", "square")],
+    [("choose", "method", "edges (control)")],
 ]
 SECONDS, SCALE = 1.6, 0.75
 
 
 def frames():
-    """The widget after each step."""
+    """The widget after the moves of each frame."""
     with page(CELLS) as book:
         shown = book.widget("explore", 1)
-        for step in STEPS:
-            if step:
-                getattr(shown, step[0])(*step[1:])
+        for moves in FRAMES:
+            for name, *arguments in moves:
+                getattr(shown, name)(*arguments)
             book.page.wait_for_timeout(1500)
             book.page.wait_for_function(IDLE)
             yield Image.open(io.BytesIO(shown.root.screenshot())).convert("RGB")
