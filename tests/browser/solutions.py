@@ -122,7 +122,10 @@ mine = explain_ig
 """,
     "18": """
 area_by_lot = 0.5
-probability = 0.5
+rank = max(k for k in range(1, 20) if operating_point.sensitivity_law(389, k).sf(0.97) >= 0.95)
+def is_misled(net):
+    crossed, scattered = ((logits(net, mark_bags(mark, 0)) > 0).sum() for mark in ("a cross", "scattered pixels"))
+    return bool(crossed > 2 * scattered)
 """,
     "15": """
 apart_by = np.log(2) / 2
