@@ -141,6 +141,13 @@ def correlate(metric):
     return without["CNN", "metric"][metric].corr(without["Transformer", "metric"][metric], method="spearman")
 left_out = max(METRICS, key=correlate)
 """,
+    "21": """
+shift = (rank_methods("deletion", 0) - rank_methods("deletion", 1)).abs()
+moves_most = shift.idxmax()
+costs = torch.stack(drops).mean((0, 2))
+dearest = PARTS[int(costs.argmax())], round(float(costs.max()), 1)
+chances = 1 / 9, 0
+""",
     "19": """
 half = (2 * 1 + 2 * 1) / (2 + 1 + 2 + 1)
 def judge(row):
