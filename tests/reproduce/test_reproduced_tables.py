@@ -106,8 +106,6 @@ def test_an_accuracy_comes_out_again():
 
 def test_answers_of_pictures_under_removal_come_out_again():
     need(t2_accuracies.DATA)
-    if not results.result_file("T1").is_file():
-        pytest.skip("T1 was not computed yet: make reproduce TABLE=T1")
     x, y = read_exact_pictures(2)
     block = t1_blocks.measure_block(t1_blocks.load_cifar_network("ResNet-20"), x, y, range(2))
     stored = t1_blocks.unpack_blocks(results.read_result("T1")["facts"]["blocks"])["ResNet-20"]
