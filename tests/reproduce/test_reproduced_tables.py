@@ -134,6 +134,17 @@ def test_a_metric_that_sees_nothing_scores_half_again():
     assert table["mc"].tolist() == [find_row("T3", "Pointing-Game", "input")["ours"]] == [0.5]
 
 
+def test_a_metric_that_sees_the_noise_scores_the_same_again():
+    need(t3_meta.DATA)
+    part = t3_meta.read_part()
+    metric = {"Pixel-Flipping": t3_meta.list_metrics()["Pixel-Flipping"]}
+    knobs = {"draws": t3_meta.DRAWS, "iterations": t3_meta.ITERATIONS, "better": {"Pixel-Flipping": "lower"}}
+    knobs["bounds"] = (float(part.x.min()), float("inf"))
+    table = evaluate_metrics(t3_meta.load_lenet(), part, t3_meta.list_methods(), metric, **knobs)
+    ours = table[table["perturbed"] == "input"]["mc"].mean()
+    assert ours == pytest.approx(find_row("T3", "Pixel-Flipping", "input")["ours"], abs=0.003)  # a rank or two may flip
+
+
 def test_errors_of_shapley_values_come_out_again():
     need(t5_leverage.DATA)
     pytest.importorskip("xgboost")
