@@ -25,8 +25,8 @@ CHUNK_LEAST = 4
 # A chunk may hold a quarter more: a small rest costs as many calls as a whole chunk, and leaves cores without work.
 _SPREAD = 1.25
 # A network with fewer parameters is narrow: the activations of twice as many pictures stay in cache, and its many
-# small calls cost more than they compute. Measured: with 29,000 parameters it gains a
-# fifth, with 750,000 it loses a seventh.
+# small calls cost more than they compute. Measured: with 29,000 parameters it gains a fifth, with 750,000 it loses
+# a seventh.
 _NARROW_PARAMETERS = 100_000
 
 
