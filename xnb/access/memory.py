@@ -23,7 +23,8 @@ class _PeakMemory:
 def measure_peak_memory(device: torch.device) -> Iterator[_PeakMemory]:
     """Measure the peak of the block: memory that torch allocates on an accelerator, or that is resident.
 
-    Resident memory is that of the whole process, as Linux keeps it; on other systems it is not known.
+    Resident memory is that of the whole process, as Linux keeps it; on other systems it is not known. What the process
+    gives back within the block, such as garbage of earlier work, hides as much: `gc.collect()` before it avoids that.
     """
     peak = _PeakMemory()
     if device.type == "cuda":
