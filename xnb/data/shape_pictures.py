@@ -1,4 +1,4 @@
-"""Generated pictures whose true explanation is known pixel by pixel.
+"""Generated pictures of one object that is known pixel by pixel.
 
 The form of one object tells the class: its size, angle and colour, and the textured background, are drawn without
 looking at the class, and all forms cover the same area. Its position is uniform wherever the form fits in, so a long

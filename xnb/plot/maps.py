@@ -43,7 +43,7 @@ def attribution(
         under: the picture `(C, H, W)` in [0, 1], drawn below; a coarse map is stretched over it.
         underlay: the picture in light grey, or in its colours, which the map then covers only where it says something.
         opacity: of the map in [0, 1]: 0.75 over grey, else 1. Over colours, of the pixels at the ends of the scale.
-        mask: true evidence `(1, H, W)`, drawn as an outline.
+        mask: the object, or what else is marked, `(1, H, W)`, drawn as an outline.
         regions: numbers `(H, W)` of the superpixels that were removed together, whose borders are drawn.
         limit: end of the colour scale. Give maps that are to be compared the same limit.
         clip: percentile of the magnitudes where the scale ends if no limit is given; by default 99.5 for maps of more

@@ -41,7 +41,7 @@ def strip(
         x: the picture `(C, H, W)` in [0, 1].
         maps: by name, as `attribution` takes them.
         axes: one for the picture and one for each map, from left to right.
-        mask: true evidence `(1, H, W)`, outlined on picture and maps.
+        mask: the object, or what else is marked, `(1, H, W)`, outlined on picture and maps.
         controls: names among the maps.
 
     Raises:

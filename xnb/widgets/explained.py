@@ -137,7 +137,7 @@ class Subject:
         return self.classes[int(self.y[row])]
 
     def mask(self, row: int) -> Bool[Tensor, "H W"] | None:
-        """Pixels of the true evidence, where they are known."""
+        """Pixels of the mask, where it is known."""
         if self.masks is None or self.is_upload(row):
             return None
         return self.masks[row, 0]

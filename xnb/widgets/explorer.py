@@ -281,7 +281,7 @@ def _explorer_controls(subject: Subject, start: Question, table: pd.DataFrame) -
 
 def _look_controls(subject: Subject) -> dict[str, Any]:
     """Make the controls of how the map is drawn."""
-    outline = make_checkbox("outline of the true evidence", subject.masks is not None)
+    outline = make_checkbox("outline of the mask", subject.masks is not None)
     outline.disabled = subject.masks is None
     opacity = make_slider(W.FloatSlider, "opacity", 1.0, 0, 1, 0.05)
     opacity.disabled = subject.kind != "picture"  # all else has nothing below, or is drawn on the map

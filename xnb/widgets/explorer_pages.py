@@ -50,7 +50,7 @@ def view_page(subject: Subject, question: Question, answer: MapAnswer, look: Loo
     caption = input_caption(subject, question, answer)
     beside = subject.kind in ("picture", "table")  # all else is drawn with its map on it
     outlined = look.outline and subject.mask(question.picture) is not None
-    alt = f"{caption}; outline: the true evidence" if outlined else caption
+    alt = f"{caption}; outline: the mask" if outlined else caption
     picture = markup.image_html(draw_input(subject, question, look), alt, caption) if beside else ""
 
     classes = subject.classes[answer.target] + describe_rival(subject, question)

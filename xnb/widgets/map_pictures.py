@@ -44,7 +44,7 @@ def draw_map(subject: Subject, question: Question, answer: MapAnswer, look: Look
 
 
 def outline_evidence(rgb: Pixels, subject: Subject, question: Question, look: Look) -> Pixels:
-    """Draw a line around the true evidence, if it is known and `look` wants it."""
+    """Draw a line around the mask, if it is known and `look` wants it."""
     mask = subject.mask(question.picture) if look.outline else None
     if mask is None:
         return rgb

@@ -149,7 +149,7 @@ class _MethodsPanel(Panel):
         return self._draw_tile(name, self.tile_ends()[name])
 
     def _draw_tile(self, name: str, end: float) -> Pixels:
-        """Draw the map of one method with an outline of the true evidence."""
+        """Draw the map of one method with an outline of the mask."""
         size = pixels.display_size(*self.subject.x.shape[2:])
         colours = pixels.signed_colours(self.answer(name).heat, end)
         rgb = pixels.resize_nearest(colours, size)

@@ -183,7 +183,7 @@ def _patch_controls(subject: Subject, picture: int) -> dict[str, Any]:
 
 
 def first_corner(subject: Subject, row: int, size: int) -> tuple[int, int]:
-    """Upper left corner of a patch that hides the middle of the true evidence, or of the picture."""
+    """Upper left corner of a patch that hides the middle of the mask, or of the picture."""
     H, W_ = subject.x.shape[2:]
     evidence = torch.ones(1, H, W_) if subject.masks is None else subject.masks[row]
     positions = evidence.nonzero()[:, 1:].double()
