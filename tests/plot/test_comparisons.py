@@ -40,7 +40,7 @@ def test_bump_names_every_row_at_both_ends_and_ties_together(ax):
 
 
 def test_agreement_shows_each_pair_once(ax):
-    table = pd.DataFrame([[1, 0.5, -1], [0.5, 1, 0], [-1, 0, 1]], index=list("abc"), columns=list("abc"))
+    table = pd.DataFrame([[1, 0.5, -1], [0.5, 1, -0.04], [-1, -0.04, 1]], index=list("abc"), columns=list("abc"))
     plot.agreement(table, ax)
     assert [t.get_text() for t in ax.texts] == ["0.5", "-1.0", "0.0"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["b", "c"]

@@ -120,7 +120,7 @@ def agreement(table: pd.DataFrame, ax: Axes) -> Axes:
     sns.heatmap(
         below,
         mask=above,
-        annot=True,
+        annot=below.round(1) + 0.0,  # no minus before a zero
         fmt=".1f",
         cmap=SIGNED,
         vmin=-1,
