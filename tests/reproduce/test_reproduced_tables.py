@@ -113,6 +113,13 @@ def test_answers_of_pictures_under_removal_come_out_again():
     assert (block.right == stored.right[:2]).mean() > 0.98  # a ReLU within rounding of its kink may flip a rank
 
 
+def test_the_gap_is_the_difference_of_its_two_rows():
+    linear, fixed = (find_row("T1", f"m-non-{kind}, l-non-{kind}")["ours"] for kind in ("lin", "fix"))
+    gap = results.read_result("T1")["facts"]["gap"]
+    assert gap["mean"] == pytest.approx(linear - fixed, abs=1e-5)
+    assert gap["low"] < gap["mean"] < gap["high"]
+
+
 def test_guided_backprop_comes_out_again():
     need(t4_sanity.DATA)
     pytest.importorskip("zennit")
