@@ -3,10 +3,12 @@
 import math
 import statistics
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,9 +30,8 @@ class Plan:
 
 def measure(w: Workload, case: Case, plan: Plan) -> dict[str, object]:
     """Everything about a case that can be written to JSON: numbers by variant, `xnb plain`, `captum default`, ..."""
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+    with warnings.catch_warnings(), seeded_draws(0):
         warnings.simplefilter("ignore")  # Captum announces its hooks at every call
-        torch.manual_seed(0)  # other libraries draw from the global generator
         runs, failed = variants(w, case, plan.extra), {}
         results, first = warm_up(runs, plan.clock, failed)
         runs = finalists(runs, first, case)
@@ -44,6 +45,15 @@ def measure(w: Workload, case: Case, plan: Plan) -> dict[str, object]:
         "failed": failed,
         **compare(case, results),
     }
+
+
+@contextmanager
+def seeded_draws(seed: int) -> Iterator[None]:
+    """Seed the global generators, which other libraries draw from: torch's, and NumPy's for Captum's GradientShap."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002, the one that Captum uses
+        yield
 
 
 def variants(w: Workload, case: Case, extra: bool = False) -> dict[str, Run]:

@@ -33,9 +33,10 @@ class Explanation:
 
     `explanation["lrp"]` is the attribution of that method.
 
-    Columns of the ledger. `forward` and `backward` are passes per input. `seconds` is wall time. `peak_mib` is the
-    most memory above what was in use before. What several methods need together, and the passes that tell a gap, are
-    paid for in the row `shared`. Of several inputs each of the following says the worst, NaN where nothing is promised:
+    Columns of the ledger. `forward` and `backward` are passes per input. `seconds` is wall time. `peak_mib` is by how
+    much the process grew at most: memory that it still holds from earlier work is used again, and not seen. What
+    several methods need together, and the passes that tell a gap, are paid for in the row `shared`. Of several inputs
+    each of the following says the worst, NaN where nothing is promised:
 
     * `gap`: by how much the sum of a complete method's attributions misses the change of score from the baseline, as a
       share of that change. Where the change is less than a hundredth of the sum of the map's absolute values, much

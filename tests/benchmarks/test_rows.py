@@ -13,7 +13,7 @@ with warnings.catch_warnings():
     from benchmarks.accuracy import accuracy
     from benchmarks.cases import ROWS, matches
     from benchmarks.growth import draw, slope, squares
-    from benchmarks.measure import compare
+    from benchmarks.measure import compare, seeded_draws
     from benchmarks.summary import equal
     from benchmarks.workloads import RECIPES, load
 
@@ -73,8 +73,7 @@ def test_results_agree(row):
     """At the size of a toy: the same inequality that the table prints as a verdict."""
     w = load(row.workload, row.inputs, tiny=True)
     case = row.build(w)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded_draws(0):
         results = {"xnb plain": case.ours(w.model, w.x, w.target), "xnb prepared": case.ours(w.prepared, w.x, w.target)}
         results |= {f"{peer.name} default": peer.run() for peer in case.peers}
     found = compare(case, results)
