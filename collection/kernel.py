@@ -24,6 +24,8 @@ FAILURES = (CellControlSignal, RuntimeError)
 # Seconds for a kernel to come up and for the last messages of a cell to arrive. On a busy machine both take long,
 # and neither says anything about the notebook: only what hangs for good should meet this limit.
 _PATIENCE = 600
+# Metadata of a cell that authors write: tags, and which parts of the founding article it answers (docs/article.toml).
+AUTHORED = ("tags", "article")
 
 
 async def execute_notebook(
@@ -119,7 +121,7 @@ def _assigned_names(source: str) -> set[str]:
 
 
 def remove_traces(notebook: NotebookNode) -> None:
-    """Take away what an earlier run or an editor left: outputs, counts, all metadata but tags.
+    """Take away what an earlier run or an editor left: outputs, counts, all metadata but `AUTHORED`.
 
     A cell tagged `hide-input` is folded: JupyterLab shows its output, and its source after a click.
     """
@@ -128,7 +130,8 @@ def remove_traces(notebook: NotebookNode) -> None:
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         folded = {"jupyter": {"source_hidden": True}} if "hide-input" in tags else {}
-        cell.metadata = nbformat.from_dict(folded | ({"tags": tags} if tags else {}))
+        authored = {name: cell.metadata[name] for name in AUTHORED if cell.metadata.get(name)}
+        cell.metadata = nbformat.from_dict(folded | authored)
         if cell.cell_type == "code":
             cell.update(outputs=[], execution_count=None)
 

@@ -63,11 +63,12 @@ def test_leaves_nothing_that_differs_from_run_to_run(tmp_path):
     for number in range(2):
         book = notebook(widget, "import sys\nfor n in range(99): print(n, flush=True)\nprint(1, file=sys.stderr)")
         book.metadata = nbformat.from_dict({"widgets": {"state": number}, "language_info": {"version": str(number)}})
-        book.cells[0].metadata = nbformat.from_dict({"execution": {"iopub.status.busy": str(number)}, "tags": ["a"]})
+        authored = {"tags": ["a"], "article": ["listing-1"]}
+        book.cells[0].metadata = nbformat.from_dict({"execution": {"iopub.status.busy": str(number)}} | authored)
         run(book, tmp_path)
         text.append(json.dumps(book))
     assert text[0] == text[1]
-    assert book.cells[0].metadata == {"tags": ["a"]}
+    assert book.cells[0].metadata == {"tags": ["a"], "article": ["listing-1"]}
     assert [output.get("text") for output in book.cells[0].outputs] == ["n is 2\n", None]
     assert book.cells[0].outputs[1].data.keys() == {"text/plain"}
 

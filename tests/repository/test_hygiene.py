@@ -10,6 +10,8 @@ import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from collection.kernel import AUTHORED
+
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 PARTS = ["title", "goals", "parameters", "setup", "takeaways", "exercises", "references", "versions"]
 FIGURE = re.compile(r"fig-(\d\d)-(\d+)")
@@ -72,7 +74,7 @@ def no_address(book):
 
 def no_times_and_no_widget_state(book):
     live = [cell.id for cell, output in outputs(book) if any("widget-view" in kind for kind in output.get("data", {}))]
-    foreign = [(cell.id, key) for cell in book.cells for key in cell.metadata if key not in ("tags", "jupyter")]
+    foreign = [(cell.id, key) for cell in book.cells for key in cell.metadata if key not in ("jupyter", *AUTHORED)]
     return live + foreign + [key for key in book.metadata if key not in ("kernelspec", "language_info")]
 
 
