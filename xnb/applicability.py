@@ -54,6 +54,7 @@ def lint(model: Model, x: Tensor, methods: Iterable[str] | None = None) -> pd.Da
     x = read_input(model, x, "lint")
     # of no inputs, what `attribute` would do is tried on a blank one
     first = x[:1] if len(x) else x.new_zeros(1, *x.shape[1:])
+    # Which row of the batch runs, so that a mask or another input of the model follows it.
     with select_rows(slice(1), max(len(x), 1)):
         target = _guess_class(model, first, x)
         cautions = _find_cautions(model, first)
@@ -71,10 +72,11 @@ def _guess_class(model: Model, first: Tensor, x: Tensor) -> Tensor:
     unknown = torch.zeros(1, dtype=torch.long, device=x.device)
     try:
         check_explainable(model, first)
-    except ValueError:  # which is no matter of the axes
+    except ValueError:  # for another reason than a missing axis, which each method will give
         return unknown
     with suppress(Exception):
         return predict_class(logits(model, first))
+    # The model failed. If it runs once an axis is added, `x` is one input, and not a batch.
     require(not runs_with_batch_axis(model, x), "lint: x must have a batch axis (B, ...)", x, "x = x[None]")
     return unknown
 

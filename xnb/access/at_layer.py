@@ -60,7 +60,7 @@ def layer_activation(
         with torch.no_grad(), hooks, select_rows(rows, len(x)), watch:
             chunk_logits(model, inputs)
         activation = _only_output(model, layer, outputs, inputs)
-        passes.append(AtLayer(activation, watch.see(activation)))
+        passes.append(AtLayer(activation, watch.read_axes(activation)))
     return join_passes(passes)
 
 
@@ -119,6 +119,7 @@ def _at_least_one_chunk(x: Batch, chunk: int | None) -> list[slice]:
 
 
 def _chunk_at_layer(model: nn.Module, x: Batch, target: Target, layer: str, watch: AxisWatch | KnownAxes) -> AtLayer:
+    """Run one chunk: no graph up to the layer, and a backward pass that ends there."""
     inputs = watch.start(x.detach().clone())
     with cut_graph(model, layer) as leaves:
         with watch:
@@ -131,7 +132,7 @@ def _chunk_at_layer(model: nn.Module, x: Batch, target: Target, layer: str, watc
     if gradient is None:
         refuse("layer: no gradient of the score reaches it", layer, "xnb.attribute(model, x, target, 'ablation_cam')")
     add_passes(backward=len(x))
-    return AtLayer(activation.detach(), watch.see(activation), gradient)
+    return AtLayer(activation.detach(), watch.read_axes(activation), gradient)
 
 
 def _only_output(model: nn.Module, layer: str, outputs: list[object], x: Batch) -> Tensor:

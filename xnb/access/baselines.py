@@ -95,6 +95,7 @@ def _blur(x: Batch, places: Axes) -> Batch:
 
 
 def _blur_along(x: Batch, axis: int) -> Batch:
+    """The mean along an axis, weighted by a Gaussian whose deviation is a share of the axis."""
     length = x.shape[axis]
     deviation = length / _BLUR_SHARE
     reach = int(_BLUR_REACH * deviation)

@@ -20,6 +20,7 @@ def find_training(model: nn.Module) -> str | None:
 
 
 def _find_training_module(model: nn.Module) -> str | None:
+    """The first module in training mode, in words; None if there is none."""
     for name, module in model.named_modules():
         if module.training and not _is_bare_wrapper(module):
             if name:

@@ -51,6 +51,7 @@ def _advise_on_integers(out: Tensor) -> str:
 
 
 def _advise_on_object(model: Model, out: object, x: Batch) -> str:
+    """The line to try where a model returned no tensor."""
     if isinstance(out, np.ndarray):
         if runs_on_arrays(model, x):
             return "model = xnb.adapters.from_numpy(model)"

@@ -144,6 +144,7 @@ class GradientPass(NamedTuple):
 
 
 def _gradient_passes(model: Model, x: Batch, target: Target, chunk: int | None) -> Iterator[tuple[slice, GradientPass]]:
+    """Which rows run, and what came of them, chunk by chunk."""
     check_explainable(model, x, target)
     plan = list(gradient_chunks(model, x, chunk))
     for rows in show_progress(plan, len(plan), "pass"):

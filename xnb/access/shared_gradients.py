@@ -40,7 +40,7 @@ def share_gradients(model: Model, x: Batch, target: Target, layers: Collection[s
         gradients.append(result.gradient)
         # `captured` is in the order of execution, as are the gradients
         for (layer, output), gradient in zip(captured.items(), result.at_captured, strict=True):
-            passes[layer].append(AtLayer(output.detach(), watch.see(output), gradient))
+            passes[layer].append(AtLayer(output.detach(), watch.read_axes(output), gradient))
     all_logits = torch.cat(logits)
     leave_gradient(model, x, target, torch.cat(gradients), all_logits)
     for layer, found in passes.items():

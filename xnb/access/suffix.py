@@ -130,7 +130,7 @@ def _suffixes_of_chunk(
     if not same:
         rule = f"suffix: from {layer!r} on the model must say the same again"
         refuse(rule, again - logits[:1], suggest_method(model, x, "grad_cam"))
-    seen = watch.see(record[layer])
+    seen = watch.read_axes(record[layer])
     for i, row_logits in enumerate(logits.split(1)):
         yield Suffix(model, layer, row_logits, _select_row(record, i), written, rows.only(i), seen)
 

@@ -82,6 +82,7 @@ def check_axes(units: int | Sequence[int], x: Batch, who: str) -> Axes:
 
 
 def _refuse_either(x: Batch, who: str) -> NoReturn:
+    """Refuse inputs whose shape fits two layouts, with a line for each."""
     if x.ndim == 3:
         hint = "units=(2,)  # steps of a signal (B, C, T); units=(1,) of tokens (B, N, D)"
     elif x.ndim == 4:
@@ -159,7 +160,7 @@ class _ConvolutionWatch(AxisWatch):
 
     def _follow(self, function: Callable[..., Any], args: tuple, kwargs: Mapping[str, Any], out: Tensor) -> None:
         super()._follow(function, args, kwargs, out)
-        signal, weight = [*args, kwargs.get("weight"), None][:2]
+        signal, weight = [*args, kwargs.get("weight"), None][:2]  # `weight` by position, by name, or not at all
         is_first = self.places is None and function.__name__ in {"conv1d", "conv2d", "conv3d"}
         if is_first and isinstance(weight, Tensor) and weight.shape[2:].numel() > 1:
             self.places = self._read_places(self.find_axes(signal), weight.ndim - 2)

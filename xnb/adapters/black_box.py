@@ -53,6 +53,7 @@ class _BlackBox(nn.Module):
         return answer
 
     def _make_table(self, x: Tensor) -> Any:
+        """The inputs as an array, or as a table where the function wants names of columns."""
         array = x.detach().cpu().double().numpy()
         if self.columns is None:
             return array
@@ -64,6 +65,7 @@ class _BlackBox(nn.Module):
         return pd.DataFrame(array, columns=list(self.columns))
 
     def _take_logarithm(self, p: Logits) -> Logits:
+        """Log odds of one probability, logarithms of several, both finite also at 0 and 1."""
         stated = bool(((p >= 0) & (p <= 1)).all())
         if not stated:
             refuse(

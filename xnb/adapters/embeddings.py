@@ -53,7 +53,7 @@ def _find_embedding(model: ModelWithInputs, ids: Int[Tensor, "B T"]) -> tuple[st
     pairs = [(table, watch(name)) for name, table in tables.items()]
     with torch.no_grad(), forward_hooks(pairs):
         model(ids)
-    # Looked up twice, each place would have a share of its own, and the sum of both has no vector.
+    # Looked up in two places, a token acts through both; the attribution at one of them would leave the other out.
     rule = "embed_tokens: the ids must be looked up once, by one nn.Embedding of the model"
     names = [name for name, _ in found]
     require(

@@ -26,6 +26,7 @@ class ModelWithInputs(WrappedModel):
         self.places = len(extras)
         self.others: dict[str, object] = {}
         self.followers: list[str] = []
+        # What has no name is kept under the number of its place: "0", "1", ...
         entries = {**{str(i): value for i, value in enumerate(extras)}, **named}
         for name, value in entries.items():
             self._keep(name, value)
@@ -42,7 +43,7 @@ class ModelWithInputs(WrappedModel):
 
     def select_extras(self, count: int) -> tuple[list[object], dict[str, object]]:
         """The further inputs of the `count` inputs that run, by place and by name."""
-        replica = getattr(self, "_is_replica", False)
+        replica = getattr(self, "_is_replica", False)  # torch marks the copies that nn.DataParallel makes
         hint = "model = xnb.adapters.with_inputs(nn.DataParallel(net), mask=mask)"
         require(not replica, "with_inputs: a replica does not know which inputs it runs", "nn.DataParallel", hint)
         values = dict(self.others)
@@ -50,14 +51,14 @@ class ModelWithInputs(WrappedModel):
             hint = f"model = xnb.adapters.with_inputs(net, {name}={name}[:1])  # one row for all, or x whole"
             rows = follow_rows(getattr(self, f"extra_{name}"), count, name, hint)
             values[name] = rows.expand(count, *rows.shape[1:])
-        places = [values.pop(str(i)) for i in range(self.places)]
-        return places, values
+        by_place = [values.pop(str(i)) for i in range(self.places)]
+        return by_place, values
 
     def forward(self, x: Tensor) -> Logits:
-        places, named = self.select_extras(len(x))
+        by_place, named = self.select_extras(len(x))
         if self.explained is None:
-            return find_logits(self.model(x, *places, **named))
-        return find_logits(self.model(*places, **named, **{self.explained: x}))
+            return find_logits(self.model(x, *by_place, **named))
+        return find_logits(self.model(*by_place, **named, **{self.explained: x}))
 
     def extra_repr(self) -> str:
         return ", ".join([*self.others, *self.followers])

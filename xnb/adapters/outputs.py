@@ -84,6 +84,7 @@ def _find_key(out: Any, tensors: dict[str | int, Tensor]) -> str | int | None:
 
 
 def _refuse_ambiguity(out: Any, tensors: dict[str | int, Tensor]) -> NoReturn:
+    """Refuse an output in which the logits may be several tensors, or none, with the line that names them."""
     if isinstance(out, np.ndarray):
         refuse("logits: a model of numpy arrays", out.shape, "model = xnb.adapters.from_numpy(model.model)")
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}

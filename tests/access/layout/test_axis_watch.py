@@ -19,7 +19,7 @@ def watch(f, *shape):
     with torch.no_grad(), seen:
         out = f(x)
     out = out[0] if isinstance(out, tuple) else out
-    return "".join(describe(axis) for axis in seen.see(out).layer)
+    return "".join(describe(axis) for axis in seen.read_axes(out).layer)
 
 
 def describe(axis):
@@ -110,7 +110,7 @@ def test_only_the_first_pass_is_watched():
         x = seen.start(torch.ones(1, 3, 6, 8))
         with torch.no_grad(), seen:
             out = convolve(x)
-        described.append("".join(map(describe, seen.see(out).layer)))
+        described.append("".join(map(describe, seen.read_axes(out).layer)))
     assert described == ["1c23", "1???"]
 
 
@@ -140,17 +140,17 @@ def test_rows_that_are_treated_by_themselves(name):
     x = seen.start(torch.ones(1, 3, 6, 8))
     with torch.no_grad(), seen:
         out = f(x)
-    assert seen.see(out).by_row == expected
+    assert seen.read_axes(out).by_row == expected
 
 
 def test_axes_that_are_known_are_not_watched():
     seen = AxisWatch()
     x = seen.start(torch.ones(1, 3, 6, 8))
     with torch.no_grad(), seen:
-        known = seen.see(convolve(x))
+        known = seen.read_axes(convolve(x))
     again = watch_axes(known)
     x = again.start(torch.ones(4, 3, 6, 8))
     with torch.no_grad(), again:
         out = convolve(x)
-    assert "".join(map(describe, again.see(out).layer)) == "1c23"
-    assert "".join(map(describe, again.see(out[:, :, :, 1:]).layer)) == "????"
+    assert "".join(map(describe, again.read_axes(out).layer)) == "1c23"
+    assert "".join(map(describe, again.read_axes(out[:, :, :, 1:]).layer)) == "????"

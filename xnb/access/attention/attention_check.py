@@ -67,6 +67,11 @@ def check_attention(model: Model, x: Batch, changed: Batch, tokens: int) -> Atte
 
 
 def _run_watched(model: Model, x: Batch, make: Callable[[Callable[[], str]], Any]) -> Any:
+    """Run the model within a capture, which is returned.
+
+    Args:
+        make: the capture, given a function that says which module is running.
+    """
     running = [""]  # names of the modules whose call has begun and not ended, the innermost last
     capture = make(lambda: running[-1])
 

@@ -48,6 +48,8 @@ class AttentionKnockOut(AttentionCapture):
         return remaining / total
 
     def _check_rows(self, weights: Tensor) -> None:
+        """Refuse arrows that do not broadcast to the weights, and weights whose rows do not sum to 1."""
+        # From the last axis on, as torch broadcasts.
         sizes = zip(reversed(self.arrows.shape), reversed(weights.shape), strict=False)
         fits = self.arrows.ndim <= weights.ndim and all(arrow in (1, size) for arrow, size in sizes)
         rule = f"knock_out_attention: arrows must fit weights {tuple(weights.shape)}, of inputs, heads, queries, keys"

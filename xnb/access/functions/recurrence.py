@@ -46,10 +46,11 @@ def _rnn_step(x: Tensor, state: State, weights: _Weights, *, activation: Callabl
 
 
 def _run_direction(cell: _Cell, steps: Sequence[Tensor], state: State, weights: _Weights) -> tuple[list[Tensor], State]:
+    """The output of each step, and the state after the last one."""
     outputs = []
     for x in steps:
         state = cell(x, state, weights)
-        outputs.append(state[0])
+        outputs.append(state[0])  # the hidden state; an LSTM has its cell state behind it
     return outputs, state
 
 

@@ -188,6 +188,7 @@ def unite_axes(first: Axis, second: Axis) -> Axis:
 
 
 def _unite_roles(first: Factor, second: Factor) -> None:
+    """Let two factors share one role, which knows what each of theirs did; not where these contradict each other."""
     one, two = first.role, second.role
     plain = first.complete and second.complete and not first.pieces and not second.pieces
     if one is two or not plain or ASTRAY in (one.origin, two.origin):
@@ -203,6 +204,7 @@ def _unite_roles(first: Factor, second: Factor) -> None:
 
 
 def _knowledge(axis: Axis) -> tuple[bool, bool, bool]:
+    """How much is known of an axis, to be compared: where it lies in the input, of what kind it is, not led astray."""
     factors = list(axis)
     for factor in axis:
         factors.extend(inner for piece in factor.pieces for inner in piece)

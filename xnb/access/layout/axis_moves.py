@@ -1,6 +1,7 @@
 """Functions that move, cut, merge and put together axes, or go value by value: what stands where afterwards."""
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -82,7 +83,7 @@ def spread_values(call: Call) -> list[Axis]:
     found: list[Axis | None] = [None] * len(shape)
     for tensor, axes in zip(call.tensors, call.axes_in, strict=True):
         # A tensor that is unknown, or grew on the way, shows nothing.
-        if axes is None or not _stretches(tensor.shape, shape):
+        if axes is None or not _broadcasts_to(tensor.shape, shape):
             continue
         lacking = len(shape) - tensor.ndim
         for place, axis in enumerate(axes, lacking):
@@ -92,14 +93,14 @@ def spread_values(call: Call) -> list[Axis]:
     return [make_axis(size) if axis is None else axis for size, axis in zip(shape, found, strict=True)]
 
 
-def _stretches(sizes: tuple[int, ...], shape: tuple[int, ...]) -> bool:
-    """Whether torch makes a tensor of these sizes, aligned at the end, one of that shape."""
+def _broadcasts_to(sizes: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether torch broadcasts a tensor of these sizes to that shape."""
     if sizes == shape:
         return True
     if len(sizes) > len(shape):
         return False
-    of_out = shape[len(shape) - len(sizes) :]
-    return all(size in (1, wanted) for size, wanted in zip(sizes, of_out, strict=True))
+    last_sizes = shape[len(shape) - len(sizes) :]
+    return all(size in (1, wanted) for size, wanted in zip(sizes, last_sizes, strict=True))
 
 
 def move_axes(call: Call) -> list[Axis]:
@@ -111,6 +112,7 @@ def move_axes(call: Call) -> list[Axis]:
 
 
 def regroup(call: Call) -> list[Axis]:
+    """Axes are cut and merged, in the order in which values lie in memory."""
     return regroup_axes(call.axes, call.out.shape)
 
 
@@ -136,6 +138,7 @@ def disorder_values(call: Call) -> list[Axis]:
 
 
 def roll_values(call: Call) -> list[Axis]:
+    """Values along some axes move on in a circle, as in windows that are shifted and shifted back."""
     axes = list(call.axes)
     shifts = call.knob(1, "shifts")
     dims = _list_axes(call.knob(2, "dims"), len(axes))
@@ -151,6 +154,7 @@ def _list_axes(dims: Any, ndim: int) -> list[int]:
 
 
 def join_tensors(call: Call) -> list[Axis]:
+    """`cat`: one axis is put together of those of all parts."""
     parts = list(call.knob(0, "tensors"))
     dim = call.knob(1, "dim", call.kwargs.get("axis", 0))
     of_parts = [call.axes_at(i) for i in range(len(parts))]
@@ -174,6 +178,7 @@ def _size_axes(along: list[Axis], parts: list[Tensor], i: int) -> list[Axis]:
 
 
 def stack_tensors(call: Call) -> list[Axis]:
+    """`stack`: a new axis, along which the tensors lie."""
     dim = call.knob(1, "dim", 0) % call.out.ndim
     axes = list(call.axes)
     axes.insert(dim, make_axis(len(call.tensors)))
@@ -197,24 +202,25 @@ def take_part(call: Call) -> list[Axis]:
 
 
 def take_index(call: Call) -> list[Axis]:
+    """`x[...]`: a number takes an axis away, a slice a part of it, None puts one of length 1 in."""
     picked = call.args[1]
     index = list(picked) if isinstance(picked, tuple) else [picked]
     axes = call.axes
-    # Values may be picked in any order by a tensor of indices: then nothing is known.
-    if any(isinstance(part, Tensor | list) for part in index):
+    # A tensor of indices may pick values in any order, and a bool is one of no axes: then nothing is known.
+    if any(isinstance(part, Tensor | list | bool) for part in index):
         return make_axes(call.out.shape)
     named = sum(part is not None and part is not Ellipsis for part in index)
     if Ellipsis not in index:
         index.append(Ellipsis)
-    sizes = iter(zip(axes, call.first.shape, strict=True))
+    left = iter(zip(axes, call.first.shape, strict=True))  # axes, with their sizes, that no part of the index has met
     found: list[Axis] = []
     for part in index:
         if part is None:
             found.append(())
         elif part is Ellipsis:
-            found.extend(next(sizes)[0] for _ in range(len(axes) - named))
+            found.extend(axis for axis, _ in islice(left, len(axes) - named))
         else:
-            axis, size = next(sizes)
+            axis, size = next(left)
             if isinstance(part, slice):
                 found.append(slice_axis(axis, part, size))
     return found

@@ -71,6 +71,7 @@ def _reduce(call: Call) -> list[Axis]:
 
 
 def _normalise_last(call: Call) -> list[Axis]:
+    """Norms over the last axis, which is then that of channels; over several axes, they show nothing."""
     axes = call.axes
     sizes = call.knob(1, "normalized_shape", (0,))
     if len(sizes) == 1:
@@ -79,6 +80,7 @@ def _normalise_last(call: Call) -> list[Axis]:
 
 
 def _normalise_second(call: Call) -> list[Axis]:
+    """Norms of channels, which are the second axis."""
     axes = call.axes
     if len(axes) > 1:
         mark_axis(axes[1], CHANNEL)
@@ -94,6 +96,7 @@ def _mix_axis(axis: Axis, size: int) -> Axis:
 
 
 def _map_last(call: Call) -> list[Axis]:
+    """A linear map of the last axis."""
     axes = call.axes
     return [*axes[:-1], _mix_axis(axes[-1], call.out.shape[-1])]
 
@@ -115,6 +118,7 @@ def _convolve(call: Call) -> list[Axis]:
 
 
 def _pool(call: Call) -> list[Axis]:
+    """Poolings: channels are the second axis, and places follow, each a coarser form of what it was."""
     axes = call.axes
     if len(axes) > 2:
         mark_axis(axes[1], CHANNEL)
@@ -124,6 +128,7 @@ def _pool(call: Call) -> list[Axis]:
 
 
 def _shuffle_pixels(call: Call) -> list[Axis]:
+    """Channels become places, or places channels: the places are finer or coarser ones of the same axes."""
     axes = call.axes
     mark_axis(axes[1], CHANNEL)
     places = []
@@ -148,12 +153,14 @@ def _multiply(call: Call) -> list[Axis]:
     return [*leading, row, column]
 
 
-def _contract(call: Call) -> list[Axis]:
-    """Axes of `einsum` by their letters."""
+def _follow_letters(call: Call) -> list[Axis]:
+    """The axes of `einsum`, which names each by a letter; without `->` it stays unknown."""
     inputs, _, output = str(call.args[0]).replace(" ", "").partition("->")
     known: dict[str, Axis] = {}
     for letters, axes in zip(inputs.split(","), call.axes_in, strict=True):
-        for letter, axis in zip(letters, axes or (), strict=axes is not None):
+        if axes is None:  # weights, which show nothing
+            continue
+        for letter, axis in zip(letters, axes, strict=True):
             known[letter] = unite_axes(axis, known[letter]) if letter in known else axis
     return [known.get(letter) or make_axis(size) for letter, size in zip(output, call.out.shape, strict=True)]
 
@@ -165,6 +172,7 @@ def _attend(call: Call) -> list[Axis]:
 
 
 def _attend_with_weights(call: Call) -> list[Axis]:
+    """`nn.MultiheadAttention` in one call: an output shaped as its queries, and weights, of which nothing is known."""
     axes = call.axes
     mark_axis(axes[-1], CHANNEL)
     if call.out.shape != call.first.shape:
@@ -199,7 +207,7 @@ _RULES_OF: dict[Rule, str] = {
     take_part: "chunk split split_with_sizes tensor_split unbind",
     take_index: "__getitem__",
     _multiply: "matmul bmm __matmul__ mm",
-    _contract: "einsum",
+    _follow_letters: "einsum",
     _attend: "scaled_dot_product_attention",
     _attend_with_weights: "multi_head_attention_forward _native_multi_head_attention",
     _recur: "lstm gru rnn_tanh rnn_relu",

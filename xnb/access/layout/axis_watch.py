@@ -55,7 +55,7 @@ class AxisWatch(TorchFunctionMode):
             self._keep(x, self._input_axes)
         return x
 
-    def see(self, output: Tensor) -> SeenAxes:
+    def read_axes(self, output: Tensor) -> SeenAxes:
         """What is known, after the first pass, of the axes of a layer's output."""
         axes = self.find_axes(output) or make_axes(output.shape)
         return SeenAxes(axes, self._input_axes, self._by_row)
@@ -87,7 +87,8 @@ class AxisWatch(TorchFunctionMode):
         return out
 
     def _follow(self, function: Callable[..., Any], args: tuple, kwargs: Mapping[str, Any], out: Tensor) -> None:
-        if "input" in kwargs:
+        """Note what the axes of `out` stand for, if any tensor of the call came from the input and a rule fits."""
+        if "input" in kwargs:  # rules read the tensor as the first argument
             args = (kwargs["input"], *args)
             kwargs = {name: value for name, value in kwargs.items() if name != "input"}
         tensors = find_tensors([*args, *kwargs.values()])
@@ -116,9 +117,9 @@ class KnownAxes(nullcontext):
         """The input itself."""
         return x
 
-    def see(self, output: Tensor) -> SeenAxes:
+    def read_axes(self, output: Tensor) -> SeenAxes:
         """What was seen, where the output has the sizes that it had; else nothing is known."""
-        sizes = [axis_size(axis) for axis in self._seen.layer[1:]]
+        sizes = [axis_size(axis) for axis in self._seen.layer[1:]]  # without the batch, of which another may run now
         if sizes == list(output.shape[1:]):
             return self._seen
         return SeenAxes(make_axes(output.shape), self._seen.input, by_row=False)

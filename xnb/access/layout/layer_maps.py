@@ -116,7 +116,7 @@ def _watch_outputs(model: nn.Module, x: Batch) -> tuple[list[_Output], Tensor]:
         # Not `out.ndim`: that would be watched, too, which costs as much as a small layer.
         axes = watch.find_axes(out)
         if isinstance(out, Tensor) and axes is not None and len(axes) > 2:
-            outputs.append(_Output(name, module, watch.see(out)))
+            outputs.append(_Output(name, module, watch.read_axes(out)))
 
     hooks = [(module, partial(keep, name)) for name, module in modules_by_name(model).items()]
     # of no inputs, one made up tells as much

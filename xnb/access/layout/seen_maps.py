@@ -32,7 +32,7 @@ class SeenOutputs:
         output = self.outputs.get(layer)
         if not isinstance(output, Tensor) or output.ndim < 3:
             return None
-        axes = self.watch.see(output)
+        axes = self.watch.read_axes(output)
         places = find_places(axes.input)
         if not places:
             return None
