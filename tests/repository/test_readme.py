@@ -210,7 +210,7 @@ TAKEN_OVER = {
     "program": r"```python\n.*?```",
     "commands": r"^make \w+ (?=   )",
     "code in the text": r"`[^`\n]+`",
-    "links": r"\]\(((?!README)[^)]+)\)",
+    "links": r"\]\(((?!README|docs/zh/)[^)]+)\)",
     "figures of notebooks": r"\| fig-.* \|$",
     "minutes": r"\| (\d+) (?:min|分钟) \| (\d+) (?:min|分钟) \|",
     "what comes before": r"\| (–|\d\d(?:, \d\d)*) \| fig-",
