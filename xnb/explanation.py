@@ -21,7 +21,7 @@ from xnb.access.targets import read_target
 from xnb.check import find_entry
 from xnb.methods import METHODS
 from xnb.methods.calls import run_method
-from xnb.methods.promises import Promises, largest, measure_promises, tell_broken
+from xnb.methods.promises import Promises, largest, measure_promises, warn_if_broken
 from xnb.progress import show_progress
 from xnb.registry import check_knobs
 from xnb.types import Attribution, Batch, Knobs, Logits, Model, Target, TargetLike
@@ -125,7 +125,7 @@ def _explain_by_one(
     with _write_bill("check", x) as check:
         promises = measure_promises(model, x, target, name, a, knobs, notes)
     bill.enter_promises(promises)
-    tell_broken(name, promises, knobs)
+    warn_if_broken(name, promises, knobs)
     return a, bill, check
 
 

@@ -15,7 +15,7 @@ from xnb.access.targets import read_target
 from xnb.access.trials import run_first_changes
 from xnb.access.way_out import FORWARD_ONLY
 from xnb.check import is_finite, require
-from xnb.methods.promises import measure_promises, tell_broken
+from xnb.methods.promises import measure_promises, warn_if_broken
 from xnb.methods.registry import METHODS
 from xnb.progress import name_call
 from xnb.registry import check_knobs
@@ -55,7 +55,7 @@ def attribute(
     with collect_notes() as notes:
         result = run_method(model, x, classes, method, knobs)
         promises = measure_promises(model, x, classes, method, result, knobs, notes)
-    tell_broken(method, promises, knobs)
+    warn_if_broken(method, promises, knobs)
     return result
 
 

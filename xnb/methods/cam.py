@@ -201,6 +201,7 @@ class _MapsAndGradient(LayerMaps):
 def _read_layer(
     model: nn.Module, x: Batch, target: Target, layer: LayerLike, layout: Layout, chunk: int | None
 ) -> _MapsAndGradient:
+    """What the layer returns and its gradient, both as maps `(B, D, *places)`."""
     name, axes = choose_layer(model, x, target, layer)
     at_layer = activation_and_gradient(model, x, target, name, axes=axes, chunk=chunk)
     found = make_maps(model, x, name, at_layer.activation, at_layer.axes, layout)

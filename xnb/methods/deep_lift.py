@@ -123,6 +123,7 @@ def _record_rows(model: Model, start: Batch, rows: slice) -> _Record:
 
 
 def _record(model: Model, start: Batch) -> _Record:
+    """Run the reference and keep every call of it, in the order in which the calls of the input will run."""
     calls: list[ReferenceCall] = []
 
     def record(call: Call) -> Any:

@@ -152,6 +152,7 @@ class _Exponentials(NamedTuple):
 
 def _exponentials(z: Tensor, z0: Tensor, axis: int) -> _Exponentials:
     here = z.detach()
+    # Between the largest of both, so that neither overflows.
     shift = (here.amax(axis, keepdim=True) + z0.amax(axis, keepdim=True)) / 2
     now = (here - shift).exp()
     then = (z0 - shift).exp().expand_as(now)

@@ -92,6 +92,7 @@ def describe(*names: str) -> Descriptions:
 
 
 def _read_method(name: str) -> _Description:
+    """What a method's docstring and card say of it: first sentence, formulas, what their letters are, cost, source."""
     text = inspect.getdoc(METHODS.find(name)) or ""
     card = METHODS.cards[name]
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]

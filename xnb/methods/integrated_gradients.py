@@ -86,6 +86,7 @@ def integrated_gradients(
 
 @cache
 def _choose_quadrature(name: str, steps: int) -> _Quadrature:
+    """Places on the path, in [0, 1], and their weights, which add up to 1."""
     if name == "midpoint":
         return _Quadrature((np.arange(steps) + 0.5) / steps, np.full(steps, 1 / steps))
     known = name == "gauss_legendre"

@@ -144,11 +144,13 @@ def _divide_by_norm(
 
 
 def _layer_norm_rule(call: Call) -> Tensor:
+    """Over the last axes, as many as the norm has sizes."""
     x, shape, weight, bias, eps = bind_arguments(F.layer_norm, call).values()
     return _divide_by_norm(call, x.shape, tuple(range(-len(shape), 0)), weight, bias, eps)
 
 
 def _group_norm_rule(call: Call) -> Tensor:
+    """Over the channels of a group and all places."""
     x, groups, weight, bias, eps = bind_arguments(F.group_norm, call).values()
     return _divide_by_norm(
         call,
@@ -161,9 +163,10 @@ def _group_norm_rule(call: Call) -> Tensor:
 
 
 def _instance_norm_rule(call: Call) -> Tensor:
+    """Over the places of each channel; a norm by running statistics is linear, and has the rule of linear maps."""
     named = SimpleNamespace(**bind_arguments(F.instance_norm, call))
     x = named.input
-    if not named.use_input_stats:  # the running ones are constants
+    if not named.use_input_stats:
         return epsilon_rule(call)
     weight = align_channels(named.weight, x)
     return _divide_by_norm(

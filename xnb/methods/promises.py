@@ -136,7 +136,7 @@ def _measure_gap(
     return torch.where(missed > 0, share, 0), size < least
 
 
-def tell_broken(name: str, promises: Promises, knobs: Mapping[str, Any]) -> None:
+def warn_if_broken(name: str, promises: Promises, knobs: Mapping[str, Any]) -> None:
     """Warn once of what a call did not keep, with the line that mends it."""
     broken = list(promises.broken())
     if broken:

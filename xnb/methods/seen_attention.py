@@ -93,6 +93,7 @@ def see_attention(model: Model, x: Batch, who: str) -> SeenAttention:
 
 
 def _look(model: Model, x: Batch, who: str) -> SeenAttention:
+    """Run one input, and again with a change of one piece: which attentions weigh tokens, and what these read."""
     first = x[:1].detach()
     with torch.enable_grad(), select_rows(slice(0, 1), len(x)):
         leaf = first.clone().requires_grad_()
@@ -220,6 +221,7 @@ def _shrink_piece(reads: Tensor) -> Tensor:
 
 
 def _mark_corner(x: Batch) -> Tensor:
+    """True at a sixteenth of each side of a picture, as large as a patch; of other inputs at the first place."""
     corner = torch.zeros_like(x, dtype=torch.bool)
     if x.ndim == 4:
         corner[..., : -(-x.shape[2] // 16), : -(-x.shape[3] // 16)] = True

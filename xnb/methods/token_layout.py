@@ -47,13 +47,12 @@ class TokenLayout(NamedTuple):
         if self.owner.ndim != 3 or len(self.owner) != 1:
             return None
         picture = self.owner[0]
-        rows = torch.cat([picture.new_ones(1), (picture[1:] != picture[:-1]).any(1)])
-        columns = torch.cat([picture.new_ones(1), (picture[:, 1:] != picture[:, :-1]).any(0)])
-        cells = picture[rows.bool()][:, columns.bool()]
-        cells = cells[(cells >= 0).any(1)][:, (cells >= 0).any(0)]  # a margin that no token reads
-        if cells.numel() == len(self.pieces):
-            return cells
-        return None
+        # A row or column of pixels begins a row or column of tokens where it differs from the one before it.
+        begins_row = torch.cat([picture.new_ones(1), (picture[1:] != picture[:-1]).any(1)])
+        begins_column = torch.cat([picture.new_ones(1), (picture[:, 1:] != picture[:, :-1]).any(0)])
+        cells = picture[begins_row.bool()][:, begins_column.bool()]
+        cells = cells[(cells >= 0).any(1)][:, (cells >= 0).any(0)]  # without a margin that no token reads
+        return cells if cells.numel() == len(self.pieces) else None
 
 
 def place_tokens_on_input(attributions: Float[Tensor, "B N"], x: Batch, layout: TokenLayout) -> Attribution:

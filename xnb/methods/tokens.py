@@ -232,7 +232,7 @@ def token_cam(
     check_explainable(model, x, target)
     maps = []
     for rows in chunks(x, chunk):
-        name = layer or _find_last_norm(model, x, target)
+        name = layer or _find_norm_of_last_attention(model, x, target)
         with hooks.capture_outputs(model, name) as outputs, select_rows(rows, len(x)):
             (gradient,) = gradient_at(model, x[rows], target[rows], outputs)
         tokens = outputs[name].detach()
@@ -250,8 +250,8 @@ def token_cam(
     return join_chunks(maps, x)
 
 
-def _find_last_norm(model: nn.Module, x: Batch, target: Target) -> str:
-    """Name of the layer norm that runs first in the last block: what enters the last attention."""
+def _find_norm_of_last_attention(model: nn.Module, x: Batch, target: Target) -> str:
+    """Name of the layer norm that runs first in the last block: what it returns enters the last attention."""
     blocks = find_stages(model, x, "token_cam").modules
     names = {id(module): name for name, module in hooks.modules_by_name(model).items()}
     norms = [names[id(module)] for module in blocks[-1].modules() if isinstance(module, nn.LayerNorm | nn.RMSNorm)]

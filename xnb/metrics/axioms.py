@@ -43,11 +43,11 @@ def completeness_gap(
         ValueError: a baseline that does not fit, as `access.score.score`, or an attribution that is not that of `x`.
     """
     check_map(attribution, x)
-    start = expand_baseline(baseline, x, model)
+    reference = expand_baseline(baseline, x, model)
 
     def measure_change() -> Scores:
         at_input = score(model, x, target, chunk=chunk)
-        return at_input - score(model, start, target, chunk=chunk)
+        return at_input - score(model, reference, target, chunk=chunk)
 
     change = answer_once(("change", model, x, target, baseline), measure_change)
     total = attribution.detach().flatten(1).double().sum(1)

@@ -53,11 +53,12 @@ def _read_shared_axes(x: Batch, attribution: Attribution) -> Axes | None:
 
 def _refuse_map_of_channels(x: Batch, attribution: Attribution) -> None:
     """Refuse a map (B, C, 1, W) of a picture: it tells channels apart, and pixels not."""
-    pairs = list(zip(attribution.shape, x.shape, strict=True))
-    ignores_pixels = any(length < whole for length, whole in pairs[2:])
+    places = zip(attribution.shape[2:], x.shape[2:], strict=True)
+    ignores_pixels = any(length < whole for length, whole in places)
+    tells_channels = attribution.shape[1] > 1
     varying = tuple(axis for axis in range(1, x.ndim) if attribution.shape[axis] > 1)
     rule = "metrics: the map of a picture (B, C, H, W) must tell pixels apart, or the units be named"
-    require(not (ignores_pixels and pairs[1][0] > 1), rule, attribution, f"units={varying}")
+    require(not (ignores_pixels and tells_channels), rule, attribution, f"units={varying}")
 
 
 def _refuse_one_unit(x: Batch, axes: Axes) -> NoReturn:

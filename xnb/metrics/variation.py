@@ -60,7 +60,7 @@ def merge_rounding(values: Float[Tensor, "N B"], outputs: Float[Tensor, "M B"]) 
     ordered = torch.where(values.abs() <= widths, 0, values).sort(dim=0)
     columns = ordered.values.T.contiguous().double().cpu().numpy()
     for column, width in zip(columns, widths.tolist(), strict=True):
-        _merge_neighbours(column, width)
+        _merge_neighbours(column, width)  # in place: `columns` changes
     merged = torch.from_numpy(columns).T.to(values)
     return torch.empty_like(values).scatter_(0, ordered.indices, merged)
 
@@ -69,7 +69,7 @@ def _merge_neighbours(ordered: NDArray, width: float) -> None:
     """Give numbers in ascending order the least one within `width` below them, in place."""
     end = 0
     for start in np.flatnonzero(np.diff(ordered) <= width):
-        if start >= end:
+        if start >= end:  # what lies before `end` is merged already
             end = np.searchsorted(ordered, ordered[start] + width, side="right")
             ordered[start:end] = ordered[start]
 

@@ -58,7 +58,7 @@ def score_by_crops(
     """
     check_explainable(model, x, target)
     x = x.detach()
-    if is_trial():  # full passes stand for each other, crops do not
+    if is_trial():  # a trial runs a few of many full passes; crops are not such passes
         return None
     sides = zip(windows.sizes, x.shape[2:], strict=True)
     if any(2 * size >= side for size, side in sides):  # such a window soon reaches the whole picture
@@ -68,6 +68,7 @@ def score_by_crops(
     with torch.no_grad(), suppress(Exception):
         with select_rows(slice(1), len(x)):
             tape = measure_crops(model, x[:1], windows, paint[:1])
+        # Values that the crops compute (held) among all that a full pass computes (held + spared).
         if tape.held <= _WORTHWHILE_SHARE * (tape.held + tape.spared):
             return run_crops(model, x, target, windows, paint, chunk, tape)
     return None
