@@ -100,8 +100,10 @@ def announce_passes(passes: int, inputs: int, hint: str = "") -> None:
     call.announced = True
     who = "1 input" if inputs == 1 else f"each of {inputs:,} inputs"
     line = f"{call.name}: {passes:,} passes of {who}" + (f"; try {hint}" if hint else "")
+    # The outermost loop remembers: what its rounds say alike is said once.
     announced = _LOOPS[0] if _LOOPS else set()
-    if line in announced or _HIDDEN.get() or isinf(PATIENCE_SECONDS):
+    shows_nothing = _HIDDEN.get() or isinf(PATIENCE_SECONDS)
+    if line in announced or shows_nothing:
         return
     announced.add(line)
     tqdm.write(line, file=sys.stderr)

@@ -86,9 +86,9 @@ def check_knobs(function: Callable, knobs: Mapping[str, object], who: str) -> No
     unknown = [] if Parameter.VAR_KEYWORD in kinds else [knob for knob in knobs if knob not in parameters]
     if not unknown:
         return
-    known = {name: name for name, parameter in parameters.items() if parameter.kind is Parameter.KEYWORD_ONLY}
+    known = {name: parameter for name, parameter in parameters.items() if parameter.kind is Parameter.KEYWORD_ONLY}
     require(bool(known), f"{who}: has no knobs", unknown[0], f"leave out {unknown[0]}")
-    find_entry(known, unknown[0], f"{who}: no knob of that name")
+    find_entry(known, unknown[0], f"{who}: no knob of that name")  # refuses, with the names most like it
 
 
 def import_files(package: str, folder: Iterable[str], first: tuple[str, ...]) -> None:

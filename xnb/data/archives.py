@@ -68,7 +68,8 @@ def _check_member(name: str, size: int, is_plain: bool) -> PurePosixPath:
     """The path of a member of an archive, refused unless it may be read."""
     require(is_plain, "archive: must hold files only, no links or devices", name, ORIGINAL_HINT)
     path = PurePosixPath(name.replace("\\", "/"))
-    has_drive = ":" in "".join(path.parts[:1])
+    first_part = "".join(path.parts[:1])  # a path may have none
+    has_drive = ":" in first_part
     leads_outside = path.is_absolute() or ".." in path.parts or has_drive
     require(not leads_outside, "archive: paths must stay inside", name, ORIGINAL_HINT)
     rule = f"archive: {name} must have at most {MAX_FILE_BYTES} bytes"

@@ -121,6 +121,7 @@ def _list_files(classes: Classes) -> list[Path]:
 
 
 def _check_memory(files: list[Path], size: int | None, root: Path) -> None:
+    """Refuse pictures that would fill the memory: without `size`, all are as large as the first."""
     if size is None:
         height, width, _ = _read_pixels(files[0], None, root).shape
     else:
@@ -134,6 +135,7 @@ def _check_memory(files: list[Path], size: int | None, root: Path) -> None:
 
 
 def _read_class_folders(classes: Classes, size: int | None, root: Path) -> Part:
+    """Read the pictures of each class; all must have the size of the first."""
     files = _list_files(classes)
     shape = _read_pixels(files[0], size, root).shape
     x = torch.empty(len(files), 3, *shape[:2])

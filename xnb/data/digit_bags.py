@@ -36,6 +36,7 @@ def _draw_single_positive(rng: Generator, label: int, size: int) -> list[int]:
 
 
 def _draw_four_bags(rng: Generator, label: int, size: int) -> list[int]:
+    """8s and 9s, as the class demands."""
     most = max(1, size // 4)
     eights, nines = rng.integers(1, most, 2, endpoint=True)
     # A bit of the label for each condition, as the classes stand: neither, 8, 9, both.
@@ -58,6 +59,7 @@ def _draw_positive_negative(rng: Generator, label: int, size: int) -> NDArray:
 
 
 def _draw_adjacent_pairs(rng: Generator, label: int, size: int) -> NDArray:
+    """All digits of one of the choices of the class, each once or more."""
     choices = LOW_DIGITS[label]
     kinds = choices[rng.integers(len(choices))]
     most = max(1, size // 4)  # of each kind: three kinds fit into the bag

@@ -32,6 +32,7 @@ def _in_triangle(u: NDArray, v: NDArray) -> NDArray:
 
 
 def _in_cross(u: NDArray, v: NDArray) -> NDArray:
+    """Whether points lie in a cross of two bars of length 2, each along one axis."""
     nearer_axis = np.minimum(abs(u), abs(v))
     farther_axis = np.maximum(abs(u), abs(v))
     in_width = nearer_axis <= 0.33

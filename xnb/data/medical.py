@@ -99,6 +99,11 @@ def _fetch_official(name: str) -> Path:
 
 
 def load_arrays(file: Path, keys: list[str]) -> dict[str, NDArray]:
+    """The arrays of these names in a file of NumPy (`.npz`), read without running code.
+
+    Raises:
+        ValueError: the file is damaged, holds objects, or lacks a name.
+    """
     try:
         with np.load(file, allow_pickle=False) as archive:
             present = sorted(archive)

@@ -153,6 +153,7 @@ def _draw_shape_picture(
 
 
 def _draw_dots(x: NDArray, style: _ShapeStyle, rng: Generator) -> None:
+    """Draw small disks into the picture `(3, H, W)`, which say nothing of the class."""
     area = np.pi * (style.size / 20) ** 2
     for _ in range(style.distractors):
         dot_tint = draw_colour(rng)

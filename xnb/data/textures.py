@@ -18,6 +18,7 @@ OBJECT_AREA = (0.08, 0.16)  # of the picture: a little more than in `shapes`, as
 
 
 def _draw_stripes(across: NDArray, rng: Generator) -> NDArray:
+    """A wave in [-1, 1] of random period and phase; `across` is where each pixel lies across the stripes, in pixels."""
     period = rng.uniform(4, 7)  # pixels
     phase = rng.random()
     cycles = across / period + phase

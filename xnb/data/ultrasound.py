@@ -16,7 +16,7 @@ from xnb.data.split import Part
 CROSSED = (54, 55, 58, 60, 63, 71, 100, 108, 110, 112, 113)
 _BRIGHT = 0.7
 _ABOVE_SURROUNDINGS = 0.3
-_STROKE = 5  # pixels: thinner strokes are erased
+_STROKE = 5  # side in pixels of the window of the opening: thinner strokes do not survive it
 
 
 def read_ultrasound(file: str | Path) -> Part:

@@ -64,6 +64,7 @@ class Rescale(nn.Module):
         square: Tensor = self.running_square
         if self.training:
             square = x.square().mean((0, 2, 3))
+            # `.data`: of a running statistic autograd need not know.
             self.running_square.data.lerp_(square.detach(), self.momentum)
         factor = self.weight * (square + self.eps).rsqrt()
         return x * factor[:, None, None]

@@ -40,8 +40,8 @@ class Net(nn.Sequential):
 
     def forward(self, x: Batch) -> Logits:
         values = x.shape[1:].numel()
-        is_one = x.numel() == self.in_features != values
-        require(not is_one, "Net: x must have a batch axis (B, ...)", x, "x = x[None]")
+        is_one_input = x.numel() == self.in_features != values
+        require(not is_one_input, "Net: x must have a batch axis (B, ...)", x, "x = x[None]")
         hint = f"Net(in_features={values})"
         rule = f"Net: an input must hold {self.in_features} values"
         require(values == self.in_features, rule, x, hint)

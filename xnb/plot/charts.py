@@ -155,11 +155,12 @@ def _draw_arrows(graph: nx.DiGraph, positions: dict[str, tuple[float, float]], a
     # node_size: of nodes that are not drawn; arrows end at their border and leave the labels free.
     nx.draw_networkx_edges(graph, positions, steps, connectionstyle="arc3", node_size=500, arrowsize=10, ax=ax)
     for start, end in skips:
-        half_width = 5 + 2.8 * max(len(start), len(end))  # of the wider box in points, at a font size of 9
+        # Of the wider box in points: its border, and half of what a letter of font size 9 is wide, each.
+        half_width = 5 + 2.8 * max(len(start), len(end))
         height = positions[start][1] - positions[end][1]
         # Sideways out of one box and sideways into the other, as far out as the widest box between them.
         sideways = f"bar,fraction={-0.55 / height:.3g}"
-        size = (2 * half_width) ** 2
+        size = (2 * half_width) ** 2  # networkx measures nodes by their area
         nx.draw_networkx_edges(
             graph,
             positions,

@@ -85,6 +85,7 @@ def to_json_value(value: object) -> JsonValue:
 
 
 def _to_json_scalar(value: object) -> JsonValue:
+    """A number rounded to the digits that are stored; NaN, which JSON lacks, is None."""
     if not isinstance(value, str | bool | int | float):
         refuse("savefig: data must be numbers or text", value, 'data={"loss": history["loss"]}')
     if not isinstance(value, float):

@@ -59,10 +59,11 @@ def _draw_largest_values(heat: NDArray, inside: NDArray, ax: Axes) -> Axes:
 
 
 def _draw_values(heat: NDArray, inside: NDArray, ax: Axes) -> Axes:
+    """Draw how often values occur inside the mask, orange, and outside, blue."""
     blue, orange, *_ = sns.color_palette("colorblind")
     edges = np.linspace(heat.min(), heat.max(), _BINS + 1)
-    for where, colour in ((inside, orange), (~inside, blue)):
-        ax.hist(heat[where], edges.tolist(), density=True, alpha=0.6, color=colour)
+    for pixels, colour in ((inside, orange), (~inside, blue)):
+        ax.hist(heat[pixels], edges.tolist(), density=True, alpha=0.6, color=colour)
     ax.set(yticks=[], xlabel="value")
     return ax
 

@@ -52,6 +52,7 @@ def choose_scale(heat: NDArray, limit: float | None = None, clip: float | None =
 
 
 def _percentile_of(magnitude: NDArray, clip: float | None) -> float:
+    """The percentile `clip` of some numbers; None: the largest, but for large maps, where single values stand out."""
     if clip is None:
         clip = CLIP_PERCENTILE if magnitude.size > LARGE_MAP else 100
     require(0 < clip <= 100, "plot: clip must be a percentile in (0, 100]", clip, "clip=99.5")

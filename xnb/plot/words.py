@@ -86,6 +86,7 @@ def _draw_word(
     size: float,
     ax: Axes,
 ) -> None:
+    """Draw a word on its colour, in white where the colour is dark."""
     ax.add_patch(Rectangle((start, line + 0.1), len(word), 0.8, facecolor=colour))
     luminance = float(np.dot(colour[:3], (0.299, 0.587, 0.114)))
     ink = "white" if luminance < _DARK else "black"

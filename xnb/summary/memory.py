@@ -49,6 +49,7 @@ def count_memory(model: nn.Module, x: Batch) -> Memory:
 
 
 def _run_counted(model: nn.Module, x: Batch, gradients: AbstractContextManager) -> "_LiveBytes":
+    """Count what one pass allocates; what is there before it, inputs and weights, is not counted."""
     counter = _LiveBytes([x, *model.parameters(), *model.buffers()])
     with torch.random.fork_rng(devices=[]), gradients, counter:  # dropout draws numbers
         out = model(x)

@@ -71,6 +71,7 @@ def module_table(model: nn.Module, x: Inputs) -> pd.DataFrame:
 
 
 def _record_calls(model: nn.Module, x: Inputs, run: Callable[[Inputs], object]) -> list["_RunningCall"]:
+    """Calls of modules in one run of the model, in the order in which they began."""
     recorder = _CallRecorder(FlopCounterMode(display=False))
     watch = watch_calls(model, recorder.enter, recorder.leave, with_named=True)
     with torch.no_grad(), recorder.operations, watch:

@@ -200,7 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         entry = train_checkpoint(name)
         entries = read_manifest() | {name: entry}
         in_order = {known: entries[known] for known in RECIPES if known in entries}
-        (FOLDER / "manifest.json").write_text(json.dumps(in_order, indent=2) + "\n")
+        with folders.replace_file(FOLDER / "manifest.json") as draft:
+            draft.write_text(json.dumps(in_order, indent=2) + "\n")
 
 
 if __name__ == "__main__":

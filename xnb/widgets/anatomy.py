@@ -85,7 +85,7 @@ class LayerOutput(NamedTuple):
 def layer_output(subject: Subject, row: int, layer: str) -> LayerOutput:
     """What the layer returns for one input."""
     with subject.run_input(row) as x, torch.no_grad():
-        inputs = x.clone()
+        inputs = x.clone()  # a model may write into its input
         with see_outputs(subject.module, inputs, layer) as seen:
             chunk_logits(subject.model, inputs)
     maps = seen.find_maps(layer)

@@ -157,7 +157,7 @@ class _AttentionPanel(Panel):
         yield "facts", self._facts_page(row, description)
 
     def _facts_page(self, row: NDArray, description: str) -> str:
-        """What is read in numbers, beside what the model predicts."""
+        """What the query reads, by its row of weights, beside what the model predicts."""
         most_read = markup.table_html("Most read", _row_facts(row, self.read_tokens))
         probabilities = self.subject.class_probabilities(self.selection.picture)
         likeliest = likeliest_classes(probabilities, _MAX_CLASSES_READ)

@@ -26,6 +26,7 @@ def normalise_colours(x: Batch, mean: Numbers, std: Numbers) -> Batch:
 
 
 def _one_a_channel(numbers: Numbers, x: Batch) -> Float[Tensor, "#C 1 1"]:
+    """The numbers as a tensor that broadcasts against pictures."""
     values = torch.as_tensor(numbers, dtype=x.dtype, device=x.device).flatten()
     C = x.shape[-3]
     rule = f"widgets: mean and std are one number, or one for each of {C} channels"

@@ -82,10 +82,10 @@ class _VerdictPanel(Panel):
     def __init__(self, statements: Mapping[str, _Statement]) -> None:
         self.statements = dict(statements)
         super().__init__(_make_controls(self.statements))
-        self.controls["statement"].observe(self._take_its_bar, "value")
-        self._take_its_bar()
+        self.controls["statement"].observe(self._reset_sliders, "value")
+        self._reset_sliders()
 
-    def _take_its_bar(self, change: object = None) -> None:
+    def _reset_sliders(self, change: object = None) -> None:
         """Set the sliders to what the statement was judged by: its bar, and all its trainings."""
         statement = self.statement
         low, high = statement.range
