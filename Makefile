@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+SITE := build/site
 TENSORFLOW := .venv-tensorflow
 TENSORFLOW_INSTALLED := $(TENSORFLOW)/installed
 
@@ -17,6 +18,7 @@ help:
 	@echo "make app        the explorer as a web page, for pictures of your own;  APP_ARGS=\"--no-browser --port=9000\""
 	@echo "make serve-flask    a service that explains pictures, in Flask;  PORT=8000"
 	@echo "make serve-django   the same service in Django;  PORT=8001"
+	@echo "make site       the web site from the stored notebooks, into build/site/index.html"
 	@echo "make test       lint, tests, and every notebook compared with its stored outputs, on all cores"
 	@echo "make refresh    run the notebooks and store their outputs and figures, in notebooks/ and figures/;  NOTEBOOK=02"
 	@echo "                  PROFILE=paper    store figures of such a run in figures/paper/;  DATASET=cifar10"
@@ -37,7 +39,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV)/: once, some minutes, as torch is large."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-	  --editable '.[notebooks,peers,keras,serve,test]'
+	  --editable '.[notebooks,peers,keras,serve,test,site]'
 	@touch $@
 
 # TensorFlow beside PyTorch can end the process: it has an environment and processes of its own.
@@ -64,6 +66,12 @@ refresh: $(INSTALLED)
 
 lab: $(INSTALLED)
 	@$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
+
+# Nothing is run: pages show what the notebooks have stored. A warning, as of a link that leads nowhere, is an error.
+site: $(INSTALLED)
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky \
+	  --conf-dir docs --doctree-dir $(SITE)-doctrees . $(SITE)
+	@echo "$(SITE)/index.html"
 
 # Files of up to 5 MB are taken; larger ones must still come through to be refused in words.
 app: $(INSTALLED)
@@ -107,4 +115,4 @@ clean:
 	rm -rf build .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './$(TENSORFLOW)/*' -prune -exec rm -rf {} +
 
-.PHONY: help figures refresh lab app serve-flask serve-django test bench bench-serve models reproduce tensorflow tensorflow-environment lint format clean
+.PHONY: help figures refresh lab site app serve-flask serve-django test bench bench-serve models reproduce tensorflow tensorflow-environment lint format clean

@@ -1,0 +1,70 @@
+"""The reading order of the notebooks, from the table in README.md, and that of the Chinese pages, from their names.
+
+A line of its own between rows, a heading or a row in bold, begins a group.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+ROW = re.compile(r"\| \[(\d\d_\w+)\]\(notebooks/\S+\) \| ([^|]+) \| ([^|]+) \|[^|]+\| ([^|]+) \|")
+GROUP = re.compile(r"(?:##+ |\| \*\*|\*\*)(\w[^|*]*)")
+CHINESE = "docs/zh/index"
+
+
+class Row(NamedTuple):
+    """What the table says of one notebook."""
+
+    group: str
+    name: str
+    question: str
+    minutes: str
+    level: str
+
+
+def read_rows(text: str) -> Iterator[Row]:
+    """Each row of the table in order."""
+    group = "Notebooks"
+    for line in text.splitlines():
+        if row := ROW.match(line):
+            yield Row(group, *row.groups())
+        elif heading := GROUP.match(line):
+            group = heading[1].strip(" :.")
+
+
+class ReadingOrder(SphinxDirective):
+    """A list of the notebooks of each group, and their part of the table of contents."""
+
+    def run(self) -> list[nodes.Node]:
+        readme = Path(self.env.srcdir) / "README.md"
+        self.env.note_dependency(str(readme))
+        lines = []
+        for group, rows in groupby(read_rows(readme.read_text()), key=lambda row: row.group):
+            lines += write_group(group, list(rows))
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+def write_group(group: str, rows: list[Row]) -> list[str]:
+    entries = [
+        f"- {row.name[:2]} [{row.question}](../notebooks/{row.name}.ipynb) *{row.minutes}, {row.level}*" for row in rows
+    ]
+    pages = [f"../notebooks/{row.name}" for row in rows]
+    return [f"**{group}**", "", *entries, "", "```{toctree}", f":caption: {group}", ":hidden:", "", *pages, "```", ""]
+
+
+def list_chinese_pages(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Hang the Chinese page of each notebook below their front page."""
+    if docname == CHINESE:
+        source[0] += "\n\n```{toctree}\n:hidden:\n:glob:\n\n[0-9]*\n```\n"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_directive("reading-order", ReadingOrder)
+    app.connect("source-read", list_chinese_pages)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
