@@ -13,7 +13,7 @@ maps = {name: xnb.attribute(net, split.test.x, split.test.y, name) for name in n
 from datetime import date
 from xnb.comparison.claims import Bar, Claim
 bars = (Bar(date(2026, 1, 1), 0.5, "a reason"),)
-claims = {k: Claim("A sentence.", "a source", "none", "nothing", "above", bars) for k in ("higher", "lower")}
+claims = {k: Claim(k, "A sentence.", "a source", "none", "nothing", "above", bars) for k in ("higher", "lower")}
 values = {"higher": torch.rand(8, 20) + 0.2, "lower": torch.rand(8, 20) - 0.2}
 """
 WIDGETS = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from xnb.comparison import adjust_holm, estimate_mean
+from xnb.comparison import Estimate, adjust_holm, estimate_mean
 from xnb.comparison.inference import mean_squares
 
 SPREADS = [  # of trainings, of inputs; the rest has 1
@@ -119,6 +119,16 @@ class TestMean:
     def test_equal_values(self):
         assert estimate_mean(np.zeros((3, 4))) == (0, 0, 0, 1, 0)
         assert estimate_mean(np.ones((3, 4))) == (1, 1, 1, 0, 0)
+
+    def test_is_written_with_its_interval(self):
+        found = Estimate(0.523, 0.406, 0.634, 0.01, 0.1)
+        assert f"{found:.2f}" == "0.52 [0.41, 0.63]"
+        assert f"{found:+.1f}" == "+0.5 [+0.4, +0.6]"
+        assert f"{found}" == str(found)
+
+    def test_no_minus_stands_before_a_zero(self):
+        assert f"{Estimate(-0.001, -0.02, -0.0, 0.5, 0.1):.2f}" == "0.00 [-0.02, 0.00]"
+        assert f"{Estimate(-0.001, -0.02, 0.0, 0.5, 0.1):+.2f}" == "+0.00 [-0.02, +0.00]"
 
     def test_refusals(self):
         with pytest.raises(ValueError, match="two values or more"):

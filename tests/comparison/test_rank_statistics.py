@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from xnb.comparison import concordance, estimate_concordance, estimate_rank_correlation, estimate_ranks, ranks
-from xnb.comparison.rank_statistics import fieller_interval
+from xnb.comparison.rank_statistics import Concordance, fieller_interval
 from xnb.comparison.statistics import kendall_w
 
 METRICS = ("deletion", "insertion", "srg")
@@ -64,6 +64,15 @@ class TestCorrelation:
     def test_too_little_is_refused(self, a, b):
         with pytest.raises(ValueError, match="four items or more"):
             estimate_rank_correlation(a, b)
+
+
+def test_both_are_written_with_their_intervals():
+    order = estimate_rank_correlation([1, 2, 3, 4, 5, 6, 7, 8], [2, 1, 4, 3, 6, 5, 8, 7])
+    assert f"{order:.2f}" == f"{order.correlation:.2f} [{order.low:.2f}, {order.high:.2f}]"
+    assert f"{order}" == str(order)
+    agreed = Concordance(0.371, 0.222, 0.819, 0.25, 0.16)
+    assert f"{agreed:.2f}" == "0.37 [0.22, 0.82]"
+    assert f"{agreed}" == str(agreed)
 
 
 class TestConcordance:

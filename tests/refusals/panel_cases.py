@@ -13,7 +13,7 @@ _UPLOAD = "xnb.widgets.upload.decode_upload(content, (8, 8), 3)"
 _CLAIMS = (
     "from datetime import date; from xnb.comparison.claims import Bar, Claim;"
     "bars = (Bar(date(2026, 1, 1), 0.5, 'why'),);"
-    "claims = {'a': Claim('a sentence', 'a source', 'none', 'nothing', 'above', bars)}"
+    "claims = {'a': Claim('a', 'a sentence', 'a source', 'none', 'nothing', 'above', bars)}"
 )
 _SMALL = "import small_files; content = (small_files.write_pictures({'1.png': 8}) / '1.png').read_bytes()"
 _LARGE = "import io; from PIL import Image; file = io.BytesIO(); Image.new('L', (6400, 6400)).save(file, 'PNG')"

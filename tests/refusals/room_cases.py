@@ -16,6 +16,10 @@ _STORED = (
     "import small_files; path = str(small_files.make_folder() / 'table.parquet'); data = xnb.data.Part(x, target); "
     "xnb.compare([model], data, ['gradient'], ['deletion'], path=path, knobs={'deletion': {'steps': 4}})"
 )
+_CLAIM = (
+    "from datetime import date; from xnb.comparison.claims import Bar, Claim; "
+    "claim = Claim('c', 'a sentence', 'a source', 'none', 'nothing', 'above', (Bar(date(2026, 1, 1), 0.5, 'why'),))"
+)
 _FIELDS = "from xnb.summary import receptive_field"
 _SUMMARY = "from xnb import summary; table = summary.module_table(model, x)"
 _TRAINING = "from xnb.training.loop import train_epochs; import copy; data = xnb.data.Part(x, target)"
@@ -54,6 +58,8 @@ CASES = [
         "from xnb.metrics.randomised_models import cascade_randomisation as cascade",
     ),
     ("xnb.comparison.intervals(table, level=2)", _TABLE),
+    ("xnb.comparison.judge_rows(claim, rows)", f"{_CLAIM}; rows = {{}}"),
+    ("xnb.comparison.judge_claims(rows)", f"{_CLAIM}; rows = {{claim: {{}}}}"),
     ("xnb.comparison.pareto(table, 'deletion', better={'deletion': 'neither'})", _TABLE),
     ("xnb.comparison.advise(table, 'srg')", f"{_KNOWN}; table = table[table['method'] != 'edges']"),
     ("xnb.comparison.advise(table, 'srg')", f"{_KNOWN}; table.loc[table['method'] == 'edges', 'value'] += 2"),

@@ -58,7 +58,7 @@ def test_another_statement_brings_its_own_bar_and_trainings(panel):
 def test_every_bar_can_be_reached(panel):
     """Also the first of a claim whose bar was moved."""
     bars = (Bar(date(2026, 1, 1), 3.0, "far away"), Bar(date(2026, 1, 2), 0.5, "close by"))
-    claim = Claim("a sentence", "a source", "none", "nothing", "above", bars)
+    claim = Claim("claim-00-a", "a sentence", "a source", "none", "nothing", "above", bars)
     moved = judge({"x": np.full((2, 3), 0.6)}, {"x": claim})
     assert moved.controls["bar"].min < 0.5 < 3.0 < moved.controls["bar"].max
     assert "3, 0.5" in html_of(moved)

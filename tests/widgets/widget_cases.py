@@ -48,7 +48,7 @@ def make_claims():
     """Two claims, one on each side of its bar."""
     rest = {"sentence": "A sentence.", "source": "a source", "setup": "none", "differs": "nothing"}
     bars = {side: (Bar(date(2026, 1, 1), value, "a reason"),) for side, value in (("above", 0.5), ("below", 0.1))}
-    return {side: Claim(side=side, bars=bars[side], **rest) for side in bars}
+    return {side: Claim(side, side=side, bars=bars[side], **rest) for side in bars}
 
 
 def make_values():

@@ -9,13 +9,20 @@ from xnb.comparison.sweep import compare as compare
 from xnb.comparison.advice import advise as advise
 from xnb.comparison.claims import (
     Verdict as Verdict,
+    Verdicts as Verdicts,
+    judge_claims as judge_claims,
     judge_estimate as judge_estimate,
     judge_identity as judge_identity,
+    judge_rows as judge_rows,
     judge_search as judge_search,
     read_claims as read_claims,
 )
 from xnb.comparison.differences import estimate_differences as estimate_differences, intervals as intervals
-from xnb.comparison.inference import adjust_holm as adjust_holm, estimate_mean as estimate_mean
+from xnb.comparison.inference import (
+    Estimate as Estimate,
+    adjust_holm as adjust_holm,
+    estimate_mean as estimate_mean,
+)
 from xnb.comparison.meta_consistency import (
     MetaConsistency as MetaConsistency,
     PerturbedScores as PerturbedScores,

@@ -1,16 +1,22 @@
 """Claims with the bar that decides them, written in a file before the run, and the word that a result earns."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
 from xnb.check import require
-from xnb.comparison.inference import Estimate
+from xnb.comparison.inference import Estimate, adjust_holm, estimate_mean
 
 Side = Literal["above", "below"]
+_LEVEL = 0.05  # of the corrected p-values: what is not below it is open
 
 
 class Verdict(StrEnum):
@@ -36,6 +42,7 @@ class Bar:
 class Claim:
     """A sentence that a run may refute, as its authors wrote it."""
 
+    name: str  # of its table in the file
     sentence: str  # quoted
     source: str
     setup: str  # what they measured on what
@@ -76,11 +83,11 @@ def _read_claim(name: str, entries: dict[str, Any]) -> Claim:
     in_order = bool(days) and days == sorted(days)
     rule = f"claims: {name} needs bars in rising order of `since`"
     require(in_order, rule, [str(day) for day in days], "put the bars of the file in order")
-    return Claim(**(entries | {"bars": bars}))
+    return Claim(name=name, **(entries | {"bars": bars}))
 
 
 def _check_entries(kind: type, rule: str, entries: dict[str, Any]) -> None:
-    names = {field.name for field in fields(kind)}
+    names = {field.name for field in fields(kind)} - {"name"}  # which is that of the table
     require(entries.keys() == names, rule, sorted(entries), f"write {sorted(names)} into the file")
 
 
@@ -94,6 +101,86 @@ def judge_estimate(claim: Claim, estimate: Estimate) -> Verdict:
     if high < 0:
         return Verdict.REFUTED
     return Verdict.OPEN
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Rows that were judged together: a table, and where printed a line for each.
+
+    A line is `claim-05-heads · best to worst: 1.96 [1.69, 2.24] OPEN, bar 2, adjusted p 0.746, could have seen 0.38
+    from it`; what could have been seen stands in open ones. `print(verdicts)` has two decimals, `f"{verdicts:.3f}"`
+    three.
+
+    Attributes:
+        table: `claim`, `row`; `mean`, `low`, `high` of `estimate_mean`; `p_value`, of the statement that the mean lies
+            on the bar, and `p_holm`, the same corrected over all rows (`adjust_holm`); `detectable`, the distance
+            from the bar that such data would mostly show; `bar`; and `verdict`, OPEN unless `p_holm` is below 0.05,
+            else as `judge_estimate`. Intervals are not corrected: one that leaves out the bar may be OPEN.
+    """
+
+    table: pd.DataFrame
+
+    def __str__(self) -> str:
+        return format(self, ".2f")
+
+    def __format__(self, size: str) -> str:
+        return "\n".join(_write_verdict(row, size or ".2f") for row in self.table.to_dict("records"))
+
+
+def _write_verdict(row: Mapping[Any, Any], size: str) -> str:
+    estimate = Estimate(*[row[field] for field in Estimate._fields])
+    line = f"{row['claim']} · {row['row']}: {estimate:{size}} {row['verdict']}"
+    line += f", bar {row['bar']:g}, adjusted p {row['p_holm']:.3f}"
+    seen = f", could have seen {row['detectable']:{size.lstrip('+')}} from it"
+    return line + seen * (row["verdict"] == Verdict.OPEN)
+
+
+def judge_rows(claim: Claim, rows: Mapping[str, ArrayLike]) -> Verdicts:
+    """Return what each row of a claim says of it, with p-values that hold for all of these rows together.
+
+    It misleads where one claim is judged in several calls: each corrects over its own rows alone. `judge_claims` takes
+    rows of several claims.
+
+    Args:
+        rows: by name, values as `estimate_mean` takes them, mostly `(trainings, inputs)`.
+
+    Raises:
+        ValueError: no row, or values that `estimate_mean` refuses.
+    """
+    rule = "judge_rows: a claim is judged by one row or more"
+    require(len(rows) > 0, rule, rows, 'rows = {"all inputs": np.random.rand(8, 20)}  # trainings, inputs')
+    return judge_claims({claim: rows})
+
+
+def judge_claims(rows: Mapping[Claim, Mapping[str, ArrayLike]]) -> Verdicts:
+    """Return what `judge_rows` does, of rows of several claims, with p-values that hold for all of them together.
+
+    Args:
+        rows: by claim and name, values as `estimate_mean` takes them.
+
+    Raises:
+        ValueError: a claim without a row, no claim, or values that `estimate_mean` refuses.
+    """
+    counts = {claim.name: len(of_claim) for claim, of_claim in rows.items()}
+    rule = "judge_claims: each claim is judged by one row or more"
+    hint = 'rows = {claim: {"all inputs": np.random.rand(8, 20)}}  # trainings, inputs'
+    require(min(counts.values(), default=0) > 0, rule, counts, hint)
+    found = [_judge_row(claim, row, values) for claim, of_claim in rows.items() for row, values in of_claim.items()]
+    table = pd.DataFrame(found)
+    table["p_holm"] = adjust_holm(table["p_value"])
+    table["verdict"] = table["verdict"].where(table["p_holm"] < _LEVEL, Verdict.OPEN)
+    return Verdicts(table)
+
+
+def _judge_row(claim: Claim, row: str, values: ArrayLike) -> dict[str, Any]:
+    """Return one row of the table, its verdict by the interval alone."""
+    values = np.asarray(values, dtype=float)
+    estimate = estimate_mean(values)
+    # What is tested, and what could have been seen, is the distance from the bar.
+    beside = estimate_mean(values - claim.bar)
+    distance = {"p_value": beside.p_value, "detectable": beside.detectable}
+    verdict = judge_estimate(claim, estimate)
+    return {"claim": claim.name, "row": row} | estimate._asdict() | distance | {"bar": claim.bar, "verdict": verdict}
 
 
 def judge_search(counterexamples: int) -> Verdict:

@@ -14,14 +14,23 @@ from xnb.check import require
 _FEWEST = 2  # values along an axis from which a variance can be estimated
 
 
+def write_interval(value: float, low: float, high: float, size: str) -> str:
+    """Return `0.52 [0.41, 0.63]`, each number in this format, as `.2f` or `+.2f`; no minus before a zero."""
+    without_minus = size.replace(".", "z.", 1)
+    return f"{value:{without_minus}} [{low:{without_minus}}, {high:{without_minus}}]"
+
+
 class Estimate(NamedTuple):
-    """A mean with what is known of it, in the unit of the values."""
+    """A mean with what is known of it, in the unit of the values; `f"{estimate:.2f}"` is `0.52 [0.41, 0.63]`."""
 
     mean: float
     low: float  # ends of the interval
     high: float
     p_value: float  # of the statement that the mean is 0
     detectable: float  # the smallest true mean that such data would mostly tell from 0
+
+    def __format__(self, size: str) -> str:
+        return write_interval(self.mean, self.low, self.high, size) if size else str(self)
 
 
 def estimate_mean(

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from xnb.check import require
+from xnb.comparison.inference import write_interval
 from xnb.comparison.statistics import Directions, image_columns, kendall_w, metric_signs, ranks, signed_means
 
 _RESAMPLES = 2000
@@ -17,12 +18,15 @@ _FIELLER = 1.06  # by which Fisher's variance of a correlation grows where ranks
 
 
 class RankCorrelation(NamedTuple):
-    """Spearman's correlation, its interval, and how often chance alone is as far from 0."""
+    """Spearman's correlation, its interval, and how often chance alone is as far from 0; formatted as `Estimate`."""
 
     correlation: float
     low: float
     high: float
     p_value: float
+
+    def __format__(self, size: str) -> str:
+        return write_interval(self.correlation, self.low, self.high, size) if size else str(self)
 
 
 def estimate_rank_correlation(
@@ -84,13 +88,16 @@ def _unit_variance(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]
 
 
 class Concordance(NamedTuple):
-    """Kendall's W, its interval on other images, and what chance gives."""
+    """Kendall's W, its interval on other images, and what chance gives; formatted as `Estimate`."""
 
     w: float
     low: float
     high: float
     chance: float  # the mean where every metric ranks by lot
     p_value: float  # how often lots agree as much
+
+    def __format__(self, size: str) -> str:
+        return write_interval(self.w, self.low, self.high, size) if size else str(self)
 
 
 def estimate_concordance(

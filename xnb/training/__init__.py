@@ -13,6 +13,7 @@ from xnb.training.loop import (
     train_epochs as train_epochs,
     warmup_cosine as warmup_cosine,
 )
+from xnb.training.right_answers import mark_right as mark_right
 
 # Loaded at first use: checkpoints bring the data sets and models that they were trained on.
 __getattr__, __dir__, _ = lazy_loader.attach(__name__, submodules=["checkpoints", "objectives"])
