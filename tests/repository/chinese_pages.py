@@ -78,23 +78,33 @@ def read_common() -> dict[str, str]:
     return {text.source: text.zh for texts in read_texts(COMMON).values() for text in texts}
 
 
+def match_texts(hashes: list[str], texts: list[Text]) -> tuple[dict[str, Text], list[Text]]:
+    """By hash of a piece its text, or the stale one in its place, as the order tells; and texts that are left over."""
+    found, left = {}, []
+    steps = SequenceMatcher(None, [text.source for text in texts], hashes, autojunk=False).get_opcodes()
+    for _, a, b, c, d in steps:
+        found |= dict(zip(hashes[c:d], texts[a:b], strict=False))
+        left += texts[a + d - c : b]
+    return found, left
+
+
 def pair_pieces(pieces: list[str], texts: list[Text], common: dict[str, str]) -> list[Pair]:
-    """The pieces of a cell that have a text, with it."""
-    chinese = common | {text.source: text.zh for text in texts}
+    """The pieces of a cell that have a text, with it. A stale text stays on its page until there is a new one."""
+    own = [hash_piece(piece) for piece in pieces if hash_piece(piece) not in common]
+    chinese = common | {key: text.zh for key, text in match_texts(own, texts)[0].items()}
     return [Pair(piece, chinese[hash_piece(piece)]) for piece in pieces if hash_piece(piece) in chinese]
 
 
 def find_gaps(pieces: list[str], texts: list[Text], common: dict[str, str]) -> Iterator[str]:
-    """A line for each text that is stale, missing or left over. Order tells which texts and pieces belong together."""
+    """A line for each text that is stale, missing or left over."""
     wanted = {hash_piece(piece): " ".join(piece.split()[:8]) for piece in pieces if hash_piece(piece) not in common}
-    hashes, sources = list(wanted), [text.source for text in texts]
-    for step, a, b, c, d in SequenceMatcher(None, sources, hashes, autojunk=False).get_opcodes():
-        both = min(b - a, d - c) if step != "equal" else 0
-        for old, new in zip(sources[a : a + both], hashes[c : c + both], strict=True):
-            yield f'stale: "{wanted[new]}": the Chinese is of {old}, the English is now {new}'
-        if step != "equal":
-            yield from (f'missing: "{wanted[new]}", source = "{new}"' for new in hashes[c + both : d])
-            yield from (f"left over: {text.source}, {text.zh[:20]}" for text in texts[a + both : b])
+    found, left = match_texts(list(wanted), texts)
+    for key, words in wanted.items():
+        if key not in found:
+            yield f'missing: "{words}", source = "{key}"'
+        elif found[key].source != key:
+            yield f'stale: "{words}", the Chinese is of {found[key].source}, the English is now {key}'
+    yield from (f"left over: {text.source}, {text.zh[:20]}" for text in left)
 
 
 def list_gaps(path: Path) -> list[str]:

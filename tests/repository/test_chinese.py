@@ -14,6 +14,7 @@ from chinese_pages import (
     list_notebooks,
     move_link,
     pair_notebook,
+    pair_pieces,
     read_facts,
     read_titles,
     split_pieces,
@@ -87,7 +88,7 @@ def written(*pieces):
     ("texts", "said"),
     [
         (written("one", "two", "three"), []),
-        (written("one", "before", "three"), [f'stale: "two": the Chinese is of {hash_piece("before")}']),
+        (written("one", "before", "three"), [f'stale: "two", the Chinese is of {hash_piece("before")}']),
         (written("one", "three"), [f'missing: "two", source = "{hash_piece("two")}"']),
         (written("one", "two", "three", "four"), [f"left over: {hash_piece('four')}, 中文"]),
     ],
@@ -97,6 +98,12 @@ def test_gaps_are_named(texts, said):
     found = list(find_gaps(["one", "two", "three"], texts, {}))
     assert len(found) == len(said)
     assert all(line.startswith(begin) for line, begin in zip(found, said, strict=True))
+
+
+def test_a_stale_text_stays_on_its_page():
+    pairs = pair_pieces(["one", "two", "three"], written("one", "before", "three"), {})
+    assert [pair.english for pair in pairs] == ["one", "two", "three"]
+    assert pair_pieces(["one", "two"], written("two"), {hash_piece("one"): "一"})[0].zh == "一"
 
 
 def test_pieces_are_the_smallest_that_keep_together():
