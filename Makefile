@@ -1,9 +1,18 @@
 # Python 3.11 or later and make are all that a fresh machine needs; everything else goes into .venv/.
-#   make PYTHON=python3.12    another Python
+#   make test PYTHON=python3.12    another Python, from the path or from pyenv, into .venv-3.12/
 
 PYTHON ?= python3
-VENV := .venv
+VERSION := $(patsubst python%,%,$(filter python3.%,$(notdir $(PYTHON))))
+# What .venv holds already, or would hold: that Python is not installed a second time under its own name.
+DEFAULT = $(shell { .venv/bin/python -c "$(SAY_VERSION)" || python3 -c "$(SAY_VERSION)"; } 2>/dev/null)
+SAY_VERSION := import sys; print('%d.%d' % sys.version_info[:2])
+VENV := .venv$(if $(VERSION),$(addprefix -,$(filter-out $(DEFAULT),$(VERSION))))
+# pyenv keeps its Pythons off the path, or lays names on it that answer with an error: the newest of that version.
+IN_PYENV = $(shell ls -d "$$(pyenv root 2>/dev/null || echo ~/.pyenv)"/versions/$(VERSION)*/bin/python$(VERSION) \
+  2>/dev/null | sort --version-sort | tail -n 1)
+INTERPRETER = $(shell $(PYTHON) --version >/dev/null 2>&1 && echo '$(PYTHON)' || echo '$(if $(VERSION),$(IN_PYENV))')
 BIN := $(VENV)/bin
+CONTRACTS := tests/test_contract.py tests/test_metrics_contract.py tests/refusals
 INSTALLED := $(VENV)/installed
 SITE := build/site
 TENSORFLOW := .venv-tensorflow
@@ -28,16 +37,22 @@ help:
 	@echo "make models     ask which methods run on published networks, into MODELS.md; goes on where it was stopped"
 	@echo "make tensorflow    install TensorFlow apart, compare it with torch, and store what notebook 12 shows of it"
 	@echo "make lint       ruff, codespell and mypy alone;  make format  lets ruff repair"
+	@echo "make contracts  what every method and metric owes, and every refusal, in ten minutes or less"
 	@echo "make clean      remove build/ and caches; .venv/ and data/cache/ stay"
+	@echo "each of them with PYTHON=python3.12 runs on that Python, in an environment of its own: .venv-3.12/"
 
 # The file is written last, so that an interrupted installation is done again.
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || { \
+	@test '$(INTERPRETER)' || { \
+	  echo "make: PYTHON must name a Python that is installed"; \
+	  echo "  got: $(PYTHON), which is neither on the path nor one of pyenv's"; \
+	  echo "  try: $(if $(and $(VERSION),$(shell command -v pyenv)),pyenv install $(VERSION),make PYTHON=python3)"; exit 1; } >&2
+	@$(INTERPRETER) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || { \
 	  echo "make: Python must be 3.11 or later"; \
-	  echo "  got: $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -n 1)"; \
+	  echo "  got: $(PYTHON) is $$($(INTERPRETER) --version 2>&1 | tail -n 1)"; \
 	  echo "  try: make PYTHON=python3.11"; exit 1; } >&2
 	@echo "Installing into $(VENV)/: once, some minutes, as torch is large."
-	@$(PYTHON) -m venv $(VENV)
+	@$(INTERPRETER) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	  --editable '.[notebooks,peers,keras,serve,test,site]'
 	@touch $@
@@ -45,7 +60,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 # TensorFlow beside PyTorch can end the process: it has an environment and processes of its own.
 $(TENSORFLOW_INSTALLED): frameworks/requirements-tensorflow.txt | $(INSTALLED)
 	@echo "Installing TensorFlow into $(TENSORFLOW)/: once, 1.4 GB."
-	@$(PYTHON) -m venv $(TENSORFLOW)
+	@$(INTERPRETER) -m venv $(TENSORFLOW)
 	@$(TENSORFLOW)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --requirement frameworks/requirements-tensorflow.txt
 	@touch $@
@@ -89,6 +104,10 @@ serve-django: $(INSTALLED)
 test: lint
 	@$(BIN)/python -m pytest -n auto --durations=15
 
+# On another Python than the usual one this shows most of what can break there.
+contracts: $(INSTALLED)
+	@$(BIN)/python -m pytest -n auto --durations=5 $(CONTRACTS)
+
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
@@ -100,6 +119,10 @@ models: $(INSTALLED)
 
 reproduce: $(INSTALLED)
 	@$(BIN)/python -m reproduce $(TABLE) $(if $(DATA),--data '$(DATA)') $(REPRODUCE_ARGS)
+
+# The Python that PYTHON means, or nothing: .ci/run asks.
+interpreter:
+	@echo '$(INTERPRETER)'
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check .
@@ -113,6 +136,6 @@ format: $(INSTALLED)
 
 clean:
 	rm -rf build .pytest_cache .ruff_cache
-	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './$(TENSORFLOW)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-.PHONY: help figures refresh lab site app serve-flask serve-django test bench bench-serve models reproduce tensorflow tensorflow-environment lint format clean
+.PHONY: help figures refresh lab site app serve-flask serve-django test contracts bench bench-serve models reproduce tensorflow tensorflow-environment lint format clean interpreter

@@ -29,9 +29,9 @@ def make(tmp_path):
     (tmp_path / "python").chmod(0o755)
     clean = {name: value for name, value in os.environ.items() if "MAKE" not in name}  # this may be `make test` itself
 
-    def run(*arguments):
+    def run(*arguments, **variables):
         command = ["make", "PYTHON=./python", *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True)
+        return subprocess.run(command, cwd=tmp_path, env=clean | variables, capture_output=True, text=True)
 
     return run
 
@@ -104,6 +104,62 @@ def test_an_old_python_is_refused(make, tmp_path):
     assert not (tmp_path / ".venv").exists()
 
 
+@pytest.fixture
+def with_pyenv(tmp_path):
+    """Variables under which pyenv has two releases of Python 3.99, and a name on the path that only says so."""
+    for release in ("3.99.9", "3.99.10"):
+        place = tmp_path / "pyenv" / "versions" / release / "bin"
+        place.mkdir(parents=True)
+        (place / "python3.99").write_text(STAND_IN.replace('"python $*"', f'"python {release} $*"'))
+        (place / "python3.99").chmod(0o755)
+    shims = tmp_path / "shims"
+    shims.mkdir()
+    (shims / "pyenv").write_text(f"#!/bin/sh\necho {tmp_path / 'pyenv'}\n")
+    (shims / "python3.99").write_text("#!/bin/sh\necho 'pyenv: python3.99: command not found' >&2; exit 127\n")
+    for shim in shims.iterdir():
+        shim.chmod(0o755)
+    return {"PATH": f"{shims}:{os.environ['PATH']}"}
+
+
+def test_another_python_is_found_in_pyenv_and_has_its_own_environment(make, with_pyenv, tmp_path):
+    assert make("figures").stdout.endswith("python -m collection.runner figures\n")
+    done = make("figures", "PYTHON=python3.99", **with_pyenv)
+    assert done.stdout.splitlines() == [
+        "Installing into .venv-3.99/: once, some minutes, as torch is large.",
+        "python 3.99.10 -m collection.runner figures",
+    ]
+    assert make("figures", "PYTHON=python3.99", **with_pyenv).stdout == "python 3.99.10 -m collection.runner figures\n"
+    assert (tmp_path / ".venv" / "installed").exists()
+
+
+def test_the_python_of_venv_is_not_installed_twice(make, tmp_path):
+    (tmp_path / "python3.98").write_text(STAND_IN)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").write_text("#!/bin/sh\necho 3.98\n")
+    for file in (tmp_path / "python3.98", tmp_path / ".venv" / "bin" / "python"):
+        file.chmod(0o755)
+    assert "Installing into .venv/" in make("figures", "PYTHON=./python3.98").stdout
+    assert not (tmp_path / ".venv-3.98").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("python3.97", "pyenv install 3.97"), ("no-python", "make PYTHON=python3")]
+)
+def test_a_python_that_is_not_there_is_refused(name, advice, make, with_pyenv, tmp_path):
+    done = make("test", f"PYTHON={name}", **with_pyenv)
+    assert done.returncode != 0
+    got = f"  got: {name}, which is neither on the path nor one of pyenv's\n  try: {advice}\n"
+    assert done.stderr.startswith(f"make: PYTHON must name a Python that is installed\n{got}")
+    assert not list(tmp_path.glob(".venv*"))
+
+
+def test_clean_leaves_every_environment(make, tmp_path):
+    for place in (".venv/lib", ".venv-3.99/lib", "xnb"):
+        (tmp_path / place / "__pycache__").mkdir(parents=True)
+    assert make("clean").returncode == 0
+    assert {path.parts[-3] for path in tmp_path.rglob("__pycache__")} == {".venv", ".venv-3.99"}
+
+
 def test_help_names_every_command(make):
     commands = {line.split()[1] for line in make().stdout.splitlines() if line.startswith("make ")}
     assert commands == {
@@ -120,6 +176,7 @@ def test_help_names_every_command(make):
             "tensorflow",
             "refresh",
             "lint",
+            "contracts",
             "clean",
         ),
         *("serve-flask", "serve-django"),
@@ -130,4 +187,25 @@ def test_continuous_integration_runs_the_tests():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert "set -euo pipefail" in script.read_text()
-    assert script.read_text().endswith("make test\n")
+    assert "\nmake test\n" in script.read_text()
+    assert subprocess.run(["bash", "-n", script]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [("/usr/bin/python3.13", "make contracts PYTHON=python3.13"), ("", "Python 3.13 is neither on the path")],
+)
+def test_continuous_integration_asks_another_python(found, expected, tmp_path):
+    """With stand-ins for everything that it calls."""
+    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
+    say = f'#!/bin/sh\ncase "$*" in *interpreter*) echo {found} ;; *) echo "make $*" ;; esac\n'
+    for name, script in {"make": say, "chromium": "#!/bin/sh\n", "git": "#!/bin/sh\n"}.items():
+        (tmp_path / name).write_text(script)
+        (tmp_path / name).chmod(0o755)
+    clean = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "XNB_OTHER_PYTHON": "3.13"}
+    clean.pop("PYTHON", None)
+    done = subprocess.run([tmp_path / ".ci" / "run"], env=clean, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *_, tensorflow, everything, last = done.stdout.splitlines()
+    assert (tensorflow, everything) == ("make tensorflow-environment", "make test")
+    assert last.startswith(expected)
