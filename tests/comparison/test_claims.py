@@ -118,6 +118,7 @@ class TestRows:
         rows = {"low": around(0.2), "high": around(0.8, 1), "near": around(0.48, 2)}
         found = judge_rows(claim, rows).table.set_index("row")
         assert list(found["verdict"]) == ["SUPPORTED", "REFUTED", "OPEN"]
+        assert all(type(word) is Verdict for word in found["verdict"])
         for name, values in rows.items():
             here, beside = estimate_mean(values), estimate_mean(values - 0.5)
             assert list(found.loc[name, ["mean", "low", "high"]]) == list(here[:3])

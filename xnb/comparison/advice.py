@@ -7,7 +7,7 @@ import pandas as pd
 
 from xnb.check import refuse, require
 from xnb.comparison.differences import estimate_differences
-from xnb.comparison.inference import adjust_holm
+from xnb.comparison.inference import adjust_holm, write_interval
 from xnb.comparison.statistics import Directions, metric_signs, pareto
 from xnb.methods import METHODS
 
@@ -156,6 +156,4 @@ def _give_reason(row: pd.Series, name: str, best: str, advised: str) -> str:
 
 
 def _write_ends(row: pd.Series, name: str) -> str:
-    low = row[f"{name}_low"]
-    high = row[f"{name}_high"]
-    return f"{row[name]:.2f} [{low:.2f}, {high:.2f}]"
+    return write_interval(row[name], row[f"{name}_low"], row[f"{name}_high"], ".2f")

@@ -166,21 +166,22 @@ def judge_claims(rows: Mapping[Claim, Mapping[str, ArrayLike]]) -> Verdicts:
     hint = 'rows = {claim: {"all inputs": np.random.rand(8, 20)}}  # trainings, inputs'
     require(min(counts.values(), default=0) > 0, rule, counts, hint)
     found = [_judge_row(claim, row, values) for claim, of_claim in rows.items() for row, values in of_claim.items()]
-    table = pd.DataFrame(found)
+    table = pd.DataFrame([numbers for numbers, _ in found])
     table["p_holm"] = adjust_holm(table["p_value"])
-    table["verdict"] = table["verdict"].where(table["p_holm"] < _LEVEL, Verdict.OPEN)
+    is_clear = (table["p_holm"] < _LEVEL).tolist()
+    words = [word if clear else Verdict.OPEN for (_, word), clear in zip(found, is_clear, strict=True)]
+    table["verdict"] = pd.Series(words, dtype=object)  # as text they would no longer be verdicts
     return Verdicts(table)
 
 
-def _judge_row(claim: Claim, row: str, values: ArrayLike) -> dict[str, Any]:
-    """Return one row of the table, its verdict by the interval alone."""
+def _judge_row(claim: Claim, row: str, values: ArrayLike) -> tuple[dict[str, Any], Verdict]:
+    """Return one row of the table, and its verdict by the interval alone."""
     values = np.asarray(values, dtype=float)
     estimate = estimate_mean(values)
     # What is tested, and what could have been seen, is the distance from the bar.
     beside = estimate_mean(values - claim.bar)
-    distance = {"p_value": beside.p_value, "detectable": beside.detectable}
-    verdict = judge_estimate(claim, estimate)
-    return {"claim": claim.name, "row": row} | estimate._asdict() | distance | {"bar": claim.bar, "verdict": verdict}
+    numbers = estimate._asdict() | {"p_value": beside.p_value, "detectable": beside.detectable}
+    return {"claim": claim.name, "row": row} | numbers | {"bar": claim.bar}, judge_estimate(claim, estimate)
 
 
 def judge_search(counterexamples: int) -> Verdict:
