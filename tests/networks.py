@@ -87,6 +87,21 @@ def tensors_of(model):
     return [*model.parameters(), *model.buffers(), *scratch]
 
 
+def visible_state(model, *inputs):
+    """Everything about a model and its inputs that a call might leave changed, beside their values."""
+    hooks = 0
+    for module in model.modules():
+        hooks += len(module._forward_hooks) + len(module._forward_pre_hooks)
+        hooks += len(module._backward_hooks) + len(module._backward_pre_hooks)
+    return (
+        hooks,
+        [(sorted(vars(module)), module.training) for module in model.modules()],
+        [(weights.grad, weights.requires_grad) for weights in model.parameters()],
+        [(tensor.requires_grad, tensor.grad) for tensor in inputs],
+        [dict(vars(tensor)) for tensor in (*tensors_of(model), *inputs)],  # nothing may be written on a tensor
+    )
+
+
 def with_seed(make):
     """The network that `make` builds, from the same random weights each time, in evaluation mode."""
     with torch.random.fork_rng():

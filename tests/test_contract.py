@@ -8,7 +8,7 @@ import inspect
 
 import pytest
 import torch
-from networks import CastLinear, ScratchLinear, tensors_of
+from networks import CastLinear, ScratchLinear, tensors_of, visible_state
 from torch import nn
 
 from xnb import METHODS, attribute, catalog
@@ -81,21 +81,6 @@ def test_makes_its_tensors_where_the_input_is(name, model, x, target):
     assert torch.equal(a, attribute(model, x, target, name))
 
 
-def visible_state(model, x):
-    """Everything about a model and an input that a call might leave changed, beside their values."""
-    hooks = 0
-    for module in model.modules():
-        hooks += len(module._forward_hooks) + len(module._forward_pre_hooks)
-        hooks += len(module._backward_hooks) + len(module._backward_pre_hooks)
-    return (
-        hooks,
-        [module.training for module in model.modules()],
-        [(weights.grad, weights.requires_grad) for weights in model.parameters()],
-        (x.requires_grad, x.grad),
-        [dict(vars(tensor)) for tensor in (*tensors_of(model), x)],  # nothing may be written on a tensor
-    )
-
-
 @every
 @pytest.mark.parametrize("spoil", ["nothing", "target", "model"])
 def test_leaves_no_trace(name, spoil, model, x, target):
@@ -106,7 +91,7 @@ def test_leaves_no_trace(name, spoil, model, x, target):
     if spoil == "model":
         model.append(Interrupted().eval())
     model[0].weight.requires_grad_(False)
-    before = visible_state(model, x)
+    before = visible_state(model, x, target)
     weights = copy.deepcopy(model.state_dict())
     pixels = x.clone()
     rng = torch.get_rng_state()
@@ -116,7 +101,7 @@ def test_leaves_no_trace(name, spoil, model, x, target):
             attribute(model, x, target + 99 if spoil == "target" else target, name)
     else:
         attribute(model, x, target, name)
-    assert visible_state(model, x) == before
+    assert visible_state(model, x, target) == before
     assert torch.equal(torch.get_rng_state(), rng)
     assert torch.equal(x, pixels)
     assert all(torch.equal(a, b) for a, b in zip(weights.values(), model.state_dict().values(), strict=True))

@@ -63,6 +63,7 @@ FOLLOWED = {
     "flipped": (lambda x: convolve(x).flip(3), "bc2?"),
     "rolled": (lambda x: convolve(x).roll((1, 2), (2, 3)), "bc??"),
     "rolled back": (lambda x: convolve(x).roll((1, 2), (2, 3)).roll((-1, -2), (2, 3)), "bc23"),
+    "indexed by a bool": (lambda x: convolve(x)[True, 0, 0, 0, 0], "1"),
     "indexed by a list": (lambda x: convolve(x)[:, :, [0, 1, 2]], "????"),
     "einsum": (lambda x: torch.einsum("bchw,cd->bhwd", convolve(x), weight(7, 5)), "b23?"),
     "matrix product": (lambda x: convolve(x).permute(0, 2, 3, 1) @ weight(7, 5), "b23c"),
