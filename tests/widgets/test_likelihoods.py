@@ -6,30 +6,30 @@ import pytest
 import torch
 
 from xnb.widgets import explore
-from xnb.widgets.likelihoods import check_unit, find_unit, to_probabilities
+from xnb.widgets.likelihoods import check_unit, find_unit, read_probabilities
 
 
 def test_one_logit_speaks_for_class_one_by_its_sigmoid():
     """z = log 3: P(1) = 3 / 4; a softmax over one logit would say 1."""
     out = torch.tensor([[math.log(3)], [-math.log(3)]])
     assert find_unit(out) == "sigmoid"
-    torch.testing.assert_close(to_probabilities(out, "sigmoid"), torch.tensor([[0.25, 0.75], [0.75, 0.25]]))
-    torch.testing.assert_close(to_probabilities(torch.tensor([[0.3]]), "as is"), torch.tensor([[0.7, 0.3]]))
+    torch.testing.assert_close(read_probabilities(out, "sigmoid"), torch.tensor([[0.25, 0.75], [0.75, 0.25]]))
+    torch.testing.assert_close(read_probabilities(torch.tensor([[0.3]]), "as is"), torch.tensor([[0.7, 0.3]]))
 
 
 def test_stated_probabilities_stay_and_logits_go_through_softmax():
     stated = torch.tensor([[0.25, 0.75], [1.0, 0.0]])
     assert find_unit(stated) == "as is"
-    assert torch.equal(to_probabilities(stated, "as is"), stated)
+    assert torch.equal(read_probabilities(stated, "as is"), stated)
     out = torch.tensor([[0.0, math.log(3)]])
     assert find_unit(out) == "softmax"
-    torch.testing.assert_close(to_probabilities(out, "softmax"), torch.tensor([[0.25, 0.75]]))
+    torch.testing.assert_close(read_probabilities(out, "softmax"), torch.tensor([[0.25, 0.75]]))
     assert find_unit(torch.tensor([[-0.5, 1.5]])) == "softmax"  # adds up to 1, but is no probability
 
 
 def test_labels_do_not_share_a_sum():
     out = torch.tensor([[0.0, math.log(3), -math.log(3)]])
-    torch.testing.assert_close(to_probabilities(out, "sigmoid"), torch.tensor([[0.5, 0.75, 0.25]]))
+    torch.testing.assert_close(read_probabilities(out, "sigmoid"), torch.tensor([[0.5, 0.75, 0.25]]))
 
 
 @pytest.mark.usefixtures("as_users_run")

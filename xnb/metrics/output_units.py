@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -159,14 +160,18 @@ def _choose_reading(link: Link, seen: _SeenOutput) -> _Reading:
 
 def _probability_of_each(model: Model, reading: _Reading, x: Batch) -> Logits:
     """Probabilities of the classes; of one output those of the two classes that it stands for."""
-    out = model(x)
+    return to_probabilities(model(x), stated=reading.stated, exclusive=reading.exclusive)
+
+
+def to_probabilities(out: Logits, *, stated: bool, exclusive: bool) -> Float[Tensor, "B classes"]:
+    """Probability of each class, of outputs as they were read; one output speaks for class 1 of two."""
     if _is_single(out):
-        if reading.stated:
+        if stated:
             return torch.cat([1 - out, out], 1)
         return torch.cat([-out, out], 1).sigmoid()
-    if reading.stated:
+    if stated:
         return out
-    if reading.exclusive:
+    if exclusive:
         return out.softmax(1)
     return out.sigmoid()
 

@@ -18,7 +18,7 @@ from xnb.check import refuse, require
 from xnb.data import Part, Split
 from xnb.types import Batch, Masks, Model, Target
 from xnb.widgets.colours import Numbers, check_colours, normalise_colours, restore_colours, to_picture
-from xnb.widgets.likelihoods import Unit, check_unit, find_unit, to_probabilities
+from xnb.widgets.likelihoods import Unit, check_unit, find_unit, read_probabilities
 
 Data: TypeAlias = Split | Part | Tensor
 Kind: TypeAlias = Literal["table", "text", "signal", "picture", "volume"]
@@ -106,7 +106,7 @@ class Subject:
 
     def probabilities_of(self, x: Batch) -> Float[Tensor, "B K"]:
         """Probability of each class, for any inputs."""
-        return to_probabilities(logits(self.model, x), self.unit)
+        return read_probabilities(logits(self.model, x), self.unit)
 
     def shown_picture(self, row: int) -> Float[Tensor, "c H W"]:
         """One picture as it is drawn: in [0, 1], in the colours that it had before it was normalised."""

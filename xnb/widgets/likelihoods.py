@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xnb.check import require
+from xnb.metrics.output_units import to_probabilities
 from xnb.types import Logits
 
 Unit: TypeAlias = Literal["softmax", "sigmoid", "as is"]
@@ -33,10 +34,6 @@ def check_unit(unit: Unit, out: Logits) -> Unit:
     return unit
 
 
-def to_probabilities(out: Logits, unit: Unit) -> Float[Tensor, "B classes"]:
-    """Probability of each class; of one output there are two classes, and it speaks for class 1."""
-    values = {"softmax": out.softmax(1), "sigmoid": out.sigmoid(), "as is": out}[unit]
-    if out.shape[1] > 1:
-        return values
-    positive = out if unit == "as is" else out.sigmoid()
-    return torch.cat([1 - positive, positive], 1)
+def read_probabilities(out: Logits, unit: Unit) -> Float[Tensor, "B classes"]:
+    """Probability of each class, as metrics read it."""
+    return to_probabilities(out, stated=unit == "as is", exclusive=unit == "softmax")
