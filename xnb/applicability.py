@@ -136,7 +136,7 @@ def _find_cautions(model: Model, x: Tensor) -> list[str]:
     if not x.is_floating_point():
         return [f"input is {x.dtype}, which has no gradient"]
     # The rest is learnt from running the model, which `logits` refuses to do in each of the cases above. Where the
-    # model itself fails, what ran until then is told, and each method gives the reason.
+    # model itself fails, the cautions are of what ran until then, and each method gives the reason.
     with suppress(Exception), _FunctionWatch() as watch, watch_calls(model, watch.enter, watch.leave):
         logits(model, x)
     in_place = [name for name, module in modules.items() if getattr(module, "inplace", False)]

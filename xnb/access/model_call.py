@@ -93,7 +93,7 @@ def chunk_logits(model: Model, x: Batch) -> Logits:
 
 
 class ExplainedFailure:
-    """Around a pass that fails: what is wrong with the input is said, where that can be seen.
+    """Around a pass that fails: says what is wrong with the input, where that can be seen.
 
     Where the model's weights have another dtype or device, or the model would take `x[None]`, that is refused in place
     of the model's own error.

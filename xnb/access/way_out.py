@@ -33,7 +33,7 @@ def reaches_input(model: Model, x: Batch) -> bool:
     with torch.enable_grad(), select_rows(slice(1), len(x)):
         try:
             out = model(leaf.clone())
-        except Exception:  # it is told by whoever runs it
+        except Exception:  # whoever runs it next raises it
             return True
         return out.requires_grad and _has_slope(out, leaf)
 

@@ -62,7 +62,8 @@ def _attribute_flows(attention: AttentionPass) -> Float[Tensor, "B M"]:
     nodes = sum(step.shape[2] for step in steps)
     rule = f"attention_flow: tokens times layers must be at most {MOST_NODES}, or an input takes an hour"
     require(nodes <= MOST_NODES, rule, nodes, "xnb.attribute(model, x, target, 'rollout')")
-    B, M = len(attention.shares), steps[0].shape[2]
+    B = len(attention.shares)
+    M = steps[0].shape[2]
     flows = attention.shares.new_zeros(B, M)
     # one after another: a network of a large picture has half a million pipes
     inputs = enumerate(zip(attention.shares, *steps, strict=True))
@@ -95,7 +96,9 @@ def _build_network(shares: Float[Tensor, " N"], steps: list[Float[Tensor, "N M"]
     edges = [shares[None], *reversed(steps)]  # from the source, then from layer to layer
     sizes = [1, *(block.shape[1] for block in edges)]
     starts = np.cumsum([0, *sizes])  # number of the first node of each layer
-    values, rows, columns = [], [], []
+    values = []
+    rows = []
+    columns = []
     for block, first_row, first_column in zip(edges, starts, starts[1:], strict=False):
         whole = np.floor(block.double().cpu().numpy() * UNIT).astype(np.int32)
         row, column = whole.nonzero()

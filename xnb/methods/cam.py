@@ -49,7 +49,7 @@ def grad_cam(
 
     Args:
         layer: a name of `model.named_modules()`, or the module; None is the last one with maps, found by one more
-            pass of one input, and told in the ledger of `xnb.explain`.
+            pass of one input, and named in the ledger of `xnb.explain`.
         layout: which axis of the layer's output holds the channels: None finds it from what the model does;
             "channels_first", "channels_last", or a function of the output that returns `(B, D, *places)`.
         signed: True leaves negative values as they are.

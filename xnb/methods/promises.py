@@ -16,7 +16,7 @@ from xnb.check import warn
 from xnb.methods.registry import METHODS
 from xnb.types import Attribution, Batch, Model, Target
 
-LIMIT = 0.1  # a promise that is missed by more than this share is told
+LIMIT = 0.1  # a promise that is missed by more than this share is warned of
 # A change of score below this share of the map's own size, the sum of its absolute values, is what is left of much
 # that cancels. The gap is then a share of this much of the map: of a change near zero, any rounding is many times.
 _LEAST_CHANGE = 0.01

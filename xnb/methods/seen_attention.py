@@ -189,8 +189,8 @@ def _change_piece(x: Batch, piece: Tensor) -> Batch:
     """The input with noise on a piece of it."""
     generator = torch.Generator("cpu").manual_seed(1)
     noise = torch.randn(x.shape, generator=generator, dtype=torch.double, device="cpu").to(x)
-    spread = float(x.std(correction=0)) or 1.0
-    return torch.where(piece, x + spread * noise, x)
+    deviation = float(x.std(correction=0)) or 1.0
+    return torch.where(piece, x + deviation * noise, x)
 
 
 def _find_small_piece(by_key: list[Tensor], leaf: Batch) -> tuple[int, Tensor]:

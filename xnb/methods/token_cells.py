@@ -55,7 +55,8 @@ def _divide_axis(lows: list[int], highs: list[int], places: Int[Tensor, " n"]) -
 
     A beginning at 0 and an end at the last place may be cut off: they say nothing about distances.
     """
-    length, count = len(places), len(lows)
+    length = len(places)
+    count = len(lows)
     if count == 1:
         return torch.zeros_like(places)
     steps = {b - a for a, b in pairwise(lows) if a > 0}

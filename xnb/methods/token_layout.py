@@ -225,7 +225,7 @@ def _write_statement(tokens: int, x: Batch, who: str) -> str:
     fits = [(front, side) for front, side in fits if 0 <= front < tokens / 2]
     if not fits:
         return ""
-    front, side = min(fits)
+    front, side = min(fits)  # the side of a patch that leaves the fewest tokens in front
     special = tuple(range(front))
     return f"xnb.attribute(model, x, target, {who!r}, special={special}, patch={side})"
 

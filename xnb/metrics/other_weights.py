@@ -30,7 +30,8 @@ def largest_divergence(a: _TokenWeights, margins: Float[Tensor, "B N"], budget: 
         margins: the logit of one class less that of the other, of each token alone: what a linear head makes of it.
         budget: largest total variation that counts as the same decision.
     """
-    a, d = a.detach().double(), margins.detach().double()
+    a = a.detach().double()
+    d = margins.detach().double()
     p = torch.sigmoid((a * d).sum(1, keepdim=True))
     ends = torch.cat([torch.logit((p - budget).clamp(min=0)), torch.logit((p + budget).clamp(max=1))], 1)
     # A convex function is largest in a corner: those of one token first, then those of two.
@@ -79,7 +80,8 @@ def search_by_linear_programs(
         starts: linear programs an input, some milliseconds each.
         seed: of the random weights.
     """
-    a, values = a.detach().double().cpu(), values.detach().double().cpu()
+    a = a.detach().double().cpu()
+    values = values.detach().double().cpu()
     rng = make_generator("starts of linear programs", seed)
     noise = torch.randn((starts - 1, *a.shape[1:]), generator=rng, dtype=a.dtype)
     # Inner points: in a corner the slope is infinite, and a program that starts there stays.

@@ -132,9 +132,9 @@ def _make_grid(
     # The last of the layers that look around looks furthest.
     dilations = [1] * (reach - 1) + [dilation] + [1] * depth
     layers = [_add_norm_and_relu(nn.Conv2d(channels, width, patch, patch, bias=False))]
-    for kernel, spread in zip(kernels, dilations, strict=False):
-        padding = spread * (kernel // 2)
-        convolution = nn.Conv2d(width, width, kernel, padding=padding, dilation=spread, bias=False)
+    for kernel, step in zip(kernels, dilations, strict=False):
+        padding = step * (kernel // 2)
+        convolution = nn.Conv2d(width, width, kernel, padding=padding, dilation=step, bias=False)
         layers.append(_add_norm_and_relu(convolution))
     return nn.Sequential(*layers)
 

@@ -112,8 +112,8 @@ class BagNet(nn.Module):
         H, W = x.shape[2:]
         with torch.no_grad():
             votes = self.votes(x)[torch.arange(len(x)), target]
-        spread = F.interpolate(votes[:, None], (H, W), mode="nearest")
-        return spread / (H * W)
+        vote_of_pixel = F.interpolate(votes[:, None], (H, W), mode="nearest")
+        return vote_of_pixel / (H * W)
 
 
 class BcosConv(nn.Module):

@@ -140,7 +140,8 @@ def find_patches(subject: Subject, layers: SeenLayers) -> list[PatchTokens]:
 
 def _find_patches(subject: Subject, layout: TokenLayout) -> PatchTokens:
     """What the tokens of one layer stand for."""
-    x, grid = subject.x, layout.grid
+    x = subject.x
+    grid = layout.grid
     if x.ndim != 4 or grid is None:
         rule = "attention: inputs must be bags, or pictures (B, C, H, W) with tokens that are cells of them"
         refuse(rule, x, "xnb.widgets.explore(model, x, method='raw_attention')")

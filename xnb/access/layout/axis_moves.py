@@ -127,7 +127,7 @@ def resize_places(call: Call) -> list[Axis]:
 
 
 def disorder_values(call: Call) -> list[Axis]:
-    """Values along some axes change their order; where it is not said which, along all."""
+    """Values along some axes change their order; where none are named, along all."""
     axes = list(call.axes)
     dims = call.knob(1, "dims", call.kwargs.get("dim"))
     if call.function.__name__ in ("fliplr", "flipud"):

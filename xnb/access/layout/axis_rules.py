@@ -181,7 +181,7 @@ def _attend_with_weights(call: Call) -> list[Axis]:
 
 
 def _recur(call: Call) -> list[Axis]:
-    """A recurrent layer: its sequence of states; of its last states nothing is told."""
+    """A recurrent layer: its sequence of states; of its last states nothing is known."""
     axes = call.axes
     mark_axis(axes[-1], CHANNEL)
     if call.out.shape[:-1] != call.first.shape[:-1]:

@@ -118,8 +118,8 @@ def read_layout(layer: str, output: Tensor, axes: SeenAxes, places: tuple[int, .
         rule = f"layer: which axes of {layer!r} are channels, and where on x its places lie, must be known"
         return Unreadable(rule, _suggest_layout(output, axes, places))
     sizes = [factor.size for factor in factors]
-    spread = sum(any(kind == CHANNEL for kind in _kinds(axis)) for axis in cut.axes)
-    return MapLayout(_Arrangement(cut, sizes, order), places, cut.axis is not None, spread)
+    channel_axes = sum(any(kind == CHANNEL for kind in _kinds(axis)) for axis in cut.axes)
+    return MapLayout(_Arrangement(cut, sizes, order), places, cut.axis is not None, channel_axes)
 
 
 def _kinds(axis: Axis) -> list[str | None]:
