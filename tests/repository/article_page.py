@@ -1,0 +1,73 @@
+"""The map of the founding article: its parts from docs/article.toml, the cells that answer from their metadata.
+
+`python tests/repository/article_page.py` writes docs/article_map.md anew.
+"""
+
+import tomllib
+from collections import defaultdict
+
+from notebook_cells import DOCS, Place, link_cell, read_cells
+
+PAGE = DOCS / "article_map.md"
+KINDS = {
+    "section": "Sections",
+    "listing": "Listings",
+    "figure": "Promised figures",
+    "defect": "Defects of the listings",
+}
+TOP = """<!-- Made by tests/repository/article_page.py of docs/article.toml and the metadata of cells: edit those. -->
+
+# Article map
+
+This collection began with a blog article in Chinese, "PyTorch deep learning: how to build machine-learning models of
+high interpretability". Its listings do not run, and none of its figures is shown. Here is each section, listing and
+promised figure of it, with what is wrong there and the cells that answer.
+
+Section numbers are the article's own: 2.1 to 2.3 come twice, and 4 repeats 3. *Partly* means that something is still
+missing, and the row says what. {answered} of {all} parts are answered, {partly} partly.
+"""
+HEAD = "| in the article | what is wrong | here instead | cells | figures |\n|---|---|---|---|---|"
+
+
+def read_parts() -> dict[str, dict]:
+    """The parts of the article by id."""
+    return tomllib.loads((DOCS / "article.toml").read_text())
+
+
+def find_answers() -> dict[str, list[Place]]:
+    """The cells that say they answer a part, by its id."""
+    answers = defaultdict(list)
+    for place, cell in read_cells().items():
+        for part in cell.metadata.get("article", []):
+            answers[part].append(place)
+    return dict(answers)
+
+
+def write_row(part: dict, places: list[Place]) -> str:
+    """One line of a table."""
+    figures = [link_cell(place, place[1]) for place in places if place[1].startswith("fig-")]
+    cells = [link_cell(place) for place in places if not place[1].startswith("fig-")]
+    cells += [f"[{page.removeprefix('../')}]({page})" for page in part.get("pages", [])]
+    fields = [
+        f"**{part['name']}** {part['says']}",
+        part["wrong"],
+        f"*{part['status'].capitalize()}.* {part['here']}",
+        ", ".join(cells) or "–",
+        ", ".join(figures) or "–",
+    ]
+    return f"| {' | '.join(fields)} |"
+
+
+def write_page() -> str:
+    """The whole page: a table for each kind of part."""
+    parts, answers = read_parts(), find_answers()
+    states = [part["status"] for part in parts.values()]
+    text = [TOP.format(all=len(parts), answered=states.count("answered"), partly=states.count("partly"))]
+    for kind, heading in KINDS.items():
+        rows = [write_row(part, answers.get(id, [])) for id, part in parts.items() if part["kind"] == kind]
+        text.append("\n".join([f"## {heading}\n", HEAD, *rows, ""]))
+    return "\n".join(text)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(write_page())
