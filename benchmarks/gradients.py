@@ -112,8 +112,8 @@ def to_a_gap(w: Workload) -> Case:
     ours = method("integrated_gradients", steps=4096, tolerance=0.01)
     run = partial(captum_asks(w, "IntegratedGradients"), n_steps=fewest_steps(w))
     peer = Peer("captum", run, {"prepared/default": 0.70}, internal(w))
-    fine = method("integrated_gradients", steps=1000)
-    return Case(ours, (peer,), tolerance=0.5, referee=in_double(w, fine, 1))
+    reference = method("integrated_gradients", steps=1000)
+    return Case(ours, (peer,), tolerance=0.5, referee=in_double(w, reference, 1))
 
 
 def fewest_steps(w: Workload) -> int:

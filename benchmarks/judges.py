@@ -41,10 +41,10 @@ def as_quantus_asks(method: Method) -> Callable[..., np.ndarray]:
 
 def judged(w: Workload, metric: Callable, a: Tensor | None = None, **knobs: object) -> list[float]:
     """A metric of Quantus asked for every input of the workload."""
-    given = {"x_batch": w.x.cpu().numpy(), "y_batch": w.target.cpu().numpy(), "channel_first": True, "softmax": False}
+    options = {"x_batch": w.x.cpu().numpy(), "y_batch": w.target.cpu().numpy(), "channel_first": True, "softmax": False}
     maps = None if a is None else a.cpu().numpy()
-    given |= {"explain_func": as_quantus_asks(slope), "device": w.x.device.type}
-    return metric(w.model, a_batch=maps, **given | knobs)
+    options |= {"explain_func": as_quantus_asks(slope), "device": w.x.device.type}
+    return metric(w.model, a_batch=maps, **options | knobs)
 
 
 def captum_infidelity(w: Workload, a: Tensor, removed: Tensor, **knobs: object) -> Tensor:
@@ -58,8 +58,8 @@ def captum_infidelity(w: Workload, a: Tensor, removed: Tensor, **knobs: object) 
         done += each
         return gone.to(x), torch.where(gone, paint.repeat_interleave(each, 0), x)
 
-    given = {"n_perturb_samples": len(removed), "target": w.target}
-    return captum.metrics.infidelity(w.model, perturb, w.x, a.expand_as(w.x).contiguous(), **given, **knobs)
+    options = {"n_perturb_samples": len(removed), "target": w.target}
+    return captum.metrics.infidelity(w.model, perturb, w.x, a.expand_as(w.x).contiguous(), **options, **knobs)
 
 
 def captum_sensitivity(w: Workload, moves: Tensor, method: Method, **knobs: object) -> Tensor:
@@ -76,27 +76,27 @@ def captum_sensitivity(w: Workload, moves: Tensor, method: Method, **knobs: obje
     def explained(x: tuple[Tensor, ...] | Tensor, target: Tensor) -> tuple[Tensor, ...] | Tensor:
         return (method(w.model, x[0], target),) if isinstance(x, tuple) else method(w.model, x, target)
 
-    given = {"n_perturb_samples": len(moves), "target": w.target}
-    return captum.metrics.sensitivity_max(explained, w.x, perturb, **given, **knobs)
+    options = {"n_perturb_samples": len(moves), "target": w.target}
+    return captum.metrics.sensitivity_max(explained, w.x, perturb, **options, **knobs)
 
 
 def quantus_sensitivity(w: Workload, moves: Tensor, **knobs: object) -> Tensor:
     """The same by Quantus, which moves all inputs once at a time."""
     steps = cycle(moves.flatten(1).cpu().numpy())
-    given = {"nr_samples": len(moves), "return_nan_when_prediction_changes": False, **AS_IT_IS, **QUIET}
-    metric = quantus.MaxSensitivity(perturb_func=lambda arr, **ignored: arr + next(steps), **given)
+    options = {"nr_samples": len(moves), "return_nan_when_prediction_changes": False, **AS_IT_IS, **QUIET}
+    metric = quantus.MaxSensitivity(perturb_func=lambda arr, **ignored: arr + next(steps), **options)
     return w.x.new_tensor(judged(w, metric, slope(w.model, w.x, w.target), **knobs))
 
 
 def quantus_mprt(w: Workload, **knobs: object) -> Tensor:
-    """Likeness of the slope after each layer, from the top: `(layers, B)`."""
+    """Similarity of the slope after each layer, from the top: `(layers, B)`."""
 
     def summed(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
         return slope(model, x, target).sum(1, keepdim=True)
 
     metric = quantus.MPRT(layer_order="top_down", **AS_IT_IS, **QUIET)
     found = judged(w, metric, explain_func=as_quantus_asks(summed), **knobs)
-    return w.x.new_tensor([likeness for layer, likeness in found.items() if layer != "original"])
+    return w.x.new_tensor([similarity for layer, similarity in found.items() if layer != "original"])
 
 
 def quantus_imputation(w: Workload, removed: Tensor) -> Tensor:
@@ -109,14 +109,14 @@ def quantus_imputation(w: Workload, removed: Tensor) -> Tensor:
 
 
 def grad_cam_imputation(w: Workload, removed: Tensor) -> Tensor:
-    fill, pictures, kept = NoisyLinearImputer(noise=0.0), w.x.cpu(), 1 - removed[:, :, 0].cpu()
-    return torch.stack([torch.stack([fill(pictures[i], m) for i, m in enumerate(row)]) for row in kept]).to(w.x)
+    fill, pictures, shown = NoisyLinearImputer(noise=0.0), w.x.cpu(), 1 - removed[:, :, 0].cpu()
+    return torch.stack([torch.stack([fill(pictures[i], m) for i, m in enumerate(row)]) for row in shown]).to(w.x)
 
 
 def quantus_correlation(w: Workload, a: Tensor, size: int, runs: int, baseline: str, **knobs: object) -> Tensor:
     """Faithfulness correlation; the sets of pixels are Quantus' own, other ones for every call."""
-    given = {"subset_size": size, "nr_runs": runs, "perturb_baseline": baseline, "return_aggregate": False}
-    return w.x.new_tensor(judged(w, quantus.FaithfulnessCorrelation(**given, **AS_IT_IS, **QUIET), a, **knobs))
+    options = {"subset_size": size, "nr_runs": runs, "perturb_baseline": baseline, "return_aggregate": False}
+    return w.x.new_tensor(judged(w, quantus.FaithfulnessCorrelation(**options, **AS_IT_IS, **QUIET), a, **knobs))
 
 
 def batches(*values: int) -> Mapping[str, Mapping[str, int]]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from benchmarks.cases import Case, bare_limit
 from benchmarks.clock import Clock, Run, in_turn, peak_mib
 from benchmarks.workloads import Workload
+from xnb.access.attention.attention_capture import relative_distance
 
 FINALISTS = 2  # settings of a peer, besides its default, that go from the warm-up into the timed rounds
 
@@ -62,7 +63,7 @@ def variants(w: Workload, case: Case, extra: bool = False) -> dict[str, Run]:
     if extra:
         forms["compiled"] = (torch.compile(w.prepared), w.x)
         forms["bfloat16"] = (w.half, w.x.bfloat16())
-    runs: dict[str, Run] = {f"xnb {form}": partial(case.ours, *given, w.target) for form, given in forms.items()}
+    runs: dict[str, Run] = {f"xnb {form}": partial(case.ours, *inputs, w.target) for form, inputs in forms.items()}
     if case.passes is not None:
         runs["limit"] = partial(bare_limit, w, *case.passes)
     for peer in case.peers:
@@ -74,15 +75,15 @@ def warm_up(runs: Mapping[str, Run], clock: Clock, failed: dict[str, str]) -> tu
     """Results and seconds of a first call of each; what is optional may fail, and is left out then."""
     results, first = {}, {}
     for name, run in runs.items():
-        kept: list[object] = []
+        returned: list[object] = []
         try:
-            first[name] = clock.seconds(lambda run=run, kept=kept: kept.append(run()))
+            first[name] = clock.seconds(lambda run=run, returned=returned: returned.append(run()))
         except Exception as error:  # libraries fail in many ways
             if required(name):
                 raise
             failed[name] = f"{type(error).__name__}: {error}".splitlines()[0]
             continue
-        results[name] = kept[0]
+        results[name] = returned[0]
     return results, first
 
 
@@ -120,8 +121,8 @@ def errors(case: Case, results: Mapping[str, Tensor], ours: Mapping[str, Tensor]
 
 
 def largest(a: Tensor, b: Tensor) -> float:
-    """max|a - b| / max|b|."""
-    return float((a.double() - b.double()).abs().max() / b.double().abs().max())
+    """max|a - b| / max|b|, in double precision."""
+    return relative_distance(a.double(), b.double())
 
 
 def root_mean_square(a: Tensor, b: Tensor) -> float:

@@ -36,8 +36,8 @@ def captum_noise(w: Workload, kind: str, stdevs: float, samples: int) -> Callabl
 
     def run(**knobs: object) -> Tensor:
         tunnel = captum.attr.NoiseTunnel(captum.attr.Saliency(w.model))
-        given = {"nt_type": kind, "nt_samples": samples, "stdevs": stdevs, "abs": False}
-        return tunnel.attribute(w.x, target=w.target, **given, **knobs).detach()
+        options = {"nt_type": kind, "nt_samples": samples, "stdevs": stdevs, "abs": False}
+        return tunnel.attribute(w.x, target=w.target, **options, **knobs).detach()
 
     return run
 

@@ -32,31 +32,31 @@ APART = ("accuracy", "growth", "latency")  # what is measured besides rows
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 for the shell, 130 if interrupted, 2 if results would not go together."""
-    given = parser().parse_args(arguments)
-    given.output = given.output or (BUILD / "benchmarks.json" if given.tiny else FOLDER / "results.json")
-    chosen = [name for name in [*(row.name for row in ROWS), *APART] if matches(name, given.only)]
-    if given.list:
-        say("\n".join(chosen))
+    options = parser().parse_args(arguments)
+    options.output = options.output or (BUILD / "benchmarks.json" if options.tiny else FOLDER / "results.json")
+    names = [name for name in [*(row.name for row in ROWS), *APART] if matches(name, options.only)]
+    if options.list:
+        say("\n".join(names))
         return 0
-    if given.device == "cuda" and not torch.cuda.is_available():
+    if options.device == "cuda" and not torch.cuda.is_available():
         say("No CUDA device: nothing is measured.")
         return 0
-    if given.tuned and not xnb.tune_malloc():
+    if options.tuned and not xnb.tune_malloc():
         say("No glibc, no malloc to tune: nothing is measured.")
         return 0
-    results, interrupted = start(given), False
-    if (given.resume or given.only) and not results.resume():
+    results, interrupted = start(options), False
+    if (options.resume or options.only) and not results.resume():
         say(f"{results.path.name} was measured under other conditions.\n  try: --output another.json")
         return 2
     try:
-        run(given, results, chosen)
+        run(options, results, names)
     except KeyboardInterrupt:
         interrupted = True
     report(results)
     if interrupted:
         say("\nStopped. What is finished is kept: `--resume` goes on from there.")
         return 130
-    return again_with_tuned_malloc(given, arguments) if given.malloc else 0
+    return again_with_tuned_malloc(options, arguments) if options.malloc else 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,31 +80,31 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
-def start(given: argparse.Namespace) -> Results:
+def start(options: argparse.Namespace) -> Results:
     """Set the process up as asked, and find what is there already."""
     gc.freeze()  # what the imports made stays out of the collection before each call
-    torch.set_num_threads(given.threads)
-    rounds = 3 if given.quick else 7
-    now = conditions(given.device, given.threads, given.clock, rounds, given.tuned, given.tiny)
-    return Results(given.output, given.device + (", tuned malloc" if given.tuned else ""), now)
+    torch.set_num_threads(options.threads)
+    rounds = 3 if options.quick else 7
+    now = conditions(options.device, options.threads, options.clock, rounds, options.tuned, options.tiny)
+    return Results(options.output, options.device + (", tuned malloc" if options.tuned else ""), now)
 
 
-def run(given: argparse.Namespace, results: Results, chosen: list[str]) -> None:
+def run(options: argparse.Namespace, results: Results, names: list[str]) -> None:
     """Measure what was chosen, row by row, each written as soon as it is there."""
-    clock = Clock(time.process_time if given.clock == "cpu" else time.perf_counter, given.device)
-    plan = Plan(results.conditions["rounds"], clock, extra=given.device == "cuda")
-    todo = [name for name in chosen if not (given.resume and name in results.rows)]
+    clock = Clock(time.process_time if options.clock == "cpu" else time.perf_counter, options.device)
+    plan = Plan(results.conditions["rounds"], clock, extra=options.device == "cuda")
+    todo = [name for name in names if not (options.resume and name in results.rows)]
     by_name = {row.name: row for row in ROWS}
     for name in progress(todo):
         if name == "accuracy":
-            results.rows[name] = {"budgets": accuracy(tiny=given.tiny)}
+            results.rows[name] = {"budgets": accuracy(tiny=options.tiny)}
         elif name == "growth":
-            figure = given.output.with_name("growth.png") if given.device == "cpu" and not given.tuned else None
-            results.rows[name] = {"tasks": grow(clock, tiny=given.tiny, figure=figure)}
+            figure = options.output.with_name("growth.png") if options.device == "cpu" and not options.tuned else None
+            results.rows[name] = {"tasks": grow(clock, tiny=options.tiny, figure=figure)}
         elif name == "latency":
             results.rows[name] = {"milliseconds": latency()}
         else:
-            results.rows[name] = measured(by_name[name], plan, given.tiny)
+            results.rows[name] = measured(by_name[name], plan, options.tiny)
         results.suite = suite(results.rows)
         results.write()
 
@@ -144,14 +144,14 @@ def report(results: Results) -> None:
         say(f"growth with {task['of']}: slope {task['slope']:.2f}, goal {task['goal']} ({name})")
 
 
-def again_with_tuned_malloc(given: argparse.Namespace, arguments: Sequence[str] | None) -> int:
+def again_with_tuned_malloc(options: argparse.Namespace, arguments: Sequence[str] | None) -> int:
     """The allocator can only be tuned for a whole process, and for good: so the peers have it too."""
     passed = [word for word in (sys.argv[1:] if arguments is None else arguments) if word != "--malloc"]
     code = subprocess.run([sys.executable, "-m", "benchmarks", *passed, "--tuned"], check=False).returncode
-    runs = read(given.output)
-    if f"{given.device}, tuned malloc" in runs:
+    runs = read(options.output)
+    if f"{options.device}, tuned malloc" in runs:
         say("\nWith tuned malloc, and seconds of it by seconds without:")
-        say(gains(runs[given.device]["rows"], runs[f"{given.device}, tuned malloc"]["rows"]).to_string(index=False))
+        say(gains(runs[options.device]["rows"], runs[f"{options.device}, tuned malloc"]["rows"]).to_string(index=False))
     return code
 
 

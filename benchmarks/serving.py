@@ -48,16 +48,16 @@ ABOUT = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure all pairs, and store what was measured."""
-    options = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
-    options.add_argument("--seconds", type=float, default=8.0, help="of each measurement of explanations")
-    options.add_argument("--out", type=Path, default=STORED)
-    given = options.parse_args(arguments)
-    rows, known = [], conditions(given.seconds)
+    command = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
+    command.add_argument("--seconds", type=float, default=8.0, help="of each measurement of explanations")
+    command.add_argument("--out", type=Path, default=STORED)
+    options = command.parse_args(arguments)
+    rows, known = [], conditions(options.seconds)
     for app, server in product(APPS, SERVERS):
-        rows.append(measure_service(app, server, given.seconds))
+        rows.append(measure_service(app, server, options.seconds))
         sys.stdout.write(describe(rows[-1]) + "\n")
     text = json.dumps({"how to read": ABOUT, "conditions": known, "rows": rows}, indent=1)
-    with replace_file(given.out) as draft:
+    with replace_file(options.out) as draft:
         draft.write_text(text + "\n")
     return 0
 

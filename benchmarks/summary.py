@@ -27,6 +27,7 @@ def line(case: Case, peer: Peer | None, found: Mapping[str, object]) -> dict[str
     goals = {"prepared/best": 1.0, "prepared/limit": case.limit_goal, **(peer.goals if peer else {})}
     goals = {name: goal for name, goal in goals.items() if name in ratios or name == "memory"}
     reached = {name: value[0] for name, value in ratios.items()} | {"memory": memory(peer, found)}
+    # Not ">": NaN, of what could not be measured, counts as missed.
     missed = {name: reached[name] for name, goal in goals.items() if not reached[name] <= goal}
     return {
         "peer": peer.name if peer else None,

@@ -116,19 +116,19 @@ def captums(w: Workload, per_eval: int | None = None) -> dict[str, Method]:
     }
 
 
-def ask(kind: str, **given: object) -> Method:
+def ask(kind: str, **options: object) -> Method:
     def method(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
-        return getattr(captum.attr, kind)(model).attribute(x, target=target, **given).detach()
+        return getattr(captum.attr, kind)(model).attribute(x, target=target, **options).detach()
 
     return method
 
 
 def noisy(kind: str, per_eval: int | None) -> Method:
-    given = {"nt_type": kind, "nt_samples": SAMPLES, "stdevs": 0.1 * SPAN, "abs": False}
+    options = {"nt_type": kind, "nt_samples": SAMPLES, "stdevs": 0.1 * SPAN, "abs": False}
 
     def method(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
         tunnel = captum.attr.NoiseTunnel(captum.attr.Saliency(model))
-        return tunnel.attribute(x, target=target, nt_samples_batch_size=per_eval and 8, **given).detach()
+        return tunnel.attribute(x, target=target, nt_samples_batch_size=per_eval and 8, **options).detach()
 
     return method
 

@@ -22,8 +22,8 @@ SPAN = 4.0  # largest minus smallest value of every input, so that relative and 
 class Block(BasicBlock):
     """torchvision's block with a ReLU for each use and the join as a module: some libraries accept no other."""
 
-    def __init__(self, *given: object, **named: object) -> None:
-        super().__init__(*given, **named)
+    def __init__(self, *places: object, **named: object) -> None:
+        super().__init__(*places, **named)
         self.relu, self.relu2, self.add = nn.ReLU(), nn.ReLU(), Add()
 
     def forward(self, x: Tensor) -> Tensor:

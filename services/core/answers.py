@@ -20,7 +20,7 @@ from services.core.knobs import takes_seed
 from services.core.models import ServedModel
 from services.core.pictures import Picture, decode_picture
 from services.core.questions import Question
-from services.core.refusals import refuse_as_told, require
+from services.core.refusals import hand_on_refusal, require
 from services.core.trials import Trials
 from xnb.access.baselines import expand_baseline
 from xnb.access.ledger import Passes
@@ -72,7 +72,7 @@ def explain_picture(served: ServedModel, picture: Picture, question: Question, t
         try:
             found = xnb.explain(served.model, x, target, question.method, knobs={question.method: knobs})
         except ValueError as error:
-            refuse_as_told(error, 422, "method=gradient")
+            hand_on_refusal(error, 422, "method=gradient")
         a = found[question.method]
         controls, passes = measure_controls(served.model, x, target, a, question.seed, served.unit)
         baseline_output = _score_baseline(served, x, target, question)
@@ -135,7 +135,7 @@ def predict(served: ServedModel, x: Tensor) -> Output:
         with torch.no_grad():
             probabilities = convert(x)
     except ValueError as error:
-        refuse_as_told(error, 422, "another picture")
+        hand_on_refusal(error, 422, "another picture")
     classes = torch.cat([-out, out], 1) if out.shape[1] == 1 else out
     return Output(out, classes, probabilities)
 

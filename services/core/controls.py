@@ -33,8 +33,8 @@ def measure_controls(
             scores[name], reasons[name] = _measure_map(model, x, target, other, seed, unit)
     card = METRICS.cards[MEASURE]
     facts = {"measure": MEASURE, "unit": unit, "better": card.better, "steps": STEPS, "impute": "zero"}
-    said = {name: reason for name, reason in reasons.items() if reason}
-    return {**facts, **scores, "beaten": _list_beaten(scores), "not_measured": said}, passes
+    unmeasured = {name: reason for name, reason in reasons.items() if reason}
+    return {**facts, **scores, "beaten": _list_beaten(scores), "not_measured": unmeasured}, passes
 
 
 def _make_control(model: Any, x: Tensor, target: Tensor, name: str, seed: int) -> Tensor:

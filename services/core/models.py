@@ -12,7 +12,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from xnb import adapters
-from xnb.check import require
+from xnb.check import refuse, require
 from xnb.metrics.output_units import Link
 from xnb.models import FASTNET, IMAGENET_CLASSES, FastNet, Preprocess
 
@@ -98,7 +98,7 @@ def check_served(served: object) -> ServedModel:
     """Refuse what a loader returned if it cannot be served."""
     hint = "return ServedModel(name, model.eval(), classes, read)"
     if not isinstance(served, ServedModel):
-        require(False, "XNB_SERVE_MODEL: the function must return a ServedModel", type(served).__name__, hint)
-    named = _NAME.fullmatch(served.name) is not None  # type: ignore[attr-defined]
-    require(named, "XNB_SERVE_MODEL: a name of small letters and digits", served.name, 'name="my-model"')  # type: ignore[attr-defined]
-    return served  # type: ignore[return-value]
+        refuse("XNB_SERVE_MODEL: the function must return a ServedModel", type(served).__name__, hint)
+    named = _NAME.fullmatch(served.name) is not None
+    require(named, "XNB_SERVE_MODEL: a name of small letters and digits", served.name, 'name="my-model"')
+    return served

@@ -8,6 +8,7 @@ from typing import Any
 from services.core.knobs import BOUNDS, LARGEST_SEED
 from services.core.questions import DEFAULT_METHOD, LARGEST_TARGET, MOST_INSTANCES
 from services.core.replies import JSON, NPZ, PNG
+from xnb.folders import replace_file
 from xnb.methods import METHODS
 
 FILE = Path(__file__).parent / "openapi.json"
@@ -248,4 +249,5 @@ def _whole(least: int, most: int | None = None) -> Schema:
 
 
 if __name__ == "__main__":
-    FILE.write_text(json.dumps(make_description(), indent=1) + "\n")
+    with replace_file(FILE) as draft:
+        draft.write_text(json.dumps(make_description(), indent=1) + "\n")

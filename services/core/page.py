@@ -45,9 +45,9 @@ def describe_page(token_name: str, token: str, shown: Mapping[str, Any] | None =
     return page
 
 
-def _list_choices(words: Mapping[str, tuple[str, str]], chosen: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _list_choices(words: Mapping[str, tuple[str, str]], selected: Sequence[str]) -> Iterator[dict[str, Any]]:
     for name, (title, text) in words.items():
-        yield {"name": name, "title": title, "text": text, "chosen": name in chosen}
+        yield {"name": name, "title": title, "text": text, "chosen": name in selected}
 
 
 def answer_form(service: Service, fields: Fields, files: Files) -> tuple[int, dict[str, Any]]:

@@ -39,7 +39,7 @@ def require(ok: bool, status: int, rule: str, got: object, way_out: str) -> None
         refuse(status, rule, got, way_out)
 
 
-def refuse_as_told(error: Exception, status: int, way_out: str) -> NoReturn:
+def hand_on_refusal(error: Exception, status: int, way_out: str) -> NoReturn:
     """Hand on what `xnb` refuses, with its own three lines.
 
     Args:

@@ -9,7 +9,7 @@ from torch import Tensor
 import xnb
 from services.core.models import ServedModel
 from services.core.questions import Question
-from services.core.refusals import Refusal, refuse_as_told, require
+from services.core.refusals import Refusal, hand_on_refusal, require
 from xnb.access.ledger import count_passes
 from xnb.access.trials import run_first_changes
 
@@ -52,5 +52,5 @@ class Trials:
         except Refusal:
             raise
         except Exception as error:  # whatever it is, the explanation would end in it
-            refuse_as_told(error, 422, "method=gradient")
+            hand_on_refusal(error, 422, "method=gradient")
         return passes.forward + passes.backward

@@ -15,7 +15,7 @@ from PIL import Image
 import xnb
 from services.core.answers import Answer
 from services.core.overlays import draw_overlay, draw_seen
-from services.core.refusals import Refusal, refuse, refuse_as_told
+from services.core.refusals import Refusal, hand_on_refusal, refuse
 from services.core.replies import FORMS, JSON, NPZ, PNG, choose_form, write_answer, write_json, write_refusal
 from services.core.statuses import explain_status
 
@@ -134,7 +134,7 @@ def test_what_xnb_refuses_is_handed_on_in_its_own_words():
         xnb.attribute(model, torch.zeros(1, 3, 2, 2), 0, "gradent")
     except ValueError as error:
         with pytest.raises(Refusal) as refused:
-            refuse_as_told(error, 422, "nothing")
+            hand_on_refusal(error, 422, "nothing")
     assert refused.value.rule == str(error_lines("gradent", model)[0])
     assert refused.value.got == "'gradent'"
     assert "gradient" in refused.value.way_out
@@ -148,7 +148,7 @@ def error_lines(name, model):
 
 def test_an_error_that_is_no_refusal_is_named_by_its_type():
     with pytest.raises(Refusal) as refused:
-        refuse_as_told(KeyError("x" * 1000), 422, "method=gradient")
+        hand_on_refusal(KeyError("x" * 1000), 422, "method=gradient")
     assert "KeyError" in refused.value.rule
     assert len(refused.value.got) <= 500
     assert refused.value.way_out == "method=gradient"
