@@ -55,6 +55,8 @@ default_role = "py:obj"  # `name` in a docstring: code, and a link where that na
 toc_object_entries_show_parents = "hide"
 # Signatures speak words of types.py and of torch, and docstrings put any code between backticks: not all has an entry.
 nitpick_ignore_regex = [(r"py:.*", r"(?s).*")]
+# Cells with a line for the shell are called Python where GitHub reads them too: coloured as far as they are.
+suppress_warnings = ["misc.highlighting_failure"]
 
 html_theme = "sphinx_book_theme"
 html_title = "xnb"

@@ -8,6 +8,7 @@ import ast
 import inspect
 import re
 import textwrap
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -16,8 +17,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-import xnb.methods
-import xnb.metrics
+import xnb
 from xnb.registry import Registry
 
 # by name, with the field of a card that says in which section its function stands
@@ -36,8 +36,13 @@ class Room(SphinxDirective):
         module = import_module(room)
         self.env.note_dependency(module.__file__)
         lines = [f".. automodule:: {room}", ""]
+        front_door = [] if module is xnb else list_public_names(xnb)
         for name in list_public_names(module):
-            lines += write_entry(f"{room}.{name}", getattr(module, name))
+            value = getattr(module, name)
+            if name in front_door and value is getattr(xnb, name):
+                lines += [f":py:func:`xnb.{name}` stands at the front door.", ""]  # one entry a function
+            else:
+                lines += write_entry(f"{room}.{name}", value)
         return self.parse_text_to_nodes("\n".join(lines))
 
 
@@ -58,11 +63,18 @@ class Cards(SphinxDirective):
         for name in names:
             function = registry[name]
             self.env.note_dependency(inspect.getsourcefile(inspect.unwrap(function)))
-            lines += write_entry(f"{function.__module__}.{name}", function)
+            lines += write_entry(f"{find_public_module(function)}.{name}", function)
         section = nodes.section(ids=[nodes.make_id(f"family {group}")], names=[group])
         section += nodes.title("", group.capitalize())
         section += self.parse_text_to_nodes("\n".join(lines))
         return section
+
+
+def find_public_module(function: Callable) -> str:
+    """Where a function is taken from: its room, where that has it under its name, or its file."""
+    room, _ = function.__module__.rsplit(".", 1)
+    handed_on = getattr(import_module(room), function.__name__, None)
+    return room if handed_on is function else function.__module__
 
 
 def list_public_names(module: ModuleType) -> list[str]:
