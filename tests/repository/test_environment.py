@@ -102,6 +102,15 @@ def needed(requirements):
     return names
 
 
+def link_distributions(site, names):
+    """Into another environment's folder of packages."""
+    for found in map(distribution, names):
+        for top in {Path(file).parts[0] for file in found.files} - {"..", "__pycache__"}:
+            link = site / top
+            if not link.exists():
+                link.symlink_to(found.locate_file(top))
+
+
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
     """Python of a virtual environment with the wheel of xnb and links to what it declares, and nothing else."""
@@ -116,12 +125,7 @@ def bare(tmp_path_factory):
     (site,) = (place / "venv").glob("lib/python*/site-packages")
     (wheel,) = place.glob("xnb-*.whl")
     zipfile.ZipFile(wheel).extractall(site)
-    for name in needed(map(Requirement, PROJECT["dependencies"])):
-        found = distribution(name)
-        for top in {Path(file).parts[0] for file in found.files} - {"..", "__pycache__"}:
-            link = site / top
-            if not link.exists():
-                link.symlink_to(found.locate_file(top))
+    link_distributions(site, needed(map(Requirement, PROJECT["dependencies"])))
     return place / "venv" / "bin" / "python"
 
 
