@@ -1,4 +1,4 @@
-"""The Chinese pages of the notebooks, made of `docs/zh/*.toml`, where each text carries the hash of its English.
+"""The Chinese pages: notebooks and glossary, made of `docs/zh/*.toml`, where each text has the hash of its English.
 
 `python tests/repository/chinese_pages.py` writes the pages anew, and names every text that is stale or missing.
 """
@@ -14,10 +14,12 @@ from functools import cache
 from pathlib import Path
 
 import nbformat
+from glossary_page import read_terms
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS, CHINESE = ROOT / "notebooks", ROOT / "docs" / "zh"
 CELLS = ("title", "summary", "goals", "takeaways")
+GLOSSARY = "glossary"
 COMMON = "common"  # the file of what many notebooks say alike, such as the heads of their tables
 DIVIDER = re.compile(r"\|[\s:|-]+\|")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -59,9 +61,17 @@ def hash_piece(english: str) -> str:
     return hashlib.sha256(english.encode()).hexdigest()[:12]
 
 
-def read_english(path: Path) -> dict[str, list[str]]:
-    """By cell, the pieces of a notebook that stand in Chinese too."""
-    cells = {cell.id: cell.source for cell in nbformat.read(path, 4).cells}
+def list_notebooks() -> list[str]:
+    """Names of all notebooks, by number."""
+    return sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+
+
+@cache
+def read_english(name: str) -> dict[str, list[str]]:
+    """By cell, the pieces of a notebook that stand in Chinese too; or the sentences of the glossary."""
+    if name == GLOSSARY:
+        return {"terms": [term["means"] for term in read_terms()]}
+    cells = {cell.id: cell.source for cell in nbformat.read(NOTEBOOKS / f"{name}.ipynb", 4).cells}
     return {name: split_pieces(cells[name]) for name in CELLS}
 
 
@@ -107,20 +117,20 @@ def find_gaps(pieces: list[str], texts: list[Text], common: dict[str, str]) -> I
     yield from (f"left over: {text.source}, {text.zh[:20]}" for text in left)
 
 
-def list_gaps(path: Path) -> list[str]:
-    """What a notebook lacks in Chinese: notebook, cell, and the first words of the piece."""
-    texts = read_texts(path.stem)
+def list_gaps(name: str) -> list[str]:
+    """What a notebook, or the glossary, lacks in Chinese: its name, the cell, and the first words of the piece."""
+    texts = read_texts(name)
     return [
-        f"{path.stem}, cell {cell}: {line}"
-        for cell, pieces in read_english(path).items()
+        f"{name}, cell {cell}: {line}"
+        for cell, pieces in read_english(name).items()
         for line in find_gaps(pieces, texts.get(cell, []), read_common())
     ]
 
 
-def pair_notebook(path: Path) -> list[Pair]:
-    """All pieces of a notebook that stand in Chinese, in order."""
-    texts = read_texts(path.stem)
-    cells = read_english(path).items()
+def pair_all(name: str) -> list[Pair]:
+    """All pieces of a notebook, or of the glossary, that stand in Chinese, in order."""
+    texts = read_texts(name)
+    cells = read_english(name).items()
     return [pair for cell, pieces in cells for pair in pair_pieces(pieces, texts.get(cell, []), read_common())]
 
 
@@ -158,18 +168,33 @@ def join_pieces(pieces: list[str]) -> str:
     return page.strip()
 
 
-def write_page(path: Path) -> str:
+def write_page(name: str) -> str:
     """The Chinese page of a notebook: its title, a link to it, and the rest of the four cells."""
-    title, *rest = [pair.zh for pair in pair_notebook(path)]
-    way = f"[英文笔记本：全文、代码、图和输出](../../notebooks/{path.name}) · [中文目录](index.md)"
+    title, *rest = [pair.zh for pair in pair_all(name)]
+    links = [
+        f"[英文笔记本：全文、代码、图和输出](../../notebooks/{name}.ipynb)",
+        "[中文目录](index.md)",
+        "[术语表](glossary.md)",
+    ]
     moved = [LINK.sub(lambda link: f"]({move_link(link[1])})", piece) for piece in rest]
-    return f"{title}\n\n{way}\n\n{join_pieces(moved)}\n"
+    return f"{title}\n\n{' · '.join(links)}\n\n{join_pieces(moved)}\n"
+
+
+def write_glossary() -> str:
+    """The glossary in Chinese: each word with its meaning and the cell that explains it."""
+    means = {pair.english: pair.zh for pair in pair_all(GLOSSARY)}
+    page = "# 术语表\n\n各个笔记本用到的词，以及解释它或用到它的单元格。[中文目录](index.md)\n\n"
+    page += "| 英文 | 中文 | 意思 | 见 |\n|---|---|---|---|\n"
+    for english, term in zip(read_english(GLOSSARY)["terms"], read_terms(), strict=True):
+        file, cell = term["cell"].split("#")
+        link = f"[{file[:2]} {cell}](../../notebooks/{file}#{cell})"
+        page += f"| {term['term']} | {term['zh']} | {means.get(english, '')} | {link} |\n"
+    return page
 
 
 def read_titles() -> dict[str, str]:
     """What each notebook asks, in Chinese, by the name of its file."""
-    texts = {path.stem: read_texts(path.stem)["title"][0].zh for path in list_notebooks()}
-    return {name: title.split("· ", 1)[1] for name, title in texts.items()}
+    return {name: read_texts(name)["title"][0].zh.split("· ", 1)[1] for name in list_notebooks()}
 
 
 def order_rows() -> Iterator[str]:
@@ -188,19 +213,14 @@ def with_order(text: str) -> str:
     return re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{rows}\n\n{END}", text, flags=re.S)
 
 
-def list_notebooks() -> list[Path]:
-    """All notebooks, by number."""
-    return sorted(NOTEBOOKS.glob("*.ipynb"))
-
-
 def write_pages() -> dict[Path, str]:
     """Every page that is made, with its text."""
     index = CHINESE / "index.md"
-    books = {CHINESE / f"{path.stem}.md": write_page(path) for path in list_notebooks()}
-    return books | {index: with_order(index.read_text())}
+    books = {CHINESE / f"{name}.md": write_page(name) for name in list_notebooks()}
+    return books | {index: with_order(index.read_text()), CHINESE / "glossary.md": write_glossary()}
 
 
 if __name__ == "__main__":
     for place, text in write_pages().items():
         place.write_text(text)
-    print("\n".join(line for path in list_notebooks() for line in list_gaps(path)) or "Nothing is stale.")
+    print("\n".join(line for name in [*list_notebooks(), GLOSSARY] for line in list_gaps(name)) or "Nothing is stale.")

@@ -5,6 +5,7 @@ import re
 import pytest
 from chinese_pages import (
     CHINESE,
+    GLOSSARY,
     ROOT,
     Text,
     find_gaps,
@@ -13,7 +14,7 @@ from chinese_pages import (
     list_gaps,
     list_notebooks,
     move_link,
-    pair_notebook,
+    pair_all,
     pair_pieces,
     read_facts,
     read_titles,
@@ -22,38 +23,39 @@ from chinese_pages import (
 )
 
 NOTEBOOKS = list_notebooks()
+TOLD = [*NOTEBOOKS, GLOSSARY]
 PAGES = write_pages()
 GLOSSES = {"THEOREM": "定理", "SUPPORTED": "支持", "NOT REFUTED": "未被否定", "REFUTED": "被否定", "OPEN": "未决"}
 HALF_WIDTH = re.compile(r"[\u4e00-\u9fff][,;:?!]|[,;:?!(][\u4e00-\u9fff]")  # punctuation of the other script
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_paragraph_has_its_chinese(path):
-    assert list_gaps(path) == [], f"edit docs/zh/{path.stem}.toml, then `python tests/repository/chinese_pages.py`"
+@pytest.mark.parametrize("name", TOLD)
+def test_every_paragraph_has_its_chinese(name):
+    assert list_gaps(name) == [], f"edit docs/zh/{name}.toml, then `python tests/repository/chinese_pages.py`"
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_numbers_links_code_formulas_and_verdicts_are_the_same(path):
-    for pair in pair_notebook(path):
+@pytest.mark.parametrize("name", TOLD)
+def test_numbers_links_code_formulas_and_verdicts_are_the_same(name):
+    for pair in pair_all(name):
         assert read_facts(pair.zh) == read_facts(pair.english), pair.zh
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_the_form_is_the_same(path):
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_form_is_the_same(name):
     """Headings, items, and rows of as many columns."""
-    for pair in pair_notebook(path):
+    for pair in pair_all(name):
         marks = [re.match(r"#+ |- |\||", text)[0] for text in (pair.english, pair.zh)]
         bars = [len(re.findall(r"(?<!\\)\|", text)) for text in (pair.english, pair.zh)]
         assert marks[0] == marks[1], pair.zh
         assert bars[0] == bars[1] or "|" not in marks, pair.zh
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_words_of_verdicts_are_explained_where_they_come_first(path):
-    page = PAGES[CHINESE / f"{path.stem}.md"]
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_words_of_verdicts_are_explained_where_they_come_first(name):
+    page = PAGES[CHINESE / f"{name}.md"]
     for word, gloss in GLOSSES.items():
         first = re.search(rf"(?<!NOT ){word}(.{{{len(gloss) + 2}}})", page)
-        assert not first or first[1] == f"（{gloss}）", f"{path.stem}: {word}（{gloss}）"
+        assert not first or first[1] == f"（{gloss}）", f"{name}: {word}（{gloss}）"
 
 
 @pytest.mark.parametrize("place", PAGES, ids=lambda place: place.stem)
@@ -77,7 +79,7 @@ def test_titles_are_those_of_the_front_page():
 
 
 def test_no_text_is_of_a_notebook_that_is_not_there():
-    assert {path.stem for path in CHINESE.glob("[0-9]*")} == {path.stem for path in NOTEBOOKS}
+    assert {path.stem for path in CHINESE.glob("[0-9]*")} == set(NOTEBOOKS)
 
 
 def written(*pieces):
