@@ -116,7 +116,7 @@ def change(x):
     return F.pad(x, (4, 0, 4, 0), mode="replicate")[..., :32, :32]
 """,
     "17": """
-bar = math.floor(100 * TABLE["claim-17-road", "linear less mean"][0].low) / 100
+bar = math.floor(100 * TABLE["claim-17-road", "linear less mean"]["low"]) / 100
 called = 1.0
 mine = explain_ig
 """,
