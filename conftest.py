@@ -34,8 +34,9 @@ NOTEBOOK = re.compile(r"^notebooks/(\d\d)_|test_(?:browser_)?notebooks\.py::.*\[
 FIGURE = re.compile(r"test_notebooks\.py::.*\[(fig-\d\d-\d+)\]")
 BROWSER = "tests/browser"
 SERVICES = "tests/services"  # two services run for all of its files
+SITE = "tests/site"  # the web site is built for all of its files
 # Files that take long, the longest first: a long one that begins last would keep one core busy and leave the others.
-SLOW = ("test_gate", "test_contract", "test_rows", "test_sweep", "test_runner", "test_checkpoints", "test_loop")
+SLOW = ("test_gate", "test_contract", "site", "test_rows", "test_sweep", "test_runner", "test_checkpoints", "test_loop")
 
 
 def agree(stored: str, fresh: str) -> bool:
@@ -143,7 +144,7 @@ def group_of(nodeid: str) -> str:
     figure = FIGURE.search(nodeid)
     if figure and figure[1] in list_figure_makers():
         return list_figure_makers()[figure[1]]
-    rooms = [room for room in (BROWSER, SERVICES) if nodeid.startswith(room)]
+    rooms = [room for room in (BROWSER, SERVICES, SITE) if nodeid.startswith(room)]
     return rooms[0] if rooms else nodeid.split("::")[0]
 
 

@@ -1,6 +1,6 @@
 """The reading order of the notebooks, from the table in README.md, and that of the Chinese pages, from their names.
 
-A line of its own between rows, a heading or a row in bold, begins a group.
+Neighbours in that order are told apart by headings: each names the notebook that it stands above.
 """
 
 import re
@@ -14,7 +14,15 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 ROW = re.compile(r"\| \[(\d\d_\w+)\]\(notebooks/\S+\) \| ([^|]+) \| ([^|]+) \|[^|]+\| ([^|]+) \|")
-GROUP = re.compile(r"(?:##+ |\| \*\*|\*\*)(\w[^|*]*)")
+GROUPS = {
+    "00": "Begin here",
+    "04": "Attention and Transformers",
+    "06": "Medicine",
+    "07": "Measuring explanations",
+    "09": "Claims, training, published tables",
+    "11": "Your own model, other frameworks",
+    "01": "Basics, at any time",
+}
 CHINESE = "docs/zh/index"
 
 
@@ -30,12 +38,10 @@ class Row(NamedTuple):
 
 def read_rows(text: str) -> Iterator[Row]:
     """Each row of the table in order."""
-    group = "Notebooks"
-    for line in text.splitlines():
-        if row := ROW.match(line):
-            yield Row(group, *row.groups())
-        elif heading := GROUP.match(line):
-            group = heading[1].strip(" :.")
+    group = ""
+    for name, *facts in ROW.findall(text):
+        group = GROUPS.get(name[:2], group)
+        yield Row(group, name, *facts)
 
 
 class ReadingOrder(SphinxDirective):
@@ -59,9 +65,9 @@ def write_group(group: str, rows: list[Row]) -> list[str]:
 
 
 def list_chinese_pages(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Hang the Chinese page of each notebook below their front page."""
+    """Hang the other Chinese pages below their front page."""
     if docname == CHINESE:
-        source[0] += "\n\n```{toctree}\n:hidden:\n:glob:\n\n[0-9]*\n```\n"
+        source[0] += "\n\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

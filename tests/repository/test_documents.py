@@ -11,7 +11,7 @@ import xnb
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 PAGES = {"ARCHITECTURE.md": ARCHITECTURE, "CONTRIBUTING.md": CONTRIBUTING}
-KINDS = ["method", "metric", "data set", "model", "widget", "checkpoint", "benchmark row", "notebook"]
+KINDS = ["method", "metric", "data set", "model", "widget", "checkpoint", "benchmark row", "notebook", "page"]
 
 
 def test_the_map_is_that_of_the_docstrings():

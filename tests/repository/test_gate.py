@@ -229,6 +229,7 @@ def test_outputs_differ(stored, fresh, outputs_agree):
         ("tests/browser/test_browser_widgets.py::test_a_move[explore-picture-press]", "tests/browser"),
         ("tests/browser/test_browser_apps.py::test_notebook_7", "tests/browser"),
         ("tests/services/test_answers.py::test_the_map[flask]", "tests/services"),
+        ("tests/site/test_site_pages.py::test_every_cell_is_an_anchor[00_setup]", "tests/site"),
         ("tests/repository/test_notebooks.py::test_most_cells_are_compared", "tests/repository/test_notebooks.py"),
         ("tests/repository/test_hygiene.py::test_rule[03_attribution_methods-x]", "tests/repository/test_hygiene.py"),
         ("tests/methods/test_cam.py::test_exact[01-fig-02-1]", "tests/methods/test_cam.py"),
