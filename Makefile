@@ -32,6 +32,7 @@ help:
 	@echo "make refresh    run the notebooks and store their outputs and figures, in notebooks/ and figures/;  NOTEBOOK=02"
 	@echo "                  PROFILE=paper    store figures of such a run in figures/paper/;  DATASET=cifar10"
 	@echo "make bench      time every kernel beside other libraries;  BENCH_ARGS=\"--quick --only lrp\""
+	@echo "make bench-relatives  errors of kernel_shap beside shapiq's estimators;  PYTHON=python3.12, which shapiq needs"
 	@echo "make bench-serve  time both services under load, into benchmarks/serving.json;  BENCH_ARGS=\"--seconds 2\""
 	@echo "make reproduce  compute published tables again, into reproduce/;  TABLE=T2 DATA=folder"
 	@echo "make models     ask which methods run on published networks, into MODELS.md; goes on where it was stopped"
@@ -111,6 +112,9 @@ contracts: $(INSTALLED)
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+bench-relatives: $(INSTALLED)
+	@$(BIN)/python -m benchmarks.relatives $(BENCH_ARGS)
+
 bench-serve: $(INSTALLED)
 	@$(BIN)/python -m benchmarks.serving $(BENCH_ARGS)
 
@@ -138,4 +142,4 @@ clean:
 	rm -rf build .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-.PHONY: help figures refresh lab site app serve-flask serve-django test contracts bench bench-serve models reproduce tensorflow tensorflow-environment lint format clean interpreter
+.PHONY: help figures refresh lab site app serve-flask serve-django test contracts bench bench-relatives bench-serve models reproduce tensorflow tensorflow-environment lint format clean interpreter

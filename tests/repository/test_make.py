@@ -170,6 +170,7 @@ def test_help_names_every_command(make):
             "site",
             "test",
             "bench",
+            "bench-relatives",
             "bench-serve",
             "models",
             "reproduce",
