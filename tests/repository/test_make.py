@@ -193,14 +193,19 @@ def test_continuous_integration_runs_the_tests():
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
-    [("/usr/bin/python3.13", "make contracts PYTHON=python3.13"), ("", "Python 3.13 is neither on the path")],
+    ("found", "free", "expected"),
+    [
+        ("/usr/bin/python3.13", 50, "make contracts PYTHON=python3.13"),
+        ("/usr/bin/python3.13", 3, "Python 3.13 needs an environment of 8 GB, and 3 GB are free"),
+        ("", 50, "Python 3.13 is neither on the path"),
+    ],
 )
-def test_continuous_integration_asks_another_python(found, expected, tmp_path):
+def test_continuous_integration_asks_another_python(found, free, expected, tmp_path):
     """With stand-ins for everything that it calls."""
     shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
     say = f'#!/bin/sh\ncase "$*" in *interpreter*) echo {found} ;; *) echo "make $*" ;; esac\n'
-    for name, script in {"make": say, "chromium": "#!/bin/sh\n", "git": "#!/bin/sh\n"}.items():
+    room = f"#!/bin/sh\necho Avail\necho ' {free}'\n"
+    for name, script in {"make": say, "df": room, "chromium": "#!/bin/sh\n", "git": "#!/bin/sh\n"}.items():
         (tmp_path / name).write_text(script)
         (tmp_path / name).chmod(0o755)
     clean = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "XNB_OTHER_PYTHON": "3.13"}
