@@ -10,6 +10,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
+from extensions import describe_extension
+
 MARK = "cell-id:"  # in a comment before each Markdown cell, as these leave no trace of their own in a page
 RUN = """\
 ```{{admonition}} Run it yourself
@@ -67,7 +69,7 @@ class AnchorCells(SphinxTransform):
                 yield node["cell_metadata"]["id"], node
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> dict[str, bool | int]:
     app.connect("source-read", mark_cells)
     app.add_transform(AnchorCells)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return describe_extension(__file__)

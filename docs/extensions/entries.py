@@ -18,6 +18,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import xnb
+from extensions import describe_extension
 from xnb.registry import Registry
 
 # by name, with the field of a card that says in which section its function stands
@@ -153,9 +154,9 @@ def link_papers(text: str) -> str:
     return PAPER.sub(lambda found: f"`{found[0]} <{ADDRESSES[found[1]]}{found[2]}>`__", text)
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> dict[str, bool | int]:
     app.add_directive("room", Room)
     app.add_directive("cards", Cards)
     app.connect("autodoc-process-signature", write_signature)
     app.connect("autodoc-process-docstring", mend_docstring, priority=600)  # behind napoleon
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return describe_extension(__file__)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
+from extensions import describe_extension
+
 SCRIPT = "tex-chtml-full.js"  # with every extension of TeX inside: nothing is loaded later but fonts
 FONTS = "output/chtml/fonts/woff-v2"
 
@@ -20,7 +22,7 @@ def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
     shutil.copy(package / SCRIPT, folder)
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> dict[str, bool | int]:
     app.config.mathjax_path = f"mathjax/{SCRIPT}"
     app.connect("build-finished", copy_mathjax)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return describe_extension(__file__)

@@ -13,6 +13,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from extensions import describe_extension
+
 ROW = re.compile(r"\| \[(\d\d_\w+)\]\(notebooks/\S+\) \| ([^|]+) \| ([^|]+) \|[^|]+\| ([^|]+) \|")
 GROUPS = {
     "00": "Begin here",
@@ -70,7 +72,7 @@ def list_chinese_pages(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] += "\n\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> dict[str, bool | int]:
     app.add_directive("reading-order", ReadingOrder)
     app.connect("source-read", list_chinese_pages)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return describe_extension(__file__)
