@@ -5,6 +5,7 @@
 
 import tomllib
 from collections import defaultdict
+from pathlib import Path
 
 from notebook_cells import DOCS, Place, link_cell, read_cells
 
@@ -24,7 +25,7 @@ high interpretability". Its listings do not run, and none of its figures is show
 promised figure of it, with what is wrong there and the cells that answer.
 
 Section numbers are the article's own: 2.1 to 2.3 come twice, and 4 repeats 3. *Partly* means that something is still
-missing, and the row says what. {answered} of {all} parts are answered, {partly} partly.
+missing, and the row says what. Of {all} parts {answered} are answered{partly}.
 """
 HEAD = "| in the article | what is wrong | here instead | cells | figures |\n|---|---|---|---|---|"
 
@@ -43,11 +44,22 @@ def find_answers() -> dict[str, list[Place]]:
     return dict(answers)
 
 
+def join_words(place: Place) -> str:
+    """The number of the notebook and the id, which stay on one line of a narrow column."""
+    return f"{place[0][:2]}\N{NO-BREAK SPACE}{place[1]}"
+
+
+def read_title(page: str) -> str:
+    """The heading of a page, or the name of another file."""
+    first, path = (DOCS / page).read_text().splitlines()[0], Path(page)
+    return first.removeprefix("# ") if path.suffix == ".md" else path.name
+
+
 def write_row(part: dict, places: list[Place]) -> str:
     """One line of a table."""
     figures = [link_cell(place, place[1]) for place in places if place[1].startswith("fig-")]
-    cells = [link_cell(place) for place in places if not place[1].startswith("fig-")]
-    cells += [f"[{page.removeprefix('../')}]({page})" for page in part.get("pages", [])]
+    cells = [link_cell(place, join_words(place)) for place in places if not place[1].startswith("fig-")]
+    cells += [f"[{read_title(page)}]({page})" for page in part.get("pages", [])]
     fields = [
         f"**{part['name']}** {part['says']}",
         part["wrong"],
@@ -62,7 +74,8 @@ def write_page() -> str:
     """The whole page: a table for each kind of part."""
     parts, answers = read_parts(), find_answers()
     states = [part["status"] for part in parts.values()]
-    text = [TOP.format(all=len(parts), answered=states.count("answered"), partly=states.count("partly"))]
+    partly = f", {states.count('partly')} partly" if "partly" in states else ""
+    text = [TOP.format(all=len(parts), answered=states.count("answered"), partly=partly)]
     for kind, heading in KINDS.items():
         rows = [write_row(part, answers.get(id, [])) for id, part in parts.items() if part["kind"] == kind]
         text.append("\n".join([f"## {heading}\n", HEAD, *rows, ""]))
