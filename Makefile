@@ -12,7 +12,8 @@ IN_PYENV = $(shell ls -d "$$(pyenv root 2>/dev/null || echo ~/.pyenv)"/versions/
   2>/dev/null | sort --version-sort | tail -n 1)
 INTERPRETER = $(shell $(PYTHON) --version >/dev/null 2>&1 && echo '$(PYTHON)' || echo '$(if $(VERSION),$(IN_PYENV))')
 BIN := $(VENV)/bin
-CONTRACTS := tests/test_contract.py tests/test_metrics_contract.py tests/refusals
+CONTRACTS := tests/test_contract.py tests/test_metrics_contract.py tests/refusals \
+  tests/benchmarks/test_rows.py tests/benchmarks/test_peers_agree.py
 INSTALLED := $(VENV)/installed
 SITE := build/site
 TENSORFLOW := .venv-tensorflow
@@ -38,7 +39,7 @@ help:
 	@echo "make models     ask which methods run on published networks, into MODELS.md; goes on where it was stopped"
 	@echo "make tensorflow    install TensorFlow apart, compare it with torch, and store what notebook 12 shows of it"
 	@echo "make lint       ruff, codespell and mypy alone;  make format  lets ruff repair"
-	@echo "make contracts  what every method and metric owes, and every refusal, in ten minutes or less"
+	@echo "make contracts  what every method and metric owes, every refusal, and agreement with other libraries"
 	@echo "make clean      remove build/ and caches; .venv/ and data/cache/ stay"
 	@echo "each of them with PYTHON=python3.12 runs on that Python, in an environment of its own: .venv-3.12/"
 
