@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from xnb.access.chunking import chunks
+from xnb.access.functions.call_places import uncompile_around
 from xnb.access.hooks import cut_graph, find_module, first_output, forward_hooks
 from xnb.access.layout.axis_watch import AxisWatch, KnownAxes, SeenAxes, watch_axes
 from xnb.access.layout.layer_maps import suggest_layer
@@ -148,4 +149,4 @@ def _only_output(model: nn.Module, layer: str, outputs: list[object], x: Batch) 
 def check_called_once(model: nn.Module, x: Batch, layer: str, calls: int) -> None:
     if calls != 1:
         rule = f"layer: {layer!r} must be called once in a pass"
-        refuse(rule, f"{calls} calls", suggest_layer(model, x))
+        refuse(rule, f"{calls} calls", uncompile_around(model, layer) or suggest_layer(model, x))

@@ -44,14 +44,27 @@ def take_out_softmax(model: Model, module: nn.Module | None) -> str:
     return f"model.set_submodule({name!r}, torch.nn.Identity())  # what is left are the logits"
 
 
+def uncompile_around(model: nn.Module, layer: str) -> str:
+    """The line that takes the compiled code out that hides a layer; "" where none does."""
+    for name, module in model.named_modules():
+        if hasattr(module, "_orig_mod") and (not name or f"{layer}.".startswith(f"{name}.")):
+            return f"{_take_out_compiled(name)}  # compiled code shows no layers"
+    return ""
+
+
+def _take_out_compiled(name: str) -> str:
+    if not name:
+        return "model = model._orig_mod"
+    return f"model.set_submodule({name!r}, model.get_submodule({name!r})._orig_mod)"
+
+
 def describe_maker(model: Model, tensor: Tensor) -> tuple[str, str]:
     """Who made a tensor where no function could be seen, and the line that lets them be seen; "" if there is none."""
     modules = dict(model.named_modules()) if isinstance(model, nn.Module) else {}
     maker = type(tensor.grad_fn).__name__
     for name, module in modules.items():
         if hasattr(module, "_orig_mod"):
-            of_part = f"model.set_submodule({name!r}, model.get_submodule({name!r})._orig_mod)"
-            return f"compiled code, {name or 'the model'}", of_part if name else "model = model._orig_mod"
+            return f"compiled code, {name or 'the model'}", _take_out_compiled(name)
         if isinstance(module, torch.jit.ScriptModule):
             return f"code of torch.jit, {name or 'the model'}: explain the module before it", ""
     if maker.startswith("Checkpoint"):

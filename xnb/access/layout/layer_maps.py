@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from xnb.access.functions.call_places import uncompile_around
 from xnb.access.hooks import capture_outputs, find_module, forward_hooks, modules_by_name
 from xnb.access.layout.axes import axis_size
 from xnb.access.layout.axis_watch import AxisWatch, SeenAxes
@@ -90,9 +91,7 @@ def _last_layer_with_maps(model: nn.Module, x: Batch) -> tuple[str, SeenAxes | N
     with_maps = ((name, layout) for name, layout in from_last if layout is not None)
     last, layout = next(with_maps, ("", None))
     if layout is None:
-        compiled = hasattr(model, "_orig_mod")
-        otherwise = "model = model._orig_mod  # compiled code shows no layers"
-        hint = otherwise if compiled else _suggest_without_layer(model, x)
+        hint = uncompile_around(model, "") or _suggest_without_layer(model, x)
         refuse("layer: no module of the model is known to return maps", type(model).__name__, hint)
     if not layout.part:
         axes = next(output.axes for output in outputs if output.name == last)
