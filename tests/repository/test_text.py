@@ -4,8 +4,11 @@ import ast
 import json
 import statistics
 
+import nbformat
 import pytest
 from text_figures import FUNCTION, ROOT, Package, quantile
+
+from xnb import folders
 
 PACKAGE = Package()
 # Words that mean nothing to who knows the field, with the field's own.
@@ -19,6 +22,12 @@ PRIVATE = {
     "likeness": "similarity",
     "halvings": "refinements",
 }
+NOTEBOOK_CELLS = [
+    ast.parse(cell.source)
+    for path in sorted(folders.NOTEBOOKS.glob("*.ipynb"))
+    for cell in nbformat.read(path, 4).cells
+    if cell.cell_type == "code"
+]
 
 
 def test_few_rooms():
@@ -63,11 +72,11 @@ def test_functions_are_not_named_by_a_bare_participle():
 
 @pytest.mark.parametrize("word", PRIVATE)
 def test_private_words_are_gone(word):
-    """As names, or parts of names."""
+    """As names or parts of names, in the package and in notebooks."""
     names = {
         name
-        for file in PACKAGE.files
-        for node in ast.walk(file.tree)
+        for tree in [*(file.tree for file in PACKAGE.files), *NOTEBOOK_CELLS]
+        for node in ast.walk(tree)
         for name in (getattr(node, "id", None), getattr(node, "name", None), getattr(node, "arg", None))
         if isinstance(name, str) and word in name.split("_")
     }
