@@ -72,7 +72,14 @@ def list_chinese_pages(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] += "\n\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
 
 
+def name_language(app: Sphinx, docname: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Say of a Chinese page that it is one: browsers choose the forms of its characters by that."""
+    if docname.startswith("docs/zh/") or docname.endswith(".zh-CN"):
+        context["language"] = "zh-CN"
+
+
 def setup(app: Sphinx) -> dict[str, bool | int]:
     app.add_directive("reading-order", ReadingOrder)
     app.connect("source-read", list_chinese_pages)
+    app.connect("html-page-context", name_language)
     return describe_extension(__file__)

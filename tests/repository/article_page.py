@@ -24,8 +24,7 @@ This collection began with a blog article in Chinese, "PyTorch deep learning: ho
 high interpretability". Its listings do not run, and none of its figures is shown. Here is each section, listing and
 promised figure of it, with what is wrong there and the cells that answer.
 
-Section numbers are the article's own: 2.1 to 2.3 come twice, and 4 repeats 3. *Partly* means that something is still
-missing, and the row says what. Of {all} parts {answered} are answered{partly}.
+Section numbers are the article's own: 2.1 to 2.3 come twice, and 4 repeats 3. {count}
 """
 HEAD = "| in the article | what is wrong | here instead | cells | figures |\n|---|---|---|---|---|"
 
@@ -74,8 +73,11 @@ def write_page() -> str:
     """The whole page: a table for each kind of part."""
     parts, answers = read_parts(), find_answers()
     states = [part["status"] for part in parts.values()]
-    partly = f", {states.count('partly')} partly" if "partly" in states else ""
-    text = [TOP.format(all=len(parts), answered=states.count("answered"), partly=partly)]
+    count = f"All {len(parts)} parts are answered."
+    if "partly" in states:
+        whole = states.count("answered")
+        count = f"Of {len(parts)} parts {whole} are answered, the others partly: the row says what is missing."
+    text = [TOP.format(count=count)]
     for kind, heading in KINDS.items():
         rows = [write_row(part, answers.get(id, [])) for id, part in parts.items() if part["kind"] == kind]
         text.append("\n".join([f"## {heading}\n", HEAD, *rows, ""]))

@@ -134,3 +134,11 @@ def test_formulas_of_methods_are_shown(site, pages):
 )
 def test_pages_of_the_repository_are_included(name, site):
     assert (site / f"{name}.html").exists()
+
+
+def test_chinese_pages_name_their_language(site):
+    """Browsers choose the forms of Chinese characters by it."""
+    pages = [*(site / "docs" / "zh").glob("*.html"), site / "README.zh-CN.html"]
+    assert len(pages) > len(NOTEBOOKS)
+    assert all('lang="zh-CN"' in path.read_text()[:400] for path in pages)
+    assert 'lang="en"' in (site / "docs" / "index.html").read_text()[:400]
