@@ -30,7 +30,7 @@ def test_the_package_carries_the_map():
 @pytest.mark.parametrize("page", PAGES)
 def test_files_that_are_named_exist(page):
     for name in set(re.findall(r"`([\w./-]+/[\w.-]*|[\w-]+\.(?:py|md|toml|txt|cff))`", PAGES[page])):
-        assert (ROOT / name).exists() or name == "data/cache/", name
+        assert (ROOT / name).exists() or name.startswith(("build/", "data/cache/")), name  # a clean clone has neither
 
 
 def test_contributing_has_every_kind_of_addition():
