@@ -15,14 +15,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def browser():
-    """Chromium, until a test of another file comes: while Playwright runs, nobody else may use asyncio here."""
-    if servers.CHROMIUM is None:
-        pytest.skip("NO BROWSER TEST IS RUN: no Chromium here; try: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        running = servers.chromium(driver)
+    """Chromium, until a test of another file comes."""
+    with servers.run_chromium() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import nbformat
+import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
@@ -26,6 +27,18 @@ PATIENCE = 600  # seconds for a server to answer: generous, as nothing here meas
 def chromium(driver):
     """Playwright brings no browser of its own."""
     return driver.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
+
+
+@contextmanager
+def run_chromium():
+    """Chromium for tests, which are skipped where there is none; while it runs, nobody else may use asyncio here."""
+    if CHROMIUM is None:
+        pytest.skip("NO BROWSER TEST IS RUN: no Chromium here; try: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        running = chromium(driver)
+        yield running
+        running.close()
 
 
 def write(path, cells):

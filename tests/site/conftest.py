@@ -9,7 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from pages import read_pages
+from site_pages import read_pages
 
 from tests.browser import servers
 
@@ -51,11 +51,6 @@ def address(site):
 
 @pytest.fixture(scope="module")
 def browser():
-    """Chromium, for the length of a file: while Playwright runs, nobody else may use asyncio here."""
-    if servers.CHROMIUM is None:
-        pytest.skip("NO BROWSER TEST IS RUN: no Chromium here; try: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        running = servers.chromium(driver)
+    """Chromium, for the length of a file."""
+    with servers.run_chromium() as running:
         yield running
-        running.close()

@@ -8,7 +8,7 @@ from inspect import isclass, isfunction
 from pathlib import Path
 
 import pytest
-from pages import follow, is_outside
+from site_pages import follow, is_outside
 
 import xnb
 
