@@ -12,6 +12,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.reader import NotJSONError
 
+from collection.long_runs import choose_dataset, find_obstacle, has_long_run
 from xnb import folders
 from xnb.check import refuse, require
 from xnb.storage import sha256
@@ -72,11 +73,12 @@ class Job:
         return self.build / f"{self.name}.{kind}"
 
     def shows_other_data(self, figure: str) -> bool:
-        """Whether that figure file cannot be compared: another dataset was asked for, and not for the paper.
+        """Whether that figure file cannot be compared: a longer run or another dataset was asked for.
 
-        The stored figures of the paper profile are those of the large datasets.
+        The stored figures of the paper profile are those of the large datasets. A figure that a longer run draws
+        without that profile is no other than the notebook's own by its name, and of more or other inputs.
         """
-        return "DATASET" in self.parameters and not figure.startswith("paper/")
+        return (self.profile == "paper" or "DATASET" in self.parameters) and not figure.startswith("paper/")
 
     def figure(self, name: str) -> Path:
         """Where a figure's file goes. Other data than the stored ones stay in the folder of their own run."""
@@ -89,33 +91,51 @@ class Job:
 def plan_jobs(
     tree: Tree, notebook: str | None = None, profile: Profile | None = None, dataset: str | None = None
 ) -> list[Job]:
-    """One job for the notebook of that number, or for each.
+    """One job for the notebook of that number, or for each; of the paper profile, for each that can run it.
 
     Raises:
-        ValueError: no such notebook, or a file that is not a notebook.
+        ValueError: no such notebook, a file that is not a notebook, or no notebook that can run the paper profile.
     """
-    settings = {"PROFILE": profile, "DATASET": dataset}
-    parameters = {name: value for name, value in settings.items() if value is not None}
-    # a folder for each profile and dataset: the stamps of one run say nothing about another
-    variant = "-".join(filter(None, [profile or "quick", dataset]))
-    build = tree.root / "build" / re.sub(r"[^\w.-]+", "_", variant)
     inputs = _hash_inputs(tree)
-    jobs = []
+    jobs, obstacles = [], []
     for path in choose_notebooks(tree.notebooks, notebook):
         source = read_notebook(path)
-        cells = [[cell.id, cell.source, cell.metadata.get("tags", [])] for cell in source.cells]
-        job = Job(
-            path=path,
-            source=source,
-            parameters=parameters,
-            profile=profile or "quick",
-            build=build,
-            figures=tree.root / "build" / "figures",
-            stored=tree.figures,
-            key=_hash_value([cells, parameters, inputs]),
-        )
-        jobs.append(job)
+        obstacle = find_obstacle(tree.root, path, source, dataset) if profile == "paper" else ""
+        if obstacle:
+            obstacles.append(obstacle)
+        else:
+            jobs.append(_plan_job(tree, path, source, profile or "quick", dataset, inputs))
+    hint = f"make figures NOTEBOOK={notebook or '02'} PROFILE=paper DATASET=folder, or without PROFILE"
+    require(bool(jobs), "runner: no notebook that can run the paper profile", "; ".join(obstacles), hint)
     return jobs
+
+
+def list_left_out(tree: Tree, dataset: str | None) -> list[str]:
+    """Notebooks whose longer version lacks its data, with what is missing."""
+    notebooks = [(path, read_notebook(path)) for path in choose_notebooks(tree.notebooks, None)]
+    long = [(path, source) for path, source in notebooks if has_long_run(source)]
+    obstacles = [find_obstacle(tree.root, path, source, dataset) for path, source in long]
+    return [obstacle for obstacle in obstacles if obstacle]
+
+
+def _plan_job(tree: Tree, path: Path, source: NotebookNode, profile: Profile, dataset: str | None, inputs: str) -> Job:
+    if profile == "paper" and dataset is None:
+        dataset = choose_dataset(tree.root, path.name[:2])
+    settings = {"PROFILE": profile if profile == "paper" else None, "DATASET": dataset}
+    parameters = {name: value for name, value in settings.items() if value is not None}
+    # a folder for each profile and dataset: the stamps of one run say nothing about another
+    variant = "-".join(filter(None, [profile, dataset]))
+    cells = [[cell.id, cell.source, cell.metadata.get("tags", [])] for cell in source.cells]
+    return Job(
+        path=path,
+        source=source,
+        parameters=parameters,
+        profile=profile,
+        build=tree.root / "build" / re.sub(r"[^\w.-]+", "_", variant),
+        figures=tree.root / "build" / "figures",
+        stored=tree.figures,
+        key=_hash_value([cells, parameters, inputs]),
+    )
 
 
 def choose_notebooks(folder: Path, number: str | None) -> list[Path]:

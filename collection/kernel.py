@@ -99,7 +99,7 @@ def inject_parameters(notebook: NotebookNode, parameters: Mapping[str, str]) -> 
     """
     for index, cell in enumerate(notebook.cells):
         if "parameters" in cell.metadata.get("tags", []):
-            known = _assigned_names(cell.source)
+            known = assigned_names(cell.source)
             lines = [f"{name} = {value!r}" for name, value in parameters.items() if name in known]
             if lines:
                 notebook.cells.insert(index + 1, _parameter_cell("\n".join(lines)))
@@ -111,7 +111,7 @@ def _parameter_cell(source: str) -> NotebookNode:
     return nbformat.v4.new_code_cell(source, id="injected-parameters", metadata=tags)
 
 
-def _assigned_names(source: str) -> set[str]:
+def assigned_names(source: str) -> set[str]:
     """Names that plain assignments of a cell set."""
     names = set()
     for node in ast.walk(ast.parse(source)):

@@ -11,13 +11,16 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from pathlib import Path
 
 from nbformat import NotebookNode
 
+from collection.code_hashes import hash_package
 from collection.jobs import (
     Job,
     Tree,
     expected_seconds,
+    list_left_out,
     plan_jobs,
     standing_figures,
     write_notebook,
@@ -25,6 +28,7 @@ from collection.jobs import (
 )
 from collection.kernel import FAILURES, execute_notebook, explain_failure, inject_parameters
 from collection.progress import Board, show_progress
+from collection.stamps import make_stamp, write_stamps
 from collection.table import Result, conclude, print_table
 from xnb.check import require
 from xnb.folders import replace_file
@@ -150,17 +154,29 @@ def make_figures(jobs: Sequence[Job], *, force: bool = False) -> int:
     return print_table(run_jobs(jobs, force=force))
 
 
-def refresh(jobs: Sequence[Job]) -> int:
+def refresh(jobs: Sequence[Job], *, new: bool = False) -> int:
     """Run the notebooks and store them with their outputs and figures; one that fails is left as it was.
 
-    Of the paper profile only figures are stored, and a run that is up to date is stored as it is: it took hours.
+    Of the paper profile only figures are stored, each with a stamp of the code and the data that it is of; and a run
+    that is up to date is stored as it is: it took hours.
+
+    Args:
+        new: of the paper profile, also figures that are not stored yet. Which ones are is the choice of who reads
+            them, as a title that is true of few inputs need not be true of many.
     """
     paper = any(job.profile == "paper" for job in jobs)
+    tree = Tree(jobs[0].stored.parent)
+    # what the kernels import: the package as it is before the first of them starts
+    package = hash_package(tree.root) if paper else ""
     changed: list[str] = []
 
     def store(result: Result) -> None:
-        changed.extend(_store_figures(result))
-        if not paper:
+        names = list(_store_figures(result, new))
+        changed.extend(names)
+        if paper:
+            stamp = make_stamp(result.job, package)
+            write_stamps(tree, {Path(name).stem: stamp for name in names})
+        else:
             with replace_file(result.job.path) as part:
                 shutil.copyfile(result.job.file("ipynb"), part)
 
@@ -169,11 +185,14 @@ def refresh(jobs: Sequence[Job]) -> int:
     return code
 
 
-def _store_figures(result: Result) -> Iterator[str]:
-    """Copy the run's figures over the stored ones: of a paper run, those of the paper."""
+def _store_figures(result: Result, new: bool) -> Iterator[str]:
+    """Copy the run's figures over the stored ones: of a paper run, those of the paper that are stored, or are new."""
+    paper = result.job.profile == "paper"
     for name in result.files:
-        if name.startswith("paper/") == (result.job.profile == "paper"):
-            with replace_file(result.job.stored / name) as part:
+        stored = result.job.stored / name
+        is_wanted = new or not paper or stored.with_suffix(".json").exists()
+        if is_wanted and name.startswith("paper/") == paper:
+            with replace_file(stored) as part:
                 shutil.copyfile(result.job.figure(name), part)
             yield name
 
@@ -187,6 +206,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         command.add_argument("--profile", choices=["quick", "paper"])
         command.add_argument("--dataset")
     commands.choices["figures"].add_argument("--force", action="store_true", help="also what is up to date")
+    of_paper = "of the paper profile also figures that are not stored yet"
+    commands.choices["refresh"].add_argument("--new", action="store_true", help=of_paper)
     return parser.parse_args(arguments)
 
 
@@ -200,8 +221,13 @@ def main(arguments: Sequence[str] | None = None, tree: Tree | None = None) -> in
         jobs = plan_jobs(tree or Tree(), options.notebook, options.profile, options.dataset)
     except ValueError as refusal:
         return str(refusal)
+    if options.profile == "paper" and options.notebook is None:
+        left_out = list_left_out(tree or Tree(), options.dataset)
+        sys.stderr.write("".join(f"left out: {line}\n" for line in left_out))
     try:
-        return refresh(jobs) if options.command == "refresh" else make_figures(jobs, force=options.force)
+        if options.command == "refresh":
+            return refresh(jobs, new=options.new)
+        return make_figures(jobs, force=options.force)
     except KeyboardInterrupt:
         sys.stderr.write(f"\nStopped. What is finished is kept: `make {options.command}` goes on from there.\n")
         return 130  # what a shell reports of a program that Ctrl-C ended

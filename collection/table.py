@@ -93,7 +93,8 @@ def print_table(results: Sequence[Result]) -> int:
     standing = [result.job.name for result in results if result.state == "up to date"]
     if standing:
         _write(f"up to date, not run again: {', '.join(standing)}")
-    _write(f"executed notebooks: {os.path.relpath(results[0].job.build)}/")
+    builds = dict.fromkeys(f"{os.path.relpath(result.job.build)}/" for result in results)
+    _write(f"executed notebooks: {', '.join(builds)}")
     return int(any(state in _BROKEN for state in states))
 
 

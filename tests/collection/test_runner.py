@@ -178,15 +178,25 @@ def test_refresh_stores_figures_of_a_paper_run_that_is_there_and_nothing_else(pr
     before = project.files("notebooks")
     assert project.run("figures", "--profile", "paper") == 0
     assert project.ran() == ["00"]
-    assert project.run("refresh", "--profile", "paper") == 0
+    assert project.run("refresh", "--profile", "paper", "--new") == 0
     assert project.ran() == []
-    assert sorted(project.files("figures")) == [f"paper/fig-00-1.{kind}" for kind in ("json", "pdf", "png")]
+    names = ["paper/fig-00-1.json", "paper/fig-00-1.pdf", "paper/fig-00-1.png", "paper/manifest.json"]
+    assert sorted(project.files("figures")) == names
     assert project.files("notebooks") == before
+
+
+def test_a_longer_run_leaves_the_figures_of_the_notebook_s_own(project, capsys):
+    project.notebook("00_one", fig_00_1="savefig('fig-00-1', PROFILE)", fig_00_2="savefig('fig-00-2', 'x', 'paper')")
+    assert project.run("figures") == 0
+    before = project.files()["fig-00-1.json"]
+    assert project.run("figures", "--profile", "paper") == 0
+    assert project.files()["fig-00-1.json"] == before
+    assert "build/paper/figures/fig-00-1.png  other data\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("profile", [[], ["--profile", "paper"]])
 def test_figures_of_another_dataset_do_not_replace_the_notebook_s_own(profile, project, capsys):
-    project.notebook("00_one", fig_00_1="savefig('fig-00-1')")
+    project.notebook("00_one", fig_00_1="savefig('fig-00-1', PROFILE)")
     assert project.run("figures", "--dataset", "/my/pictures", *profile) == 0
     assert project.files() == {}
     [build] = (project.root / "build").iterdir()
@@ -201,6 +211,10 @@ def test_refusals(project, capsys):
     )
     project.notebook("00_one")
     assert project.run("figures", "--notebook", "02").endswith("try: one of 00")
+    assert project.run("figures", "--profile", "paper") == (
+        "runner: no notebook that can run the paper profile\n  got: '00_one has no longer version'\n"
+        "  try: make figures NOTEBOOK=02 PROFILE=paper DATASET=folder, or without PROFILE"
+    )
     (project.root / "notebooks" / "01_torn.ipynb").write_text("<<<<<<< HEAD")
     assert project.run("refresh").startswith("runner: the file must be a notebook\n  got: '01_torn.ipynb'")
     assert project.run("refresh", "--dataset", "cifar10") == (

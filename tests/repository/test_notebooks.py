@@ -27,7 +27,7 @@ PROMISED = set().union(*map(figure_cells, NOTEBOOKS))
 
 
 def stems(folder):
-    return {path.stem for path in folder.glob("*.json")}
+    return {path.stem for path in folder.glob("fig-*.json")}
 
 
 @pytest.fixture
