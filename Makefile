@@ -22,7 +22,8 @@ TENSORFLOW_INSTALLED := $(TENSORFLOW)/installed
 help:
 	@echo "make figures    run the notebooks, one on each core: figures into build/figures/, compared with the stored ones"
 	@echo "                  NOTEBOOK=02      only that one"
-	@echo "                  PROFILE=paper    the long runs, into build/figures/paper/;  DATASET=cifar10  other data"
+	@echo "                  PROFILE=paper    the long runs, each on its own data, for hours, into build/figures/paper/;"
+	@echo "                                   goes on where it was stopped;  DATASET=folder  other data"
 	@echo "                  FORCE=1          also what is up to date"
 	@echo "make lab        JupyterLab with the notebooks;  LAB_ARGS=\"--no-browser --port=9000\""
 	@echo "make app        the explorer as a web page, for pictures of your own;  APP_ARGS=\"--no-browser --port=9000\""
@@ -31,7 +32,8 @@ help:
 	@echo "make site       the web site from the stored notebooks, into build/site/index.html"
 	@echo "make test       lint, tests, and every notebook compared with its stored outputs, on all cores"
 	@echo "make refresh    run the notebooks and store their outputs and figures, in notebooks/ and figures/;  NOTEBOOK=02"
-	@echo "                  PROFILE=paper    store figures of such a run in figures/paper/;  DATASET=cifar10"
+	@echo "                  PROFILE=paper    store figures of such a run in figures/paper/;  NEW=1  also further ones"
+	@echo "make stale      which figures of long runs are of older code than their notebooks"
 	@echo "make bench      time every kernel beside other libraries;  BENCH_ARGS=\"--quick --only lrp\""
 	@echo "make bench-relatives  errors of kernel_shap beside shapiq's estimators;  PYTHON=python3.12, which shapiq needs"
 	@echo "make bench-serve  time both services under load, into benchmarks/serving.json;  BENCH_ARGS=\"--seconds 2\""
@@ -79,7 +81,11 @@ figures: $(INSTALLED)
 	@$(BIN)/python -m collection.runner figures $(SELECTION) $(if $(FORCE),--force)
 
 refresh: $(INSTALLED)
-	@$(BIN)/python -m collection.runner refresh $(SELECTION)
+	@$(BIN)/python -m collection.runner refresh $(SELECTION) $(if $(NEW),--new)
+
+.PHONY: stale
+stale: $(INSTALLED)
+	@$(BIN)/python -m collection.stamps
 
 lab: $(INSTALLED)
 	@$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)

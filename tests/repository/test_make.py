@@ -87,6 +87,8 @@ def test_tensorflow_is_installed_apart_and_again_where_it_broke_off(make, tmp_pa
         (["reproduce", "TABLE=T2 T1", "DATA=my data"], "reproduce T2 T1 --data my data"),
         (["refresh", "NOTEBOOK=00"], "collection.runner refresh --notebook 00"),
         (["refresh", "PROFILE=paper"], "collection.runner refresh --profile paper"),
+        (["refresh", "PROFILE=paper", "NEW=1"], "collection.runner refresh --profile paper --new"),
+        (["stale"], "collection.stamps"),
         (["lab", "LAB_ARGS=--port=9000"], "jupyterlab --LabApp.default_url=/lab/tree/notebooks --port=9000"),
     ],
 )
@@ -176,6 +178,7 @@ def test_help_names_every_command(make):
             "reproduce",
             "tensorflow",
             "refresh",
+            "stale",
             "lint",
             "contracts",
             "clean",
