@@ -39,6 +39,8 @@ help:
 	@echo "make bench-serve  time both services under load, into benchmarks/serving.json;  BENCH_ARGS=\"--seconds 2\""
 	@echo "make reproduce  compute published tables again, into reproduce/;  TABLE=T2 DATA=folder"
 	@echo "make models     ask which methods run on published networks, into MODELS.md; goes on where it was stopped"
+	@echo "make cifar10    train what is missing of five kinds of networks on all of CIFAR-10, into data/cifar10/, for hours;"
+	@echo "                  goes on where it was stopped;  CIFAR10_ARGS=\"resnet-0 --device cuda\", or --check"
 	@echo "make tensorflow    install TensorFlow apart, compare it with torch, and store what notebook 12 shows of it"
 	@echo "make lint       ruff, codespell and mypy alone;  make format  lets ruff repair"
 	@echo "make contracts  what every method and metric owes, every refusal, and agreement with other libraries"
@@ -128,6 +130,10 @@ bench-serve: $(INSTALLED)
 models: $(INSTALLED)
 	@$(BIN)/python -m benchmarks.survey $(MODELS_ARGS)
 
+# XNB_CIFAR10 names a copy of the pictures; without it they are downloaded.
+cifar10: $(INSTALLED)
+	@$(BIN)/python -m xnb.training.cifar10 $(CIFAR10_ARGS)
+
 reproduce: $(INSTALLED)
 	@$(BIN)/python -m reproduce $(TABLE) $(if $(DATA),--data '$(DATA)') $(REPRODUCE_ARGS)
 
@@ -149,4 +155,4 @@ clean:
 	rm -rf build .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-.PHONY: help figures refresh lab site app serve-flask serve-django test contracts bench bench-relatives bench-serve models reproduce tensorflow tensorflow-environment lint format clean interpreter
+.PHONY: help figures refresh lab site app serve-flask serve-django test contracts bench bench-relatives bench-serve models cifar10 reproduce tensorflow tensorflow-environment lint format clean interpreter

@@ -175,6 +175,7 @@ def test_help_names_every_command(make):
             "bench-relatives",
             "bench-serve",
             "models",
+            "cifar10",
             "reproduce",
             "tensorflow",
             "refresh",

@@ -59,6 +59,8 @@ TWICE = {
     "catalog": "methods and metrics, each in its registry",
     "agreement": "the statistic, and its chart",
     "intervals": "the statistic, and its chart",
+    "load": "a network by its name, of each of two folders",
+    "main": "a command, of each module that is one",
 }
 
 

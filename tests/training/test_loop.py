@@ -1,4 +1,7 @@
-"""The loop: learning, seeds, interruptions, and runs that are resumed."""
+"""The loop: learning, seeds, interruptions, and runs that are resumed.
+
+Tests: xnb.training.run_files
+"""
 
 import signal
 import subprocess

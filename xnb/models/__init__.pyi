@@ -8,6 +8,7 @@ from . import (
     layers as layers,
     mlp as mlp,
     preprocess as preprocess,
+    residual as residual,
     tabular as tabular,
     vit as vit,
 )
@@ -25,6 +26,7 @@ from .fastnet import FastNet as FastNet, IMAGENET_CLASSES as IMAGENET_CLASSES
 from .interpretable import BagNet as BagNet, BcosNet as BcosNet, plain_cnn as plain_cnn
 from .mlp import Net as Net
 from .preprocess import FASTNET as FASTNET, IMAGENET as IMAGENET, Preprocess as Preprocess
+from .residual import ResNet as ResNet
 from .tabular import FeatureAttention as FeatureAttention, FeatureTransformer as FeatureTransformer
 from .tabular import Logistic as Logistic
 from .vit import Block as Block, ViT as ViT, from_torchvision as from_torchvision

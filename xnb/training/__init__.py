@@ -16,4 +16,4 @@ from xnb.training.loop import (
 from xnb.training.right_answers import mark_right as mark_right
 
 # Loaded at first use: checkpoints bring the data sets and models that they were trained on.
-__getattr__, __dir__, _ = lazy_loader.attach(__name__, submodules=["checkpoints", "objectives"])
+__getattr__, __dir__, _ = lazy_loader.attach(__name__, submodules=["checkpoints", "cifar10", "objectives"])

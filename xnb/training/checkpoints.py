@@ -5,7 +5,6 @@ behind it train these again.
 """
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from torch.optim import AdamW
 from tqdm.auto import tqdm
 
 from xnb import data, folders, storage
-from xnb.check import find_entry, require
+from xnb.check import find_entry
 from xnb.data import Split
 from xnb.models import Ensemble, SmallCNN, ViT, bag_classifier, picture_classifier
 from xnb.training.changes import list_changes
@@ -25,6 +24,7 @@ from xnb.training.diagnosis_recipes import list_diagnoses
 from xnb.training.loop import Objective, Schedule, cosine, cross_entropy, evaluate, fit, warmup_cosine
 from xnb.training.rendered_recipes import list_rendered
 from xnb.training.twins import list_twins
+from xnb.training.weight_folder import load_listed, read_facts, weight_file, write_facts
 
 FOLDER = folders.DATA / "checkpoints"
 # Networks that are compared with each other: of fewer than eight an interval over trainings leaves nearly all open.
@@ -132,18 +132,12 @@ def load(name: str) -> nn.Module:
         ValueError: unknown name, or the file is not the one the manifest describes.
     """
     recipe = find_entry(RECIPES, name, "checkpoints: no checkpoint of that name")
-    path = FOLDER / f"{name}.safetensors"
-    expected = read_manifest()[name]["sha256"]
-    rule = "checkpoints: the file is not the one in the manifest"
-    require(storage.sha256(path) == expected, rule, path.name, "bring the file of this version again")
-    model = recipe.model().eval()
-    storage.load_weights(model, path)
-    return model
+    return load_listed(recipe.model(), FOLDER, name, "checkpoints")
 
 
 def read_manifest() -> dict[str, dict]:
     """Return by name: data, seed, epochs, accuracy on the test part, number of parameters, sha256 of the file."""
-    return json.loads((FOLDER / "manifest.json").read_text())
+    return read_facts(FOLDER)
 
 
 def train_checkpoint(name: str, folder: Path | None = None) -> dict:
@@ -163,7 +157,7 @@ def train_checkpoint(name: str, folder: Path | None = None) -> dict:
         "epochs": recipe.epochs,
         "accuracy": round(accuracy, 4),
     }
-    path = (folder or FOLDER) / f"{name}.safetensors"
+    path = weight_file(folder or FOLDER, name)
     storage.write_tensors(path, model.to(recipe.stored).state_dict(), facts)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return facts | {"parameters": parameters, "sha256": storage.sha256(path)}
@@ -198,10 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in tqdm(names, unit="checkpoint"):
         # One at a time: what was trained before an interruption stays, and what others wrote meanwhile.
         entry = train_checkpoint(name)
-        entries = read_manifest() | {name: entry}
-        in_order = {known: entries[known] for known in RECIPES if known in entries}
-        with folders.replace_file(FOLDER / "manifest.json") as draft:
-            draft.write_text(json.dumps(in_order, indent=2) + "\n")
+        write_facts(FOLDER, name, entry, order=RECIPES)
 
 
 if __name__ == "__main__":

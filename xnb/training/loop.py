@@ -15,13 +15,16 @@ from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from xnb import storage
+from xnb.access.draws import make_generator
 from xnb.access.score import logits
 from xnb.check import require
 from xnb.data.split import Part, Split
+from xnb.training.run_files import resume_run, store_epoch
+from xnb.types import Batch
 
 Schedule = Callable[[float], float]
 Objective = Callable[[nn.Module, Part], tuple[Tensor, Tensor]]  # (model, inputs) -> what is minimised, logits
+Augment = Callable[[Batch, torch.Generator], Batch]  # (inputs, where its draws come from) -> inputs of the same shape
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ def train_epochs(
     seed: int = 0,
     start: int = 0,
     objective: Objective = cross_entropy,
+    augment: Augment | None = None,
 ) -> Iterator[Epoch]:
     """Train `model` in place on its own device, and yield after each epoch.
 
@@ -86,6 +90,8 @@ def train_epochs(
         seed: order of the batches and dropout; epoch n depends on (seed, n) alone, so that a run can be resumed.
         start: epochs that are done already.
         objective: what is minimised; `xnb.training.objectives` has some that also ask how the model is right.
+        augment: changes the inputs of each batch before they are learned, as `xnb.training.augmentation` does; its
+            draws depend on (seed, epoch) alone. Masks and parts do not follow the change: the objective gets none.
 
     Raises:
         FloatingPointError: the loss is no longer finite; names the epoch and the batch.
@@ -94,7 +100,7 @@ def train_epochs(
     require(len(train) > 0, "train: the training part must hold inputs", train.x, "a part that is not empty")
     require(batch >= 1, "train: batch must be at least 1", batch, "batch=128")
     optimizer = optimizer or AdamW(model.parameters())
-    run = _Run(model, train, optimizer, batch, schedule, seed, epochs, objective)
+    run = _Run(model, train, optimizer, batch, schedule, seed, epochs, objective, augment)
     for number in range(start + 1, epochs + 1):
         began = perf_counter()
         try:
@@ -119,6 +125,7 @@ class _Run:
     seed: int
     epochs: int
     objective: Objective
+    augment: Augment | None
 
     def train_epoch(self, number: int) -> _Evaluation:
         """Train through epoch `number`, and return what was measured on the way: means over the inputs."""
@@ -129,9 +136,11 @@ class _Run:
             batches = torch.randperm(len(self.train)).split(self.batch)
             self.model.train()
             total_loss, correct = torch.zeros(2, device=device, dtype=torch.float64)
+            # Draws of its own: the order of the batches and dropout are the same with and without it.
+            draws = make_generator(f"augmentation of epoch {number}", self.seed)
             for step, rows in enumerate(batches):
                 self._schedule_rate(number - 1 + step / len(batches))
-                part = self.train[rows].to(device)
+                part = self._take_batch(rows, draws).to(device)
                 loss, out = self.objective(self.model, part)
                 _require_finite_loss(loss, number, step + 1)
                 self.optimizer.zero_grad()
@@ -141,6 +150,13 @@ class _Run:
                 correct += (out.argmax(1) == part.y).sum()
         count = len(self.train)
         return _Evaluation(float(total_loss / count), float(correct / count))
+
+    def _take_batch(self, rows: Tensor, draws: torch.Generator) -> Part:
+        """Return these inputs as they are learned: augmented ones without masks, which would lie elsewhere."""
+        part = self.train[rows]
+        if self.augment is None:
+            return part
+        return Part(self.augment(part.x, draws), part.y)
 
     def _schedule_rate(self, epochs_done: float) -> None:
         """Multiply the learning rates that the optimizer began with by the schedule's factor."""
@@ -237,14 +253,14 @@ def fit(
         "optimizer": repr(optimizer),
         "knobs": _describe_knobs(knobs),
     }
-    rows = _resume_run(model, optimizer, folder, settings)
+    rows = resume_run(model, optimizer, folder, settings)
     with tqdm(total=epochs, initial=len(rows), unit="epoch", leave=False, disable=not progress) as bar:
         for epoch in train_epochs(model, train, valid, epochs=epochs, optimizer=optimizer, start=len(rows), **knobs):
             rows.append(asdict(epoch))
             bar.update()
             bar.set_postfix_str(f"loss {epoch.train_loss:.3f}, accuracy {epoch.valid_accuracy:.3f}")
             if folder is not None:
-                _store_epoch(model, optimizer, folder, settings, rows)
+                store_epoch(model, optimizer, folder, settings, rows)
     return pd.DataFrame(rows, columns=[field.name for field in fields(Epoch)])
 
 
@@ -255,44 +271,3 @@ def _describe_knobs(knobs: dict[str, object]) -> str:
         text = getattr(value, "__name__", value)
         described.append(f"{name}={text}")
     return ", ".join(described)
-
-
-def _store_epoch(model: nn.Module, optimizer: Optimizer, folder: Path, settings: dict, rows: list[dict]) -> None:
-    """Write the files of the epoch that has just ended.
-
-    Best first: a kill between the two files then repeats one epoch and writes the same best again.
-    """
-    facts = {"settings": settings, "epochs": rows}
-    best = max(rows, key=lambda row: row["valid_accuracy"])  # the earliest of equals
-    if best is rows[-1]:
-        storage.write_tensors(folder / "best.safetensors", model.state_dict(), facts)
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    for i, slots in optimizer.state_dict()["state"].items():
-        for name, value in slots.items():
-            if value is not None:
-                tensors[f"optimizer.{i}.{name}"] = value
-    storage.write_tensors(folder / "last.safetensors", tensors, facts)
-
-
-def _resume_run(model: nn.Module, optimizer: Optimizer, folder: Path | None, settings: dict) -> list[dict]:
-    """Put model and optimizer back to where the stored run ended, and return its epochs; none without one."""
-    if folder is None or not (folder / "last.safetensors").exists():
-        return []
-    tensors, facts = storage.read_tensors(folder / "last.safetensors")
-    stored = facts.get("settings")
-    hint = f"folder=Path({str(folder) + '-2'!r})"
-    require(stored == settings, f"fit: {folder.name} holds a run with other settings", stored, hint)
-    model_state = {}
-    optimizer_state = optimizer.state_dict()
-    for key, value in tensors.items():
-        # "model.<name in the model>" or "optimizer.<number of the parameter>.<name of the slot>"
-        owner, name = key.split(".", 1)
-        if owner == "model":
-            model_state[name] = value
-        else:
-            number, slot = name.split(".", 1)
-            optimizer_state["state"].setdefault(int(number), {})[slot] = value
-    model.load_state_dict(model_state)
-    model.eval()
-    optimizer.load_state_dict(optimizer_state)
-    return facts["epochs"]

@@ -19,6 +19,24 @@ from xnb.training.loop import Objective, cross_entropy
 from xnb.types import Batch, Masks
 
 
+def label_smoothing(strength: float = 0.1) -> Objective:
+    r"""Cross-entropy with labels of which a share is spread over all classes (Szegedy et al. 2016, arXiv:1512.00567).
+
+    .. math:: L = -(1 - s) \log p_y - \frac{s}{K} \sum_k \log p_k
+
+    What is minimised then has a floor above zero, and probabilities are less certain than without.
+
+    Args:
+        strength: the share :math:`s`.
+    """
+
+    def objective(model: nn.Module, part: Part) -> tuple[Tensor, Tensor]:
+        out = model(part.x)
+        return F.cross_entropy(out, part.y, label_smoothing=strength), out
+
+    return objective
+
+
 def random_masking(
     side: int = 4,
     most: float = 0.5,
