@@ -38,7 +38,9 @@ def read_figures(table: str, spreads: Mapping[str, Mapping[str, float]] | None =
     for column, values in published["columns"].items():
         own = printed.get(column, {})
         rest = for_all.get(column, 0.0)
-        figures[column] = {name: Figure(value, own.get(name, rest)) for name, value in values.items()}
+        figures[column] = {}
+        for name, value in values.items():
+            figures[column][name] = Figure(value, own.get(name, rest))
     return figures
 
 
@@ -89,7 +91,8 @@ def write_result(
     """
     figures = read_figures(table, spreads)
     modules = sorted({*code, "published.toml"})
-    record: dict[str, Any] = {key: value for key, value in read_published(table).items() if isinstance(value, str)}
+    printed = read_published(table).items()
+    record: dict[str, Any] = {key: value for key, value in printed if isinstance(value, str)}
     record |= {
         "rows": [row for column in figures for row in _list_rows(column, figures[column], measured[column])],
         "settings": dict(settings),

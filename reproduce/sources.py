@@ -1,7 +1,5 @@
 """Files that others published: taken from a folder, else from the cache, else brought and checked by their SHA-256."""
 
-import io
-import os
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -16,20 +14,12 @@ from xnb.data.archives import read_entries, unpickle_batch
 from xnb.data.cifar import CIFAR10_MD5, CIFAR10_URL
 from xnb.data.download import download_file
 from xnb.folders import cache_folder
-from xnb.storage import sha256
+from xnb.models import PUBLISHED
+from xnb.models.published_files import Source, find_checked_file, list_places
 
 FOLDER = Path(__file__).parent
 _EXACT = 1017  # test pictures of CIFAR-10 whose exact pixels a cut copy still has: the first ones
 _PICTURES = "cifar10/cifar10_exact_test1017.npz"
-
-
-class Source(NamedTuple):
-    """A published file: where it comes from, under which licence, and what it must be."""
-
-    sha256: str
-    licence: str
-    origin: str  # repository, commit and path
-    url: str  # "" where no download gives this very file
 
 
 class LabelledPictures(NamedTuple):
@@ -43,14 +33,8 @@ class LabelledPictures(NamedTuple):
 def read_sources() -> dict[str, Source]:
     """Return every published file that a table needs, by its path below the folder of published files."""
     table = tomllib.loads((FOLDER / "sources.toml").read_text())
-    return {name: Source(**entry) for name, entry in table.items()}
-
-
-def list_places(name: str) -> list[Path]:
-    """Where a published file may lie: in the folder that `XNB_PUBLISHED` names, and in the cache."""
-    own = os.environ.get("XNB_PUBLISHED")
-    folders = [Path(own)] if own else []
-    return [folder / name for folder in (*folders, cache_folder() / "published")]
+    sources = {name: Source(**entry) for name, entry in table.items()}
+    return sources | {published.file: published.source for published in PUBLISHED.values()}
 
 
 def is_at_hand(names: list[str]) -> bool:
@@ -66,15 +50,13 @@ def find_file(name: str) -> Path:
         ValueError: no file of that name is known, it is another one than was published, or it has no download.
     """
     source = find_entry(read_sources(), name, "reproduce: no published file of that name")
-    for place in list_places(name):
-        if place.is_file():
-            came = sha256(place)
-            rule = f"reproduce: {name} must have the SHA-256 sum {source.sha256}"
-            require(came == source.sha256, rule, came, f"remove {place.name}, and the same call again")
-            return place
+    places = list_places(name)
+    path = find_checked_file(places, source.sha256)
+    if path is not None:
+        return path
     hint = f"XNB_PUBLISHED=path/to/folder make reproduce  # with {name} in it, from {source.origin}"
     require(bool(source.url), "reproduce: this file has no download of its own", name, hint)
-    return download_file(source.url, source.sha256, list_places(name)[-1])
+    return download_file(source.url, source.sha256, places[-1])
 
 
 def read_exact_pictures(count: int = _EXACT) -> LabelledPictures:
@@ -88,8 +70,10 @@ def read_exact_pictures(count: int = _EXACT) -> LabelledPictures:
             pixels, labels = file["x_test"], file["y_test"].tolist()
     else:
         pixels, labels = _read_original_batch()
-    x = torch.from_numpy(pixels[:count].copy()).permute(0, 3, 1, 2).float() / 255
-    return LabelledPictures(x.contiguous(), torch.tensor(labels[:count]))
+    pictures = torch.from_numpy(pixels[:count].copy())
+    channels_first = pictures.permute(0, 3, 1, 2).contiguous()
+    x = channels_first.float() / 255
+    return LabelledPictures(x, torch.tensor(labels[:count]))
 
 
 def _read_original_batch() -> tuple[np.ndarray, list[int]]:
@@ -102,13 +86,3 @@ def _read_original_batch() -> tuple[np.ndarray, list[int]]:
     hint = "remove cifar-10-python.tar.gz from the cache, and the same call again"
     require(False, "reproduce: the archive of CIFAR-10 must hold a test_batch", archive.name, hint)
     return np.empty(0), []
-
-
-def read_state(name: str) -> dict[str, Tensor]:
-    """Return the tensors of a published checkpoint; nothing in the file is run.
-
-    Both kinds of checkpoint keep their weights under `state_dict`, beside settings that are of no use here.
-    """
-    content = find_file(name).read_bytes()
-    loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    return loaded.get("state_dict", loaded)

@@ -25,7 +25,7 @@ from xnb.comparison import estimate_mean
 from xnb.comparison.inference import Estimate
 
 TABLE = "T1"
-CODE = ("t1_road.py", "t1_blocks.py", "networks.py", "residual_networks.py", "joining_networks.py")
+CODE = ("t1_road.py", "t1_blocks.py", "networks.py")
 PICTURES = 300
 _TENTHS = np.array([1, 2, 3, 4, 5, 7, 9])  # the authors' shares
 _GROUPS = 10  # of pictures, left out one after the other

@@ -7,7 +7,7 @@ from reproduce.verdicts import Measurement
 from xnb.comparison import estimate_mean
 
 TABLE = "T2"
-CODE = ("t2_accuracies.py", "networks.py", "residual_networks.py", "joining_networks.py", "lenet.py")
+CODE = ("t2_accuracies.py", "networks.py")
 _PICTURES = "cifar10/cifar10_exact_test1017.npz"
 DATA = (_PICTURES, *(published.file for published in CIFAR_NETWORKS.values()))
 

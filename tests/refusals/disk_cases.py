@@ -8,6 +8,7 @@ _EMPTY = "import os; os.environ['XNB_CACHE'] = str(small_files.make_folder())"
 _FOLDER = f"{_FILES}; path = small_files.write_pictures"
 _CIFAR = "xnb.data.cifar10(path)"
 _MEDICAL = "xnb.data.medmnist(path)"
+_LENET = "xnb.models.load_published('captum-lenet')"
 _IMAGES = "xnb.data.image_folder(path)"
 _MASKED = "xnb.data.masked_photos(path, {'dog': ('1.png', '2.png', [0])}, size=8)"
 
@@ -136,6 +137,22 @@ IN_WORDS = [
         "",
     ),
     ("xnb.data.cifar10()", f"{_FILES}; {_EMPTY}; originals.FAILURES.append(b'another file')", ""),
+    (_LENET, f"{_FILES}; {_EMPTY}; originals.FAILURES.append(OSError('no way there'))", ""),
+    (
+        "xnb.models.load_published('captum-lenet', path.parent)",
+        f"{_FILES}; {_EMPTY}; path = small_files.write_lenet(); path.write_bytes(b'another file')",
+        "path.unlink()",
+    ),
+    (
+        "xnb.models.published.fill_in_order(net, state)",
+        "net = xnb.models.PUBLISHED['captum-lenet'].make(); state = {'weight': torch.ones(3)}",
+        "state = xnb.models.PUBLISHED['captum-lenet'].make().state_dict()",
+    ),
+    (
+        "xnb.models.load_imagenet(name, weights=weights)",
+        f"{_FILES}; weights = small_files.write_squeezenet(); name = 'squeezenet1_0'",
+        "name = 'squeezenet1_1'",
+    ),
     ("storage.read_tensors(path)", _weights(""), _STORE),
     ("storage.read_tensors(path)", _weights(_SPOIL), f"path.unlink(); {_STORE}"),
     (

@@ -5,13 +5,15 @@ import io
 import pickle
 import tarfile
 from contextlib import contextmanager
+from pathlib import PurePath
 from typing import ClassVar
 
 import numpy as np
 import pytest
-from small_files import make_folder, write_medical
+from small_files import make_folder, write_lenet, write_medical
 
 from xnb.data import cifar, download, medical
+from xnb.models import PUBLISHED
 
 FAILURES = []  # what the next answers are, before they are what was asked for: an error, or other bytes
 
@@ -58,19 +60,25 @@ def serve_originals():
     batches = write_tar({name: pickle_batch() for name in cifar.BATCH_NAMES}).read_bytes()
     medmnist = write_medical().read_bytes()
 
+    lenet = write_lenet().read_bytes()
+    stand_ins = {".npz": medmnist, ".pt": lenet}
+
     def urlopen(request, timeout):
         failure = FAILURES.pop() if FAILURES else None
         if isinstance(failure, Exception):
             raise failure
-        return _Answer(failure or (medmnist if request.full_url.endswith(".npz") else batches))
+        return _Answer(failure or stand_ins.get(PurePath(request.full_url).suffix, batches))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(download, "urlopen", urlopen)
         patch.setattr(cifar, "CIFAR10_MD5", _md5(batches))
         for name, official in medical.OFFICIAL_FILES.items():
             patch.setitem(medical.OFFICIAL_FILES, name, official._replace(md5=_md5(medmnist)))
+        published = PUBLISHED["captum-lenet"]._replace(sha256=hashlib.sha256(lenet).hexdigest())
+        patch.setitem(PUBLISHED, "captum-lenet", published)
         patch.setenv("XNB_CACHE", str(make_folder()))
         patch.delenv("XNB_CIFAR10", raising=False)
+        patch.delenv("XNB_PUBLISHED", raising=False)
         yield
 
 

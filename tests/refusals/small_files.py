@@ -1,12 +1,18 @@
 """Small files on disk that refusals are about; gone when the tests end."""
 
 import atexit
+import os
 import shutil
 import tempfile
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from torchvision.models import SqueezeNet1_1_Weights, Weights, WeightsEnum, squeezenet1_1
+
+from xnb.models import PUBLISHED
+from xnb.storage import sha256
 
 
 def make_folder() -> Path:
@@ -41,6 +47,25 @@ def write_bytes(content: bytes) -> Path:
     file = make_folder() / "small"
     file.write_bytes(content)
     return file
+
+
+def write_lenet() -> Path:
+    """Weights of the LeNet that Captum ships, random ones."""
+    file = make_folder() / "cifar_torchvision.pt"
+    with torch.random.fork_rng():
+        torch.save(PUBLISHED["captum-lenet"].make().state_dict(), file)
+    return file
+
+
+def write_squeezenet() -> WeightsEnum:
+    """Weights of SqueezeNet 1.1, random ones, whose file lies where `XNB_WEIGHTS` says."""
+    draft = make_folder() / "draft.pth"
+    with torch.random.fork_rng():
+        torch.save(squeezenet1_1().state_dict(), draft)
+    file = draft.rename(draft.with_name(f"squeezenet1_1-{sha256(draft)[:8]}.pth"))
+    os.environ["XNB_WEIGHTS"] = str(file.parent)
+    official = SqueezeNet1_1_Weights.DEFAULT
+    return WeightsEnum("Own", {"DEFAULT": Weights(file.as_uri(), official.transforms, official.meta)}).DEFAULT
 
 
 def write_broken_zip() -> Path:

@@ -1,60 +1,25 @@
-"""Networks of others in our own lines: parameters as published, tensors filled in order, two forms of one LeNet.
+"""Networks by their names in the tables, and the two forms of one LeNet.
 
-Tests: reproduce.networks, reproduce.residual_networks, reproduce.joining_networks, reproduce.lenet
+Tests: reproduce.networks, reproduce.lenet
 """
 
 import pytest
 import torch
 
 from reproduce.lenet import FunctionalLeNet, modular_lenet
-from reproduce.networks import CIFAR_NETWORKS, count_parameters, fill_in_order, is_right
-from reproduce.residual_networks import PadShortcut
-
-# As their authors count them.
-PARAMETERS = {
-    "ResNet-20": 269_722,
-    "ResNet-32": 464_154,
-    "ResNet-44": 658_586,
-    "ResNet-56": 853_018,
-    "GoogleNet": 260_650,
-    "ResNet": 272_378,
-    "ResNetPreAct": 272_250,
-    "DenseNet": 239_146,
-}
+from reproduce.networks import CIFAR_NETWORKS, count_parameters, is_right, load_cifar_network
+from reproduce.results import read_figures, read_result
 
 
-@pytest.mark.parametrize("name", CIFAR_NETWORKS)
-def test_networks_have_the_published_number_of_parameters(name):
-    network = CIFAR_NETWORKS[name].make().eval()
-    assert count_parameters(network) == PARAMETERS[name]
-    with torch.no_grad():
-        assert network(torch.rand(2, 3, 32, 32)).shape == (2, 10)
+def test_every_network_of_the_table_has_its_number_of_parameters():
+    assert CIFAR_NETWORKS.keys() == read_figures("T2")["accuracy"].keys()
+    own = {name: count_parameters(network.make()) for name, network in CIFAR_NETWORKS.items()}
+    assert own == read_result("T2")["facts"]["parameters"]
 
 
-def test_a_padded_shortcut_keeps_every_second_pixel():
-    x = torch.rand(1, 4, 6, 6)
-    y = PadShortcut(4, 8)(x)
-    torch.testing.assert_close(y[:, 2:6], x[:, :, ::2, ::2])
-    assert (y[:, :2] == 0).all()
-    assert (y[:, 6:] == 0).all()
-
-
-def test_tensors_are_filled_in_order_whatever_their_names():
-    first, second = (CIFAR_NETWORKS["ResNet-20"].make().eval() for _ in range(2))
-    state = {f"module.{n}": tensor for n, tensor in enumerate(first.state_dict().values()) if tensor.ndim}
-    fill_in_order(second, state)
-    x = torch.rand(2, 3, 32, 32)
-    with torch.no_grad():
-        torch.testing.assert_close(second(x), first(x))
-
-
-def test_weights_of_another_network_are_refused():
-    lenet = FunctionalLeNet()
-    with pytest.raises(ValueError, match=r"must have the shapes of FunctionalLeNet\n  got: 'conv1.weight"):
-        fill_in_order(lenet, {"weight": torch.ones(3)})
-    state = dict(list(lenet.state_dict().items())[:-1])
-    with pytest.raises(ValueError, match="10 tensors, 9 published"):
-        fill_in_order(lenet, state)
+def test_a_name_that_no_table_has_is_refused():
+    with pytest.raises(ValueError, match="reproduce: no published network of that name"):
+        load_cifar_network("akamaster-resnet20")
 
 
 def test_both_forms_of_the_lenet_answer_alike():

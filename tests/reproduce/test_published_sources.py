@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from reproduce import sources
-from reproduce.sources import Source, find_file, read_sources, read_state
+from reproduce.sources import find_file, read_sources
+from xnb.models.published_files import Source, read_state
 
 CONTENT = b"weights of a small network" * 100
 SUM = hashlib.sha256(CONTENT).hexdigest()
@@ -68,7 +69,7 @@ def test_another_file_is_refused_wherever_it_lies(published):
     own = folder / "own" / NAME
     own.parent.mkdir(parents=True)
     own.write_bytes(b"other")
-    with pytest.raises(ValueError, match="must have the SHA-256 sum"):
+    with pytest.raises(ValueError, match=r"the SHA-256 sum of small\.pt must begin with"):
         find_file(NAME)
     own.unlink()
     table[NAME] = Source("0" * 64, "MIT", "nowhere", url)
@@ -106,7 +107,7 @@ def test_a_checkpoint_is_read_without_running_it(published):
     file.parent.mkdir(parents=True)
     torch.save({"state_dict": {"weight": torch.ones(2)}, "epoch": 3}, file)
     table[NAME] = Source(hashlib.sha256(file.read_bytes()).hexdigest(), "MIT", "nowhere", "")
-    assert read_state(NAME)["weight"].tolist() == [1, 1]
+    assert read_state(find_file(NAME))["weight"].tolist() == [1, 1]
 
 
 def test_every_source_says_what_it_is():

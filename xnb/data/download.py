@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 from xnb.check import require
 
 BLOCK_BYTES = 2**18
-_SHA256_DIGITS = 64
+_MD5_DIGITS = 32
 RESUME_HINT = "the same call again: it goes on from there; or name a copy on disk"
 
 
@@ -18,7 +18,8 @@ def download_file(url: str, checksum: str, target: Path) -> Path:
     """The file at `url` as `target`; what an interrupted call left in `target.part` is not brought again.
 
     Args:
-        checksum: of the whole file, in hexadecimal digits: 64 are a SHA-256 sum, fewer an MD5 sum.
+        checksum: of the whole file, in hexadecimal digits: 32 are an MD5 sum, any other number are the first ones of
+            its SHA-256 sum.
 
     Raises:
         ConnectionError: the server cannot be reached, refuses, or breaks off; a later call goes on from there.
@@ -29,12 +30,13 @@ def download_file(url: str, checksum: str, target: Path) -> Path:
     partial = target.with_name(f"{target.name}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
     _complete(url, partial)
-    kind = "SHA-256" if len(checksum) == _SHA256_DIGITS else "MD5"
+    kind = "MD5" if len(checksum) == _MD5_DIGITS else "SHA-256"
     came = _sum_file(partial, kind)
-    if came != checksum:
+    is_right = came.startswith(checksum)
+    if not is_right:
         partial.unlink()
     rule = f"download: {target.name} must have the {kind} sum {checksum}"
-    require(came == checksum, rule, came, "the same call again")
+    require(is_right, rule, came, "the same call again")
     return partial.replace(target)
 
 

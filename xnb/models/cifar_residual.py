@@ -1,4 +1,7 @@
-"""Residual networks of pictures of 32 x 32: with shortcuts that pad (He et al. 2016), and with shortcuts that learn."""
+"""Published residual networks for pictures of 32 x 32: shortcuts that pad (He et al. 2016), and shortcuts that learn.
+
+`xnb.models.load_published` fills them with their authors' weights.
+"""
 
 from collections.abc import Callable
 
@@ -92,6 +95,7 @@ class ResidualNetwork(nn.Module):
         before = _WIDTHS[0]
         for stage, width in enumerate(_WIDTHS):
             for number in range(depth):
+                # the first block of the second and of the third stage halves the resolution
                 stride = 2 if stage and not number else 1
                 blocks.append(make_block(before, width, stride))
                 before = width

@@ -1,6 +1,6 @@
-"""Networks of pictures of 32 x 32 that join by channels: GoogleNet (Szegedy et al. 2015), DenseNet (Huang et al. 2017).
+"""Published networks for 32 x 32 that join by channels: GoogleNet (Szegedy et al. 2015), DenseNet (Huang et al. 2017).
 
-Small forms of both, as in tutorial 5 of the uvadlc notebooks.
+Small forms of both, as in tutorial 5 of the uvadlc notebooks. `xnb.models.load_published` fills them with its weights.
 """
 
 from typing import NamedTuple
@@ -39,6 +39,13 @@ _INCEPTION = (
 )
 
 
+class JoinChannels(nn.Module):
+    """Channels of several tensors, one after the other."""
+
+    def forward(self, *parts: Float[Tensor, "B _ H W"]) -> Float[Tensor, "B D H W"]:
+        return torch.cat(parts, 1)
+
+
 def _convolve(before: int, after: int, kernel: int) -> list[nn.Module]:
     """A convolution that keeps the resolution, its norm and a ReLU."""
     conv = nn.Conv2d(before, after, kernel, padding=kernel // 2)
@@ -56,9 +63,10 @@ class Inception(nn.Module):
         narrow5 = _convolve(before, widths.reduce5, 1)
         self.wide5 = nn.Sequential(*narrow5, *_convolve(widths.reduce5, widths.wide5, 5))
         self.pooled = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), *_convolve(before, widths.pooled, 1))
+        self.join = JoinChannels()
 
     def forward(self, x: Float[Tensor, "B D H W"]) -> Float[Tensor, "B D2 H W"]:
-        return torch.cat([self.plain(x), self.wide3(x), self.wide5(x), self.pooled(x)], 1)
+        return self.join(self.plain(x), self.wide3(x), self.wide5(x), self.pooled(x))
 
 
 def _end(channels: int) -> list[nn.Module]:
@@ -92,9 +100,10 @@ class DenseLayer(nn.Module):
             nn.ReLU(),
             nn.Conv2d(middle, _GROWTH, 3, padding=1, bias=False),
         )
+        self.join = JoinChannels()
 
     def forward(self, x: Float[Tensor, "B D H W"]) -> Float[Tensor, "B D2 H W"]:
-        return torch.cat([self.change(x), x], 1)
+        return self.join(self.change(x), x)
 
 
 def _halve(channels: int) -> list[nn.Module]:
