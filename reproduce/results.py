@@ -34,7 +34,7 @@ def read_figures(table: str, spreads: Mapping[str, Mapping[str, float]] | None =
     published = read_published(table)
     printed = spreads or published.get("spreads", {})
     for_all = published.get("spread_of_all", {})
-    figures = {}
+    figures: dict[str, dict[str, Figure]] = {}
     for column, values in published["columns"].items():
         own = printed.get(column, {})
         rest = for_all.get(column, 0.0)
