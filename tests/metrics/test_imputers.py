@@ -46,6 +46,20 @@ def test_noisy_linear_solves_its_equations(x, removed):
             assert noise.norm() > 0
 
 
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.6, 0.61, 0.9])
+def test_long_rows_are_solved_as_dense_equations_are(share, monkeypatch):
+    """Where little of them is removed it goes by sparse elimination, else as a band."""
+    monkeypatch.setattr("xnb.metrics.imputers.NOISE", 0)
+    rng = torch.Generator().manual_seed(0)
+    x = torch.rand(1, 2, 5, 100, dtype=torch.double, generator=rng)
+    hole = torch.zeros(500, dtype=torch.double)
+    hole[torch.randperm(500, generator=rng)[: round(500 * share)]] = 1
+    hole = hole.view(5, 100)
+    expected = torch.from_numpy(dense(x[0].numpy(), hole.bool().numpy()))
+    filled = noisy_linear_imputation(x, hole[None, None, None])[0, 0]
+    torch.testing.assert_close(filled, expected, rtol=0, atol=1e-13)
+
+
 def test_noisy_linear_is_what_quantus_finds(x, removed, monkeypatch):
     monkeypatch.setattr("xnb.metrics.imputers.NOISE", 0)
     with warnings.catch_warnings():
