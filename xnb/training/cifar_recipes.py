@@ -127,7 +127,7 @@ _KINDS: dict[str, Callable[..., CifarRecipe]] = {
     "resnet": partial(
         CifarRecipe,
         ResNet,
-        epochs=14,
+        epochs=10,
         rate=0.1,
         optimizer="sgd",
         decay=5e-4,
