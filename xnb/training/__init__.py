@@ -3,6 +3,7 @@
 import lazy_loader
 
 from xnb.training.loop import (
+    Augment as Augment,
     Epoch as Epoch,
     Objective as Objective,
     Schedule as Schedule,
