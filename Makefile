@@ -60,7 +60,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV)/: once, some minutes, as torch is large."
 	@$(INTERPRETER) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-	  --editable '.[notebooks,peers,keras,serve,test,site]'
+	  --editable '.[notebooks,peers,keras,serve,scale,test,site]'
 	@touch $@
 
 # TensorFlow beside PyTorch can end the process: it has an environment and processes of its own.

@@ -1,5 +1,7 @@
 """Files are written whole or not at all, and folders can be moved."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,28 @@ def test_a_block_that_fails_leaves_the_file_as_it_was_and_no_draft(tmp_path):
         draft.write_bytes(b"half") + "fails"
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_at_once_end_with_the_whole_file_of_one(tmp_path):
+    path = tmp_path / "file.json"
+    with folders.replace_file(path) as first, folders.replace_file(path) as second:
+        assert first != second
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"  # its block ends last
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_draft_that_a_killed_run_left_goes_after_a_day(tmp_path):
+    path = tmp_path / "file[1].json"
+    young, old = tmp_path / ".file[1].json.young.part", tmp_path / ".file[1].json.old.part"
+    for draft in (young, old):
+        draft.write_text("half")
+    yesterday = time.time() - 90_000
+    os.utime(old, (yesterday, yesterday))
+    with folders.replace_file(path) as draft:
+        draft.write_text("new")
+    assert sorted(tmp_path.iterdir()) == [young, path]
 
 
 @pytest.mark.parametrize(

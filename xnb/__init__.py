@@ -20,6 +20,7 @@ of them are right for a model, `xnb.explain` runs many at once with a bill, `xnb
     plot            Numbers as pictures: arrays and an `ax` in, the `ax` out.
     progress        A progress bar for what turns out to be slow.
     registry        Functions entered under their own names, each with a card of facts.
+    scale           Past one machine: shards that know nothing of each other, and workers of an engine.
     storage         Weights on disk as safetensors, which hold numbers and never code.
     summary         What a network is made of.
     training        Training: the loop as a generator, objectives beside being right.

@@ -43,6 +43,11 @@ def refuse(rule: str, got: object, hint: str = "", *, error: type[Exception] = V
     raise error(_write_lines(rule, got, hint))
 
 
+def raise_again(error: Exception) -> NoReturn:
+    """Raise an error that another process met, in the words that it had there."""
+    raise error
+
+
 def _write_lines(rule: str, got: object, hint: str) -> str:
     way_out = f"\n  try: {hint}" if hint else ""
     return f"{rule}\n  got: {abbreviate_value(got)}{way_out}"

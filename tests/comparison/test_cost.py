@@ -14,16 +14,16 @@ from xnb.comparison.plan import make_plan
 def planned(model, part, **knobs):
     options = {"images": None, "target": None, "seed": 0, "knobs": knobs, "batch": 2}
     plan = make_plan([model], part, ["occlusion", "smoothgrad"], METRICS, **options)
-    return plan, plan.blocks()[0], {method: list(plan.metrics) for method in plan.methods}
+    return plan, plan.blocks()[0], {method: list(plan.functions.metrics) for method in plan.functions.methods}
 
 
 def test_the_passes_of_one_image_are_those_of_the_comparison(model, part):
     """Of each of five images; the prediction and what metrics share is counted as it will run."""
-    plan, block, metrics = planned(model, part)
+    plan, _block, metrics = planned(model, part)
     counted = Counted(model).eval()
     with count_passes() as whole:
         xnb.compare(counted, part, ["occlusion", "smoothgrad"], METRICS, batch=1)
-    tried = cost._try_image(plan, block, metrics)
+    tried = cost._try_image(plan, plan.read_block(0, slice(0, 1)), metrics)
     assert tried.forward == whole.forward / 5
     assert tried.backward == whole.backward / 5
     assert counted.forwards == whole.forward
@@ -31,7 +31,8 @@ def test_the_passes_of_one_image_are_those_of_the_comparison(model, part):
 
 def test_a_trial_runs_a_few_of_them(model, part):
     counted = Counted(model).eval()
-    tried = cost._try_image(*planned(counted, part))
+    plan, _, metrics = planned(counted, part)
+    tried = cost._try_image(plan, plan.read_block(0, slice(0, 1)), metrics)
     assert counted.forwards < tried.forward / 4
 
 
@@ -39,7 +40,7 @@ def test_one_line_where_it_will_take_long(model, part, monkeypatch, capfd):
     monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(progress, "MANY_PASSES", 100)
     plan, block, metrics = planned(model, part)
-    tried = cost._try_image(plan, block, metrics)
+    tried = cost._try_image(plan, plan.read_block(0, slice(0, 1)), metrics)
     cost.announce_cost(plan, block, metrics)
     line = f"compare: {tried.forward + tried.backward:,} passes of each of 5 inputs; try images=8"
     assert capfd.readouterr().err.strip() == line

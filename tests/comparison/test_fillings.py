@@ -1,6 +1,6 @@
 """Where maps begin is what metrics fill with, in every form that a baseline may have; where it is not, it is said.
 
-Tests: xnb.comparison.descriptions
+Tests: xnb.access.descriptions
 """
 
 import warnings
@@ -64,10 +64,10 @@ def test_every_method_and_metric_with_the_knob_has_it_and_road_stays_what_it_is(
     methods = ["integrated_gradients", "occlusion", "kernel_shap", "gradient"]
     made = plan(model, part, methods, ["srg", "insertion", "deletion", "road", "completeness_gap"], baseline=0.5)
     for label in ("integrated_gradients", "occlusion", "kernel_shap", "baseline_distance"):
-        assert made.methods[label].keywords["baseline"] == 0.5
-    assert made.metrics["completeness_gap"].keywords["baseline"] == 0.5
-    assert [made.metrics[name].keywords.get("impute") for name in ("srg", "insertion", "deletion")] == [0.5] * 3
-    assert "impute" not in made.metrics["road"].keywords
+        assert made.functions.methods[label].keywords["baseline"] == 0.5
+    assert made.functions.metrics["completeness_gap"].keywords["baseline"] == 0.5
+    assert [made.functions.metrics[name].keywords.get("impute") for name in ("srg", "insertion", "deletion")] == [0.5] * 3
+    assert "impute" not in made.functions.metrics["road"].keywords
 
 
 def test_a_row_an_input_follows_it(model, part):

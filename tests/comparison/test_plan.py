@@ -8,7 +8,7 @@ from small_sweep import mean_of_map
 from torch import nn
 
 import xnb
-from xnb.comparison.descriptions import describe_function, fingerprint
+from xnb.access.descriptions import describe_function, fingerprint
 from xnb.comparison.plan import choose_images, make_plan
 from xnb.data import Part
 from xnb.methods.integrated_gradients import integrated_gradients

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "xnb"
 LAYERS = [
     {"types", "check", "folders", "progress"},
-    {"storage", "registry", "plot", "data"},
+    {"storage", "registry", "plot", "data", "scale"},
     {"access"},
     {"models", "methods", "summary"},
     {"training"},
@@ -19,7 +19,7 @@ LAYERS = [
     {"explanation", "applicability", "adapters"},
     {"comparison"},
     {"widgets"},
-    {""},
+    {"", "__main__"},
 ]
 RANK = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 APART = {"plot": {"access", "registry", "models", "methods"}, "metrics": {"methods"}}

@@ -44,7 +44,7 @@ def installations(folder):
 def test_installs_when_needed_and_only_then(make, tmp_path):
     assert "some minutes" in make("figures").stdout
     assert make("figures").stdout == "python -m collection.runner figures\n"
-    pinned = "--constraint constraints.txt --editable .[notebooks,peers,keras,serve,test,site]"
+    pinned = "--constraint constraints.txt --editable .[notebooks,peers,keras,serve,scale,test,site]"
     assert installations(tmp_path) == [f"-m pip install --quiet --disable-pip-version-check {pinned}"]
     later = (tmp_path / ".venv" / "installed").stat().st_mtime + 1
     os.utime(tmp_path / "pyproject.toml", (later, later))

@@ -1,6 +1,6 @@
 """Methods x metrics x images in one table that survives a killed run, and what the table says.
 
-    from xnb.comparison import advise, agreement, estimate_differences, intervals, pareto, ranks
+    from xnb.comparison import advise, agreement, estimate_cost, estimate_differences, intervals, pareto, ranks
 
 `xnb.compare` is the function itself.
 """
@@ -29,6 +29,7 @@ from xnb.comparison.meta_consistency import (
     estimate_meta_consistency as estimate_meta_consistency,
 )
 from xnb.comparison.meta_evaluation import evaluate_metrics as evaluate_metrics
+from xnb.comparison.pilot import Cost as Cost, estimate_cost as estimate_cost
 from xnb.comparison.rank_statistics import (
     estimate_concordance as estimate_concordance,
     estimate_rank_correlation as estimate_rank_correlation,

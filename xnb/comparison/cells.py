@@ -11,6 +11,8 @@ from torch import Tensor
 
 from xnb.access.ledger import count_inner_passes
 from xnb.access.rows import select_rows
+from xnb.access.score import logits
+from xnb.access.targets import predict_class
 from xnb.check import require
 from xnb.comparison.descriptions import takes_knob
 from xnb.comparison.signs import find_signed
@@ -98,24 +100,38 @@ def _explain_pieces(method: Callable, model: Model, part: Part, target: Target) 
 
 
 class Explainer:
-    """The methods of a block, one after the other; the magnitude of the one before is taken from its maps."""
+    """The methods of a block, one after the other; the magnitude of the one before is taken from its maps.
 
-    def __init__(self, model: Model, part: Part, target: Target) -> None:
-        self._of_block = (model, part, target)
+    Args:
+        target: a class for each input; None stands for the class that the model predicts.
+    """
+
+    def __init__(self, model: Model, part: Part, target: Target | None) -> None:
+        self.model = model
+        self._part = part
+        self._target = target
         self._last: tuple[Callable, list[Piece]] | None = None
 
     def explain(self, method: Callable, alone: Callable | None = None) -> list[Piece]:
-        """Return the maps of all images.
+        """Return the maps of all images; they stay until another method is asked for.
 
         Args:
             alone: what is run in the method's place.
         """
-        signed = find_signed(method)
-        if self._last is not None and self._last[0] is signed:
-            return [piece.take_magnitude() for piece in self._last[1]]
-        pieces = _explain_pieces(alone or method, *self._of_block)
+        last_method, pieces = self._last or (None, [])
+        if last_method is method:
+            return pieces
+        if last_method is not None and last_method is find_signed(method):
+            pieces = [piece.take_magnitude() for piece in pieces]
+        else:
+            pieces = _explain_pieces(alone or method, self.model, self._part, self._find_target())
         self._last = (method, pieces)
         return pieces
+
+    def _find_target(self) -> Target:
+        if self._target is None:
+            self._target = predict_class(logits(self.model, self._part.x))
+        return self._target
 
 
 def measure_pieces(metric: Callable, model: Model, pieces: list[Piece], method: Callable) -> list[dict[str, object]]:
@@ -169,3 +185,9 @@ def _list_rows(piece: Piece, measured: Outcome) -> list[dict[str, object]]:
         "backward": piece.explained.backward / count,
     }
     return [{"value": value, "error": measured.error, **costs} for value in values]
+
+
+def list_unread(error: str) -> dict[str, object]:
+    """Return what the table says of an image that could not be read: no value, at no cost."""
+    costs = dict.fromkeys(("seconds", "method_seconds", "forward", "backward"), 0.0)
+    return {"value": float("nan"), "error": error, **costs}

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xnb.access.baselines import Baseline, expand_baseline
+from xnb.access.descriptions import describe_knob, unwrap_partial
 from xnb.access.units import INSTANCES, Axes, Units, see_axes
 from xnb.check import warn
-from xnb.comparison.descriptions import describe_knob, unwrap_partial
 from xnb.comparison.signs import is_control
 from xnb.types import Batch, Model
 

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from xnb.access.descriptions import takes_knob
 from xnb.access.draws import make_generator, mix_seed
 from xnb.access.memo import remember_answers
 from xnb.access.score import logits
 from xnb.access.targets import predict_class, read_target
 from xnb.check import find_entry, require
-from xnb.comparison.descriptions import takes_knob
 from xnb.comparison.meta_consistency import MetaConsistency, PerturbedScores, estimate_meta_consistency
 from xnb.comparison.plan import Selection, label_functions
 from xnb.comparison.statistics import Directions, metric_signs

@@ -6,6 +6,7 @@ from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from xnb.access.baselines import Baseline, expand_baseline
 from xnb.access.inputs import read_input
@@ -13,10 +14,11 @@ from xnb.access.rows import select_rows
 from xnb.access.targets import read_target
 from xnb.access.units import Units, check_axes
 from xnb.check import refuse, require
+from xnb.comparison.blocks import Block, Functions
 from xnb.comparison.descriptions import describe_all, fingerprint, takes_knob, unwrap_partial
 from xnb.comparison.fillings import Filling, choose_filling, tell_mismatches
 from xnb.comparison.signs import Signs, add_magnitudes
-from xnb.data import Part
+from xnb.data import Part, Streamed
 from xnb.methods import METHODS
 from xnb.metrics import METRICS
 from xnb.registry import check_knobs
@@ -24,6 +26,8 @@ from xnb.types import Batch, Knobs, Model, Target, TargetLike
 
 # Names in a catalog or functions of one's own, with or without labels.
 Selection: TypeAlias = str | Iterable[str | Callable] | Mapping[str, str | Callable]
+USUAL_METHODS = ("gradient", "gradient_times_input", "integrated_gradients", "smoothgrad", "lrp", "occlusion")
+USUAL_METRICS = ("srg", "insertion", "deletion", "road")
 _CONTROLS = ("random", "constant", "baseline_distance")
 _PICTURE_CONTROLS = ("edges", "centre")
 
@@ -40,40 +44,48 @@ class Plan:
     """The work, looked up and checked.
 
     Attributes:
-        part: the selected inputs of the data.
-        images: their positions in the data.
-        size: how many inputs the data have.
+        functions: models, methods and metrics.
+        data: the selected inputs, in memory or read when their block is worked on.
+        images: their positions in the data that they were selected from.
         target: a class for each of them; None stands for the class that the model predicts.
-        methods: functions by label, their knobs set; metrics likewise.
         batch: images of one block.
     """
 
-    models: Sequence[Model]
-    part: Part
+    functions: Functions
+    data: Part | Streamed
     images: Sequence[int]
-    size: int
     target: Target | None
-    methods: Mapping[str, Callable]
-    metrics: Mapping[str, Callable]
     batch: int
     seed: int
 
     def blocks(self) -> list[ImageBlock]:
         """Return all blocks, model by model, in the order in which they are run."""
-        starts = range(0, len(self.part), self.batch)
+        starts = range(0, len(self.images), self.batch)
         slices = [slice(start, start + self.batch) for start in starts]
-        return [ImageBlock(number, rows) for number in range(len(self.models)) for rows in slices]
+        return [ImageBlock(number, rows) for number in range(len(self.functions.models)) for rows in slices]
+
+    def read_block(self, model: int, rows: slice) -> Block:
+        """Return the inputs of a block."""
+        images = list(self.images[rows])
+        target = None if self.target is None else self.target[rows]
+        if isinstance(self.data, Part):
+            return Block(model, images, self.data[rows], target, {})
+        read = self.data.read_readable(rows)
+        if target is not None:
+            target = target[read.places]
+        unread = {images[place]: error for place, error in read.errors.items()}
+        return Block(model, images, read.part, target, unread)
 
     def settings(self) -> dict[str, object]:
         """Return all that the values are a function of, as JSON can hold it; of a function of your own, its name."""
         return {
-            "models": [fingerprint(model) for model in self.models],
+            "models": [fingerprint(model) for model in self.functions.models],
             "images": list(self.images),
-            "data": fingerprint([self.part.x, self.part.masks]),
+            "data": _fingerprint_data(self.data),
             "target": "predicted" if self.target is None else fingerprint([self.target]),
             # by label, in the order of the table; baselines and signs are among what is described
-            "methods": describe_all(self.methods),
-            "metrics": describe_all(self.metrics),
+            "methods": describe_all(self.functions.methods),
+            "metrics": describe_all(self.functions.metrics),
             "seed": self.seed,
             "batch": self.batch,
             "torch": torch.__version__,
@@ -82,60 +94,86 @@ class Plan:
 
 def make_plan(
     models: Sequence[Model],
-    data: Part,
-    methods: Selection,
-    metrics: Selection,
+    data: object,
+    methods: Selection = USUAL_METHODS,
+    metrics: Selection = USUAL_METRICS,
     *,
-    images: int | Sequence[int] | None,
-    target: TargetLike | None,
-    seed: int,
-    knobs: Knobs,
-    batch: int,
+    images: int | Sequence[int] | None = None,
+    target: TargetLike | None = None,
+    seed: int = 0,
+    knobs: Knobs | None = None,
+    batch: int = 16,
     units: Units = None,
     baseline: Baseline | None = None,
     signs: Signs = "both",
 ) -> Plan:
     """Look up and check everything before anything is run; arguments are those of `xnb.compare`."""
-    data = _read_data(models, data)
+    knobs = knobs or {}
+    source = _read_data(models, data)
+    first = source[:1].x  # what all inputs have in common can be seen in one
     require(batch >= 1, "compare: batch must be at least 1 input", batch, "batch=16")
-    positions = choose_images(len(data), images, seed)
-    classes = None if target is None else read_target(target, data.x)
-    method_functions = _add_controls(label_functions(methods), data.x)
+    positions = choose_images(len(source), images, seed)
+    classes = None if target is None else read_target(target, torch.empty(len(source), device=first.device))
+    method_functions = _add_controls(label_functions(methods), first)
     metric_functions = label_functions(metrics)
     labels = [*method_functions, *metric_functions]
     unknown = sorted(set(knobs) - set(labels))
     # A misspelt label would leave a method at its defaults, and nobody would notice.
     require(not unknown, "compare: knobs of what is not compared", unknown, f"one of {labels}")
-    rows = torch.tensor(positions)
-    axes = None if units is None else check_axes(units, data.x, "compare")
+    axes = None if units is None else check_axes(units, first, "compare")
     shared: dict[str, object] = {"seed": seed} if axes is None else {"seed": seed, "units": axes}
-    filling = choose_filling(baseline, data.x, models[0], axes)
+    with select_rows(slice(0, 1), len(source)):
+        filling = choose_filling(baseline, first, models[0], axes)
     bound_methods = _bind_all(method_functions, METHODS.find, knobs, shared, filling)
     bound_metrics = _bind_all(metric_functions, METRICS.find, knobs, shared, filling)
+    selected = source if positions == list(range(len(source))) else _select(source, positions)
     if baseline is not None:
-        with select_rows(rows, len(data)):  # refused now, and not in every cell
-            expand_baseline(filling.baseline, data.x[rows], models[0])
+        _check_baseline(filling, selected, positions, models[0], len(source))
     tell_mismatches(bound_methods, bound_metrics, filling)
     return Plan(
-        models=models,
-        part=data[rows],
+        functions=Functions(models, add_magnitudes(bound_methods, signs), bound_metrics, len(source)),
+        data=selected,
         images=positions,
-        size=len(data),
-        target=None if classes is None else classes[rows],
-        methods=add_magnitudes(bound_methods, signs),
-        metrics=bound_metrics,
+        target=None if classes is None else classes[torch.tensor(positions)],
         batch=batch,
         seed=seed,
     )
 
 
-def _read_data(models: Sequence[Model], data: object) -> Part:
+def _select(source: Part | Streamed, positions: Sequence[int]) -> Part | Streamed:
+    if isinstance(source, Streamed):
+        return source.select(positions)
+    return source[torch.tensor(positions)]
+
+
+def _check_baseline(filling: Filling, data: Part | Streamed, positions: Sequence[int], model: Model, size: int) -> None:
+    """Refuse now, and not in every cell; of streamed data the first input is tried."""
+    tried = data[:1] if isinstance(data, Streamed) else data
+    rows = torch.tensor(positions[: len(tried)])
+    with select_rows(rows, size):
+        expand_baseline(filling.baseline, tried.x, model)
+
+
+def _fingerprint_data(data: Part | Streamed) -> str:
+    """Return what data are known by: all values, or of streamed data their number and a sample from all over."""
+    if isinstance(data, Part):
+        return fingerprint([data.x, data.masks])
+    sample = data.sample()
+    return f"{len(data)} streamed, some of them {fingerprint([sample.x, sample.masks])}"
+
+
+def _read_data(models: Sequence[Model], data: object) -> Part | Streamed:
     """Return the data with plain tensors, or refuse what is no part of a data set."""
+    if isinstance(data, DataLoader | Dataset):
+        data = Streamed(data)
     hint = "data = data.test" if hasattr(data, "test") else "data = xnb.data.Part(x, y)"
-    if not isinstance(data, Part):
-        refuse("compare: data must be a part of a data set, inputs and their classes", data, hint)
+    if not isinstance(data, Part | Streamed):
+        refuse("compare: data must be a part of a data set, inputs and their classes, or a Dataset", data, hint)
     counts = (len(models), len(data))
     require(min(counts) > 0, "compare: needs a model and an input", counts, "a list with a model, a part with an input")
+    if isinstance(data, Streamed):
+        read_input(models[0], data[:1].x, "compare")
+        return data
     return replace(data, x=read_input(models[0], data.x, "compare"))
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal, TypeAlias
 
+from xnb.access.descriptions import unwrap_partial
 from xnb.check import require
-from xnb.comparison.descriptions import unwrap_partial
 from xnb.methods import METHODS
 from xnb.methods.registry import MethodCard, Sign
 from xnb.types import Attribution, Batch, Model, Target

@@ -2,49 +2,47 @@
 
 A cell is one method by one metric on the images of a block. It is appended as a line of JSON as soon as it is known,
 so that a run which is killed loses one cell at most, and none is ever written twice. At the end all cells become one
-file in the order of the plan: whatever order they were finished in, and however often a run was killed, its bytes are
-the same. Values are a function of the settings, seconds never are: these lie in a file of their own.
+file in the order of the plan: whatever order they were finished in, by whom, and however often a run was killed, its
+bytes are the same. Values are a function of the settings, seconds never are: these lie in a file of their own.
 """
 
 import json
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pandas as pd
-import pyarrow as pa
-from pyarrow import parquet
 
 from xnb.check import require
-from xnb.folders import replace_file
-
-_VALUES = pa.schema(
-    [
-        ("model", pa.int32()),
-        ("method", pa.string()),
-        ("sign", pa.string()),
-        ("metric", pa.string()),
-        ("image", pa.int64()),
-        ("value", pa.float64()),
-        ("error", pa.string()),
-        ("forward", pa.float64()),
-        ("backward", pa.float64()),
-    ]
-)
-_SECONDS = pa.schema([("seconds", pa.float64()), ("method_seconds", pa.float64())])
-_COLUMNS = (*_VALUES.names, *_SECONDS.names)
-_KEY = ["model", "method", "metric", "image"]
-_SETTINGS_KEY = b"xnb.compare"  # of the settings among a file's metadata
+from xnb.comparison.tables import COLUMNS, Columns, read_comparison, read_settings, to_frame, write_table
 
 Row = Mapping[str, Any]
 
 
+class CellName(NamedTuple):
+    """A method by a metric on a block, which is known by its first image."""
+
+    model: int
+    method: str
+    metric: str
+    image: int
+
+
+class _Line(NamedTuple):
+    """Where the cell stands on disk."""
+
+    part: Path
+    offset: int
+
+
 @dataclass
 class Store:
-    """Rows so far; with a path, also on disk after every `add`, and in one file after `finish`.
+    """Cells so far; with a path they are on disk after every `add`, and in one file after `finish`.
+
+    Memory holds, with a path, where each cell stands, and no values.
 
     Attributes:
         path: of the file; cells lie in a folder beside it, `.parts` in place of `.parquet`.
@@ -53,34 +51,28 @@ class Store:
 
     path: Path | None
     settings: Mapping[str, Any]
-    _rows: dict[str, list] = field(default_factory=lambda: {name: [] for name in _COLUMNS})
-    _done: set[Hashable] = field(default_factory=set)
+    _cells: dict[CellName, _Line | Columns] = field(default_factory=dict)
+    _finished: bool = False
     _part: Path | None = None
 
     def __post_init__(self) -> None:
-        """Take over the rows of earlier runs with the same settings."""
+        """Look up the cells of earlier runs with the same settings."""
         self.settings = json.loads(json.dumps(self.settings))
         if self.path is None:
             return
         if self.path.exists():
-            self._take_file(self.path)
+            self._check_settings(read_settings(self.path), self.path)
+            self._finished = True
         for part in sorted(_parts_folder(self.path).glob("*.jsonl")):
-            self._take_part(part)
+            self._look_up(part)
 
-    def _take_file(self, path: Path) -> None:
-        file = parquet.read_table(path)
-        metadata = file.schema.metadata or {}
-        self._check_settings(json.loads(metadata.get(_SETTINGS_KEY, b"{}")), path)
-        seconds = _read_seconds(_seconds_path(path), len(file))
-        columns = {name: file[name].to_pylist() for name in _VALUES.names}
-        self._enter(columns | {name: seconds[name].tolist() for name in _SECONDS.names})
-
-    def _take_part(self, path: Path) -> None:
-        settings, *cells = _read_lines(path) or [{}]
+    def _look_up(self, part: Path) -> None:
+        lines = _read_lines(part)
+        _, settings = next(lines, (0, {}))
         if settings:
-            self._check_settings(settings, path)
-        for cell in cells:
-            self._enter(cell)
+            self._check_settings(settings, part)
+        for offset, cell in lines:
+            self._cells[_name_cell(cell)] = _Line(part, offset)
 
     def _check_settings(self, earlier: Mapping[str, object], path: Path) -> None:
         """Refuse to mix rows that were made otherwise, and name what is not the same."""
@@ -98,94 +90,132 @@ class Store:
             f"path={str(whole.with_name(whole.stem + '-2.parquet'))!r}",
         )
 
-    def _enter(self, columns: Mapping[str, list]) -> None:
-        """Enter rows, given column by column."""
-        for name in _COLUMNS:
-            self._rows[name].extend(columns[name])
-        self._done.update(zip(*(columns[name] for name in _KEY), strict=True))
-
     def has(self, model: int, method: str, metric: str, images: Sequence[int]) -> bool:
-        """Return whether there are rows of all images of this cell."""
-        return all((model, method, metric, image) in self._done for image in images)
+        """Return whether the cell of these images is finished."""
+        return self._finished or CellName(model, method, metric, images[0]) in self._cells
+
+    def count_missing(self) -> int:
+        """Return how many cells of the plan are not finished."""
+        if self._finished:
+            return 0
+        return sum(name not in self._cells for name in self._list_names())
 
     def add(self, rows: Sequence[Row]) -> None:
         """Enter the rows of one finished cell, and append them to a part as one line."""
-        columns = {name: [row[name] for row in rows] for name in _COLUMNS}
-        if self.path is not None:
-            if self._part is None or not self._part.exists():  # another run may have finished, and tidied up
-                self._part = self._start_part(self.path)
-            with self._part.open("a") as file:
-                _write_line(file, columns)
-        self._enter(columns)
+        cell = {name: [row[name] for row in rows] for name in COLUMNS}
+        self._cells[_name_cell(cell)] = cell if self.path is None else self._append(self.path, cell)
+
+    def _append(self, path: Path, cell: Columns) -> _Line:
+        if self._part is None or not self._part.exists():  # another run may have finished, and tidied up
+            self._part = self._start_part(path)
+        offset = self._part.stat().st_size
+        _append_line(self._part, cell)
+        return _Line(self._part, offset)
 
     def _start_part(self, path: Path) -> Path:
         """Make a file for the cells of this run alone: no run appends to what another may have left half written."""
         folder = _parts_folder(path)
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f"{uuid4().hex}.jsonl"
-        with part.open("w") as file:
-            _write_line(file, self.settings)
+        _append_line(part, self.settings)
         return part
 
+    def _list_names(self) -> Iterator[CellName]:
+        """Yield the cells of the whole plan, in its order: by model, block, method and metric."""
+        firsts = self.settings["images"][:: self.settings["batch"]]
+        for model in range(len(self.settings["models"])):
+            for image in firsts:
+                for method in self.settings["methods"]:
+                    for metric in self.settings["metrics"]:
+                        yield CellName(model, method, metric, image)
+
+    def _read_cells(self) -> Iterator[Columns]:
+        """Yield the finished cells in the order of the plan."""
+        for name in self._list_names():
+            cell = self._cells.get(name)
+            if isinstance(cell, _Line):
+                cell = _read_line(cell)
+            if cell is not None:
+                yield cell
+
     def table(self) -> pd.DataFrame:
-        """Return the rows in the order of the plan: by model, block, method, metric and image."""
-        table = pd.DataFrame(self._rows).astype(_dtypes()).drop_duplicates(_KEY)  # two runs may have made the same cell
-        place = {image: position for position, image in enumerate(self.settings["images"])}
-        position = table["image"].map(place)
-        order = pd.DataFrame(
-            {
-                "model": table["model"],
-                "block": position // self.settings["batch"],
-                "method": table["method"].map(_number(self.settings["methods"])),
-                "metric": table["metric"].map(_number(self.settings["metrics"])),
-                "image": position,
-            }
-        )
-        return table.loc[order.sort_values(list(order.columns)).index].reset_index(drop=True)
+        """Return the rows of finished cells in the order of the plan: by model, block, method, metric and image."""
+        if self._finished and self.path is not None:
+            return read_comparison(self.path)
+        return to_frame(self._read_cells())
 
-    def finish(self) -> pd.DataFrame:
-        """Return the table of all cells; with a path, write it and remove the parts that it is made of."""
-        table = self.table()
+    def finish(self) -> None:
+        """With a path, write all cells into its file, and remove the parts that it is made of.
+
+        Raises:
+            ValueError: a cell is missing.
+        """
         if self.path is None:
-            return table
-        folder = _parts_folder(self.path)
-        if folder.exists() or not self.path.exists():
-            # The values last: without them the parts are read again.
-            self._write(table, _SECONDS, _seconds_path(self.path))
-            self._write(table, _VALUES, self.path)
-            _remove_parts(folder)
-        return table
+            return
+        if not self.path.exists():
+            missing = self.count_missing()
+            rule = f"compare: {self.path.name} must have all its cells before it can be written"
+            require(missing == 0, rule, f"{missing} missing", "xnb.compare(...)  # the same call goes on where it is")
+            self._write(self.path)
+        self._finished = True
+        _remove_parts(_parts_folder(self.path))
 
-    def _write(self, table: pd.DataFrame, schema: pa.Schema, path: Path) -> None:
-        """Replace the file at once, so that a killed run leaves the one before."""
-        columns = [_to_arrow(table[name], schema.field(name).type) for name in schema.names]
-        metadata = {_SETTINGS_KEY: json.dumps(self.settings).encode()}
-        arrow = pa.Table.from_arrays(columns, schema=schema.with_metadata(metadata))
-        with replace_file(path) as draft:
-            parquet.write_table(arrow, draft)
+    def _write(self, path: Path) -> None:
+        try:
+            write_table(path, self.settings, self._read_cells())
+        except FileNotFoundError:
+            # Another run has made the same file meanwhile, and removed the parts of both.
+            require(path.exists(), "compare: parts of a comparison must stay", path.name, "xnb.compare(...)  # again")
+
+
+def gather(path: Path) -> Store:
+    """Make the file of a comparison from the parts that shards have left, and return its store.
+
+    Raises:
+        ValueError: there are no parts, a cell is missing, or parts belong to different comparisons.
+    """
+    settings: Mapping[str, Any] = {}
+    if path.exists():
+        settings = read_settings(path)
+    for part in _parts_folder(path).glob("*.jsonl"):
+        _, settings = next(_read_lines(part), (0, settings))
+    hint = f"python -m xnb compare study.py:arguments --path {path}"
+    require(bool(settings), "gather: there must be parts of a comparison", str(_parts_folder(path)), hint)
+    store = Store(path, settings)
+    missing = store.count_missing()
+    rule = f"gather: all cells must be finished; the call without --shard does what is left, and makes {path.name}"
+    require(missing == 0, rule, f"{missing} missing", hint)
+    store.finish()
+    return store
+
+
+def _name_cell(cell: Columns) -> CellName:
+    return CellName(*(cell[name][0] for name in CellName._fields))
 
 
 def _parts_folder(path: Path) -> Path:
     return path.with_suffix(".parts")
 
 
-def _seconds_path(path: Path) -> Path:
-    return path.with_suffix(".seconds.parquet")
+def _append_line(path: Path, content: Mapping[str, Any]) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(content) + "\n")
 
 
-def _write_line(file: TextIO, content: Mapping[str, Any]) -> None:
-    file.write(json.dumps(content) + "\n")
+def _read_line(line: _Line) -> Columns:
+    with line.part.open("rb") as file:
+        file.seek(line.offset)
+        return json.loads(file.readline())
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return what each line holds; the last one is left out where a killed run did not end it."""
-    return list(_parse_whole_lines(path.read_text()))
-
-
-def _parse_whole_lines(text: str) -> Iterator[dict[str, Any]]:
-    for line in text.splitlines(keepends=True):
-        if line.endswith("\n"):
-            yield json.loads(line)
+def _read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield what each line holds, and where it begins; the last is left out where a killed run did not end it."""
+    offset = 0
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield offset, json.loads(line)
+            offset += len(line)
 
 
 def _remove_parts(folder: Path) -> None:
@@ -193,26 +223,3 @@ def _remove_parts(folder: Path) -> None:
         part.unlink(missing_ok=True)
     with suppress(OSError):  # there is none, or another run has begun a part in it
         folder.rmdir()
-
-
-def _read_seconds(path: Path, rows: int) -> pd.DataFrame:
-    """Return the seconds of so many rows; NaN where the file was deleted."""
-    seconds = parquet.read_table(path) if path.exists() else _SECONDS.empty_table()
-    # A run that is killed between its two files has written some seconds too many: they go first.
-    return seconds.to_pandas().reindex(range(rows))
-
-
-def _number(labels: Mapping[str, object]) -> dict[str, int]:
-    return {label: number for number, label in enumerate(labels)}
-
-
-def _dtypes() -> dict[str, Any]:
-    return pa.schema([*_VALUES, *_SECONDS]).empty_table().to_pandas().dtypes.to_dict()
-
-
-def _to_arrow(column: pd.Series, kind: pa.DataType) -> pa.Array:
-    """Return the column in one piece, so that the file does not depend on how many pieces it was made from."""
-    if pa.types.is_string(kind):
-        # from_pandas: None and NaN become null, as in `error` where there was none; in numbers NaN stays NaN.
-        return pa.array(column.to_numpy(dtype=object), kind, from_pandas=True)
-    return pa.array(column.to_numpy(), kind, from_pandas=False)

@@ -1,40 +1,34 @@
 """One call: every method measured by every metric on every image, beside controls that know nothing."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from warnings import catch_warnings, simplefilter
 
 import pandas as pd
-import torch
+from torch.utils.data import DataLoader, Dataset
 
 from xnb.access.baselines import Baseline
-from xnb.access.memo import remember_answers
-from xnb.access.rows import select_rows
-from xnb.access.score import logits
-from xnb.access.targets import predict_class
 from xnb.access.units import Units
-from xnb.access.way_out import FORWARD_ONLY
-from xnb.check import PromiseWarning, is_finite, require
-from xnb.comparison.cells import Explainer, Piece, measure_pieces
+from xnb.check import PromiseWarning, require
+from xnb.comparison.blocks import iterate_cells, measure_block
 from xnb.comparison.cost import announce_cost
-from xnb.comparison.plan import ImageBlock, Plan, Selection, make_plan
-from xnb.comparison.signs import Signs, name_sign
+from xnb.comparison.plan import USUAL_METHODS, USUAL_METRICS, ImageBlock, Plan, Selection, make_plan
+from xnb.comparison.signs import Signs
 from xnb.comparison.store import Store
-from xnb.data import Part
+from xnb.data import Part, Streamed
 from xnb.progress import show_progress
-from xnb.types import Attribution, Batch, Knobs, Model, Target, TargetLike
-
-_USUAL_METHODS = ("gradient", "gradient_times_input", "integrated_gradients", "smoothgrad", "lrp", "occlusion")
-_FAITHFULNESS = ("srg", "insertion", "deletion", "road")
+from xnb.scale.dask_tasks import Task, run_on_dask
+from xnb.scale.shards import Shard, read_shard
+from xnb.types import Knobs, Model, TargetLike
 
 
 def compare(
     model: Model | Sequence[Model],
-    data: Part,
-    methods: Selection = _USUAL_METHODS,
-    metrics: Selection = _FAITHFULNESS,
+    data: Part | Streamed | Dataset | DataLoader,
+    methods: Selection = USUAL_METHODS,
+    metrics: Selection = USUAL_METRICS,
     *,
     images: int | Sequence[int] | None = None,
     target: TargetLike | None = None,
@@ -45,6 +39,8 @@ def compare(
     signs: Signs = "both",
     path: str | Path | None = None,
     batch: int = 16,
+    shard: str | tuple[int, int] | None = None,
+    client: object | None = None,
 ) -> pd.DataFrame:
     """Measure every method by every metric, an image a row; never averaged, so that intervals can follow.
 
@@ -67,7 +63,9 @@ def compare(
 
     Args:
         model: one, or a list, e.g. of the same network trained with several seeds.
-        data: inputs, and the masks that metrics of localisation need.
+        data: inputs, and the masks that metrics of localisation need. A `Dataset` or `DataLoader`, or an
+            `xnb.data.Streamed` made of one, is read block by block, so that memory does not grow with it; such data
+            are known again by their number and by 64 of their inputs, and an input that cannot be read has an `error`.
         methods: names in `xnb.catalog()` or functions `(model, x, target) -> attribution`; `{label: ...}` for both.
         metrics: names in `xnb.metrics.catalog()` or functions, likewise.
         images: how many, drawn by `seed`, or their positions in the data; all if omitted.
@@ -87,38 +85,57 @@ def compare(
             JSON in the folder `.parts` beside it: the same call goes on where it was stopped, and ends with the same
             bytes. Seconds lie beside it, in `.seconds.parquet`.
         batch: images that are worked on together and share passes.
+        shard: `"3/16"` works on every sixteenth block alone, beginning with the third, in as many processes or
+            machines as there are shards; the table is then of the blocks that are finished. They all write beside one
+            `path`; the same call without `shard` does what is left, and makes the file.
+        client: of `dask.distributed`, whose workers measure the blocks; `xnb.scale.start_workers` makes one. The file
+            has the bytes of a run in one process if that runs as many threads as a worker does.
 
     Raises:
         ValueError: unknown names, images or targets out of range, or a file that was written with other settings.
     """
-    models: Sequence[Model] = [model] if callable(model) else model
-    plan = make_plan(
-        models,
+    store = run_comparison(
+        model,
         data,
         methods,
         metrics,
         images=images,
         target=target,
         seed=seed,
-        knobs=knobs or {},
+        knobs=knobs,
         units=units,
         batch=batch,
         baseline=baseline,
         signs=signs,
+        path=path,
+        shard=shard,
+        client=client,
     )
+    table = store.table()
+    if callable(model) or len(model) == 1:
+        return table.drop(columns="model")
+    return table
+
+
+def run_comparison(
+    model: Model | Sequence[Model],
+    data: object,
+    methods: Selection = USUAL_METHODS,
+    metrics: Selection = USUAL_METRICS,
+    *,
+    path: str | Path | None = None,
+    shard: str | tuple[int, int] | None = None,
+    client: object | None = None,
+    **settings: Any,
+) -> Store:
+    """Run `xnb.compare`, whose arguments these are, without making a table of what may be millions of rows."""
+    share = read_shard(shard, "compare")
+    rule = "compare: shards meet in one file, which must be named"
+    require(share is None or path is not None, rule, f"shard={shard!r}, path=None", 'path="comparison.parquet"')
+    plan = make_plan([model] if callable(model) else model, data, methods, metrics, **settings)
     store = Store(None if path is None else Path(path), plan.settings())
-    todo = [work for block in plan.blocks() if (work := _list_work(plan, store, block)).metrics]
-    cells = sum(len(names) for work in todo for names in work.metrics.values())
-    with catch_warnings():
-        simplefilter("ignore", PromiseWarning)  # `explain` tells of one method; here it would be once a block
-        if todo:
-            announce_cost(plan, *todo[0])
-        for _ in show_progress(_measure_all(plan, todo, store), cells, "cell", str):
-            pass
-    table = store.finish()
-    if len(models) > 1:
-        return table
-    return table.drop(columns="model")
+    _run_sweep(plan, store, share, client)
+    return store
 
 
 class _Work(NamedTuple):
@@ -128,54 +145,63 @@ class _Work(NamedTuple):
     metrics: dict[str, list[str]]
 
 
+def _run_sweep(plan: Plan, store: Store, shard: Shard | None, client: object | None) -> None:
+    """Measure what the store lacks; of all of the work, make its file."""
+    todo = _list_todo(plan, store, shard)
+    cells = sum(len(names) for work in todo for names in work.metrics.values())
+    with catch_warnings():
+        simplefilter("ignore", PromiseWarning)  # `explain` tells of one method; here it would be once a block
+        if todo:
+            announce_cost(plan, *todo[0])
+        steps = _measure_here(plan, todo, store) if client is None else _measure_on_dask(client, plan, todo, store)
+        for _ in show_progress(steps, cells, "cell", str):
+            pass
+    if shard is None:
+        store.finish()
+
+
+def _list_todo(plan: Plan, store: Store, shard: Shard | None) -> list[_Work]:
+    """Return the blocks of a shard, or all of them, of which something is not measured yet."""
+    todo = []
+    for position, block in enumerate(plan.blocks()):
+        if shard is None or shard.takes(position):
+            work = _list_work(plan, store, block)
+            if work.metrics:
+                todo.append(work)
+    return todo
+
+
 def _list_work(plan: Plan, store: Store, block: ImageBlock) -> _Work:
     images = plan.images[block.rows]
     missing = {}
-    for method in plan.methods:
-        names = [metric for metric in plan.metrics if not store.has(block.model, method, metric, images)]
+    for method in plan.functions.methods:
+        names = [metric for metric in plan.functions.metrics if not store.has(block.model, method, metric, images)]
         if names:
             missing[method] = names
     return _Work(block, missing)
 
 
-def _measure_all(plan: Plan, todo: Sequence[_Work], store: Store) -> Iterator[str]:
+def _measure_here(plan: Plan, todo: Sequence[_Work], store: Store) -> Iterator[str]:
     """Measure and store cell by cell; yield what is measured next, for the progress bar."""
     for work in todo:
-        images = plan.images[work.block.rows]
-        # what belongs to an input of the data, a mask or a baseline, follows the images of the block
-        with select_rows(torch.tensor(images), plan.size), remember_answers():
-            yield from _measure_block(plan, work, store)
+        block = plan.read_block(work.block.model, work.block.rows)
+        for cell in iterate_cells(plan.functions, block, work.metrics):
+            yield cell.name
+            store.add(cell.measure())
 
 
-def _measure_block(plan: Plan, work: _Work, store: Store) -> Iterator[str]:
-    """Measure the images of a block by one method after the other.
+def _measure_on_dask(client: object, plan: Plan, todo: Sequence[_Work], store: Store) -> Iterator[str]:
+    """Let workers measure whole blocks; this process alone writes, and yields once for each cell that comes back."""
+    settings = json.dumps(plan.settings())
 
-    What metrics ask of the model is computed once for all methods. Each method runs as if it were alone, so that its
-    cost is its own.
-    """
-    block = work.block
-    model = plan.models[block.model]
-    part = plan.part[block.rows]
-    target = predict_class(logits(model, part.x)) if plan.target is None else plan.target[block.rows]
-    explainer = Explainer(model, part, target)
-    for label, names in work.metrics.items():
-        function = plan.methods[label]
-        method = partial(_explain_alone, function)
-        pieces: list[Piece] | None = None
-        for name in names:
-            yield f"{label}, {name}"
-            # Only now, so that the bar already names what is computed.
-            if pieces is None:
-                pieces = explainer.explain(function, method)
-            key = {"model": block.model, "method": label, "sign": name_sign(function), "metric": name}
-            rows = measure_pieces(plan.metrics[name], model, pieces, method)
-            images = plan.images[block.rows]
-            store.add([{**key, "image": image, **row} for image, row in zip(images, rows, strict=True)])
+    def tasks() -> Iterator[Task]:
+        for work in todo:
+            block = plan.read_block(work.block.model, work.block.rows)
+            # Known by its content: the same block that is asked for twice is run once.
+            content = (settings, block.model, block.images, work.metrics)
+            yield Task(content, (block, work.metrics))
 
-
-def _explain_alone(method: Callable, model: Model, x: Batch, target: Target) -> Attribution:
-    """Return the attribution; no answer is taken from or left for other methods."""
-    with remember_answers():
-        a = method(model, x, target).detach()
-    require(is_finite(a), "compare: attribution must be finite", "NaN or infinity", FORWARD_ONLY)
-    return a
+    for rows_of_cells in run_on_dask(client, measure_block, plan.functions, tasks()):
+        for rows in rows_of_cells:
+            yield f"{rows[0]['method']}, {rows[0]['metric']}"
+            store.add(rows)

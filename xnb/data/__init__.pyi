@@ -7,6 +7,7 @@ from .photographs import photos as photos
 from .robot_pictures import robots as robots
 from .shape_pictures import shapes as shapes
 from .split import Part as Part, Split as Split
+from .streamed import Streamed as Streamed
 from .tables import digits as digits, patients as patients
 from .tetromino_pictures import tetrominoes as tetrominoes
 from .textures import objects_on_textures as objects_on_textures

@@ -1,0 +1,104 @@
+"""Long runs from a command line: what a notebook would compute, in the same bytes.
+
+Tests: xnb.__main__
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+import xnb
+from xnb import checkpoints, data
+from xnb.__main__ import main
+
+STUDY = """
+from xnb import checkpoints, data
+
+def arguments():
+    part = data.shapes(n=(0, 6), seed=3).test
+    return {"model": checkpoints.load("smallcnn-shapes"), "data": part, "methods": ["gradient"],
+            "metrics": ["srg"], "knobs": {"srg": {"steps": 2}}, "batch": 2}
+
+def nothing():
+    return None
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "study.py"
+    path.write_text(STUDY)
+    return f"{path}:arguments"
+
+
+def compare_here(path):
+    net, part = checkpoints.load("smallcnn-shapes"), data.shapes(n=(0, 6), seed=3).test
+    return xnb.compare(net, part, ["gradient"], ["srg"], knobs={"srg": {"steps": 2}}, batch=2, path=path)
+
+
+def test_a_comparison_has_the_bytes_of_a_call(study, tmp_path):
+    main(["compare", study, "--path", str(tmp_path / "a.parquet")])
+    compare_here(tmp_path / "b.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_shards_and_gather(study, tmp_path):
+    path = str(tmp_path / "a.parquet")
+    for shard in ("3/3", "1/3"):
+        main(["compare", study, "--path", path, "--shard", shard])
+    with pytest.raises(ValueError, match=r"gather: all cells must be finished.*\n.*missing") as error:
+        main(["gather", path])
+    assert f"try: python -m xnb compare study.py:arguments --path {path}" in str(error.value)
+    main(["compare", study, "--path", path, "--shard", "2/3"])
+    main(["gather", path])
+    main(["gather", path])  # again changes nothing
+    compare_here(tmp_path / "b.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert not (tmp_path / "a.parts").exists()
+
+
+def test_a_dry_run_says_the_cost_and_writes_nothing(study, tmp_path, capsys):
+    main(["compare", study, "--path", str(tmp_path / "a.parquet"), "--dry-run"])
+    line = capsys.readouterr().out
+    assert line.startswith("6 inputs, ")
+    assert line.rstrip().endswith("MiB")
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".py"] in ([], ["__pycache__"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [
+        (["compare", "{folder}/none.py:f", "--path", "t.parquet"], "study: there must be such a file"),
+        (["compare", "{folder}/study.py:other", "--path", "t.parquet"], "study: the file or module must define"),
+        (["compare", "{folder}/study.py:nothing", "--path", "t.parquet"], "study: the function must return"),
+        (["compare", "{folder}/study.py:arguments", "--path", "t.parquet", "--shard", "4/3"], "shard must be written"),
+        (["gather", "{folder}/t.parquet"], "gather: there must be parts"),
+    ],
+)
+def test_what_is_wrong_is_refused(arguments, rule, study, tmp_path):
+    with pytest.raises(ValueError, match=rule) as error:
+        main([word.format(folder=tmp_path) for word in arguments])
+    assert "\n  got: " in str(error.value)
+    assert "\n  try: " in str(error.value)
+
+
+def test_it_runs_as_a_module_and_tells_a_refusal_without_a_trace(study, tmp_path):
+    path = tmp_path / "a.parquet"
+    xnb_command = [sys.executable, "-m", "xnb"]
+    subprocess.run([*xnb_command, "compare", study, "--path", str(path), "--shard", "1/2"], check=True)
+    wrong = subprocess.run([*xnb_command, "gather", str(path)], check=False, capture_output=True, text=True)
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("gather: all cells must be finished")
+    assert wrong.stderr.count("\n") == 3
+    subprocess.run([*xnb_command, "compare", study, "--path", str(path)], check=True)
+    compare_here(tmp_path / "b.parquet")
+    assert path.read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_help_says_how_an_array_of_jobs_does_it(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert "sbatch --array=1-16" in text
+    assert "python -m xnb gather" in text
