@@ -44,6 +44,7 @@ help:
 	@echo "make tensorflow    install TensorFlow apart, compare it with torch, and store what notebook 12 shows of it"
 	@echo "make lint       ruff, codespell and mypy alone;  make format  lets ruff repair"
 	@echo "make contracts  what every method and metric owes, every refusal, and agreement with other libraries"
+	@echo "make accelerator  every method and metric on the graphics card, beside the processor's numbers"
 	@echo "make clean      remove build/ and caches; .venv/ and data/cache/ stay"
 	@echo "each of them with PYTHON=python3.12 runs on that Python, in an environment of its own: .venv-3.12/"
 
@@ -118,6 +119,10 @@ test: lint
 contracts: $(INSTALLED)
 	@$(BIN)/python -m pytest -n auto --durations=5 $(CONTRACTS)
 
+# Where no accelerator is found, the processor alone is asked.
+accelerator: $(INSTALLED)
+	@$(BIN)/python -m pytest --durations=5 tests/test_accelerator.py
+
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
@@ -155,4 +160,4 @@ clean:
 	rm -rf build .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-.PHONY: help figures refresh lab site app serve-flask serve-django test contracts bench bench-relatives bench-serve models cifar10 reproduce tensorflow tensorflow-environment lint format clean interpreter
+.PHONY: help figures refresh lab site app serve-flask serve-django test contracts accelerator bench bench-relatives bench-serve models cifar10 reproduce tensorflow tensorflow-environment lint format clean interpreter

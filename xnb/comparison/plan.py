@@ -1,19 +1,18 @@
 """What a comparison consists of, and the settings by which its file is recognised."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from xnb.access.baselines import Baseline, expand_baseline
-from xnb.access.inputs import read_input
+from xnb.access.data_sets import describe_data, read_data_set, read_rows
 from xnb.access.rows import select_rows
 from xnb.access.targets import read_target
 from xnb.access.units import Units, check_axes
-from xnb.check import refuse, require
+from xnb.check import require
 from xnb.comparison.blocks import Block, Functions
 from xnb.comparison.descriptions import describe_all, fingerprint, takes_knob, unwrap_partial
 from xnb.comparison.fillings import Filling, choose_filling, tell_mismatches
@@ -68,9 +67,7 @@ class Plan:
         """Return the inputs of a block."""
         images = list(self.images[rows])
         target = None if self.target is None else self.target[rows]
-        if isinstance(self.data, Part):
-            return Block(model, images, self.data[rows], target, {})
-        read = self.data.read_readable(rows)
+        read = read_rows(self.data, rows)
         if target is not None:
             target = target[read.places]
         unread = {images[place]: error for place, error in read.errors.items()}
@@ -81,7 +78,7 @@ class Plan:
         return {
             "models": [fingerprint(model) for model in self.functions.models],
             "images": list(self.images),
-            "data": _fingerprint_data(self.data),
+            "data": describe_data(self.data),
             "target": "predicted" if self.target is None else fingerprint([self.target]),
             # by label, in the order of the table; baselines and signs are among what is described
             "methods": describe_all(self.functions.methods),
@@ -109,7 +106,8 @@ def make_plan(
 ) -> Plan:
     """Look up and check everything before anything is run; arguments are those of `xnb.compare`."""
     knobs = knobs or {}
-    source = _read_data(models, data)
+    require(len(models) > 0, "compare: needs a model", models, "a list with a model")
+    source = read_data_set(models[0], data, "compare")
     first = source[:1].x  # what all inputs have in common can be seen in one
     require(batch >= 1, "compare: batch must be at least 1 input", batch, "batch=16")
     positions = choose_images(len(source), images, seed)
@@ -152,29 +150,6 @@ def _check_baseline(filling: Filling, data: Part | Streamed, positions: Sequence
     rows = torch.tensor(positions[: len(tried)])
     with select_rows(rows, size):
         expand_baseline(filling.baseline, tried.x, model)
-
-
-def _fingerprint_data(data: Part | Streamed) -> str:
-    """Return what data are known by: all values, or of streamed data their number and a sample from all over."""
-    if isinstance(data, Part):
-        return fingerprint([data.x, data.masks])
-    sample = data.sample()
-    return f"{len(data)} streamed, some of them {fingerprint([sample.x, sample.masks])}"
-
-
-def _read_data(models: Sequence[Model], data: object) -> Part | Streamed:
-    """Return the data with plain tensors, or refuse what is no part of a data set."""
-    if isinstance(data, DataLoader | Dataset):
-        data = Streamed(data)
-    hint = "data = data.test" if hasattr(data, "test") else "data = xnb.data.Part(x, y)"
-    if not isinstance(data, Part | Streamed):
-        refuse("compare: data must be a part of a data set, inputs and their classes, or a Dataset", data, hint)
-    counts = (len(models), len(data))
-    require(min(counts) > 0, "compare: needs a model and an input", counts, "a list with a model, a part with an input")
-    if isinstance(data, Streamed):
-        read_input(models[0], data[:1].x, "compare")
-        return data
-    return replace(data, x=read_input(models[0], data.x, "compare"))
 
 
 def choose_images(count: int, images: int | Sequence[int] | None, seed: int) -> list[int]:
