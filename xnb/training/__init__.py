@@ -2,6 +2,8 @@
 
 import lazy_loader
 
+from xnb.training.data_parallel import Training as Training
+from xnb.training.launching import fit_elastic as fit_elastic
 from xnb.training.loop import (
     Augment as Augment,
     Epoch as Epoch,

@@ -15,11 +15,11 @@ from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from xnb.access.draws import make_generator
+from xnb.access.draws import make_generator, mix_seed
 from xnb.access.score import logits
 from xnb.check import require
 from xnb.data.split import Part, Split
-from xnb.training.run_files import resume_run, store_epoch
+from xnb.training.run_files import describe_run, resume_run, store_epoch
 from xnb.types import Batch
 
 Schedule = Callable[[float], float]
@@ -39,7 +39,7 @@ class Epoch:
     seconds: float
 
 
-class _Evaluation(NamedTuple):
+class Evaluation(NamedTuple):
     """Mean cross-entropy in nats, and accuracy in [0, 1]."""
 
     loss: float
@@ -96,29 +96,22 @@ def train_epochs(
     Raises:
         FloatingPointError: the loss is no longer finite; names the epoch and the batch.
     """
-    check_arguments(model, train=train, valid=valid)
-    require(len(train) > 0, "train: the training part must hold inputs", train.x, "a part that is not empty")
-    require(batch >= 1, "train: batch must be at least 1", batch, "batch=128")
+    check_training(model, train, valid, batch)
     optimizer = optimizer or AdamW(model.parameters())
-    run = _Run(model, train, optimizer, batch, schedule, seed, epochs, objective, augment)
-    for number in range(start + 1, epochs + 1):
-        began = perf_counter()
-        try:
-            train_loss, train_accuracy = run.train_epoch(number)
-        finally:
-            # also after an interruption: what is left is a model that can be explained
-            model.eval()
-            optimizer.zero_grad()
-        valid_loss, valid_accuracy = evaluate(model, valid)
-        yield Epoch(number, train_loss, train_accuracy, valid_loss, valid_accuracy, perf_counter() - began)
+    run = Run(model, train, valid, optimizer, batch, schedule, seed, epochs, objective, augment)
+    yield from run.yield_epochs(start)
 
 
 @dataclass(frozen=True)
-class _Run:
-    """What all epochs of one training have in common; see `train_epochs`."""
+class Run:
+    """What all epochs of one training have in common; see `train_epochs`.
+
+    `rank` is the number of this process, where several share each batch: all but the first draw their own dropout.
+    """
 
     model: nn.Module
     train: Part
+    valid: Part
     optimizer: Optimizer
     batch: int
     schedule: Schedule | None
@@ -126,30 +119,60 @@ class _Run:
     epochs: int
     objective: Objective
     augment: Augment | None
+    rank: int = 0
 
-    def train_epoch(self, number: int) -> _Evaluation:
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    def yield_epochs(self, start: int) -> Iterator[Epoch]:
+        """Train the epochs behind the first `start`, and yield after each."""
+        for number in range(start + 1, self.epochs + 1):
+            began = perf_counter()
+            try:
+                train_loss, train_accuracy = self._train_epoch(number)
+            finally:
+                # also after an interruption: what is left is a model that can be explained
+                self.model.eval()
+                self.optimizer.zero_grad()
+            valid_loss, valid_accuracy = self.evaluate_valid()
+            yield Epoch(number, train_loss, train_accuracy, valid_loss, valid_accuracy, perf_counter() - began)
+
+    def _train_epoch(self, number: int) -> Evaluation:
         """Train through epoch `number`, and return what was measured on the way: means over the inputs."""
-        device = next(self.model.parameters()).device
         with torch.random.fork_rng():
             # Dropout and objectives draw from the global generator: they are lent one that depends on the epoch.
             torch.manual_seed(self.seed + 1_000_003 * number)
             batches = torch.randperm(len(self.train)).split(self.batch)
+            if self.rank:
+                torch.manual_seed(mix_seed(f"dropout of epoch {number}, rank {self.rank}", self.seed))
             self.model.train()
-            total_loss, correct = torch.zeros(2, device=device, dtype=torch.float64)
+            total_loss, correct = torch.zeros(2, device=self.device, dtype=torch.float64)
             # Draws of its own: the order of the batches and dropout are the same with and without it.
             draws = make_generator(f"augmentation of epoch {number}", self.seed)
             for step, rows in enumerate(batches):
                 self._schedule_rate(number - 1 + step / len(batches))
-                part = self._take_batch(rows, draws).to(device)
-                loss, out = self.objective(self.model, part)
-                _require_finite_loss(loss, number, step + 1)
-                self.optimizer.zero_grad()
-                loss.backward()
-                self.optimizer.step()
-                total_loss += loss.detach() * len(rows)
-                correct += (out.argmax(1) == part.y).sum()
+                part = self._take_batch(rows, draws)
+                loss, right = self.take_step(part, f"epoch {number}, batch {step + 1}")
+                total_loss += loss * len(rows)
+                correct += right
         count = len(self.train)
-        return _Evaluation(float(total_loss / count), float(correct / count))
+        return Evaluation(float(total_loss / count), float(correct / count))
+
+    def take_step(self, part: Part, place: str) -> tuple[Tensor, Tensor]:
+        """Move the weights along one batch; returns its mean loss, and how many of its inputs were right."""
+        part = part.to(self.device)
+        loss, out = self.objective(self.model, part)
+        require_finite_loss(loss, place)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach(), (out.argmax(1) == part.y).sum()
+
+    def evaluate_valid(self) -> Evaluation:
+        """Return the means over the validation part."""
+        return evaluate(self.model, self.valid)
 
     def _take_batch(self, rows: Tensor, draws: torch.Generator) -> Part:
         """Return these inputs as they are learned: augmented ones without masks, which would lie elsewhere."""
@@ -167,14 +190,22 @@ class _Run:
             group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
 
-def _require_finite_loss(loss: Tensor, number: int, step: int) -> None:
+def require_finite_loss(loss: Tensor, place: str) -> None:
+    """Refuse to go on with a loss that is infinite or NaN; `place` names the epoch and the batch."""
     require(
         bool(loss.isfinite()),
-        f"train: the loss must stay finite; it did not in epoch {number}, batch {step}",
+        f"train: the loss must stay finite; it did not in {place}",
         float(loss.detach()),
         "optimizer=torch.optim.AdamW(model.parameters(), lr=1e-4)  # a lower learning rate, on a new model",
         error=FloatingPointError,
     )
+
+
+def check_training(model: object, train: Part, valid: Part, batch: int) -> None:
+    """Refuse what cannot be trained: `check_arguments`, no inputs, or no batch."""
+    check_arguments(model, train=train, valid=valid)
+    require(len(train) > 0, "train: the training part must hold inputs", train.x, "a part that is not empty")
+    require(batch >= 1, "train: batch must be at least 1", batch, "batch=128")
 
 
 def check_arguments(model: object, **parts: object) -> None:
@@ -202,7 +233,7 @@ def _suggest_part(name: str, came: object) -> str:
             return f"{name} = xnb.data.Part(x, y)  # inputs, and the class of each"
 
 
-def evaluate(model: nn.Module, part: Part) -> _Evaluation:
+def evaluate(model: nn.Module, part: Part) -> Evaluation:
     """Return cross-entropy in nats and accuracy in [0, 1], means over all inputs and not over means of batches.
 
     Raises:
@@ -213,7 +244,7 @@ def evaluate(model: nn.Module, part: Part) -> _Evaluation:
     out = logits(model, part.x.to(device))
     y = part.y.to(device)
     accuracy = (out.argmax(1) == y).double().mean()
-    return _Evaluation(float(F.cross_entropy(out, y)), float(accuracy))
+    return Evaluation(float(F.cross_entropy(out, y)), float(accuracy))
 
 
 def fit(
@@ -247,13 +278,9 @@ def fit(
     """
     check_arguments(model, train=train, valid=valid)
     optimizer = optimizer or AdamW(model.parameters())
-    settings = {
-        "count": epochs,  # not `epochs`: files of earlier runs have this key, and must go on
-        "train": len(train),
-        "optimizer": repr(optimizer),
-        "knobs": _describe_knobs(knobs),
-    }
+    settings = describe_run(epochs, len(train), optimizer, knobs)
     rows = resume_run(model, optimizer, folder, settings)
+    # Epochs of the folder count as done: the bar begins behind them.
     with tqdm(total=epochs, initial=len(rows), unit="epoch", leave=False, disable=not progress) as bar:
         for epoch in train_epochs(model, train, valid, epochs=epochs, optimizer=optimizer, start=len(rows), **knobs):
             rows.append(asdict(epoch))
@@ -261,13 +288,9 @@ def fit(
             bar.set_postfix_str(f"loss {epoch.train_loss:.3f}, accuracy {epoch.valid_accuracy:.3f}")
             if folder is not None:
                 store_epoch(model, optimizer, folder, settings, rows)
+    return tabulate_epochs(rows)
+
+
+def tabulate_epochs(rows: list[dict]) -> pd.DataFrame:
+    """Return a table with one row an epoch, also of none."""
     return pd.DataFrame(rows, columns=[field.name for field in fields(Epoch)])
-
-
-def _describe_knobs(knobs: dict[str, object]) -> str:
-    """Return the knobs as text: functions by their name, as their address changes from run to run."""
-    described = []
-    for name, value in sorted(knobs.items()):
-        text = getattr(value, "__name__", value)
-        described.append(f"{name}={text}")
-    return ", ".join(described)

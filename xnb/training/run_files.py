@@ -1,5 +1,6 @@
 """A training on disk: the state after its last epoch, from where it goes on, and the weights of its best one."""
 
+import re
 from pathlib import Path
 
 from torch import nn
@@ -7,6 +8,27 @@ from torch.optim import Optimizer
 
 from xnb import storage
 from xnb.check import require
+
+
+def describe_run(count: int, train: int, optimizer: Optimizer, knobs: dict[str, object]) -> dict:
+    """Return the settings by which a run is known again; `count` is that of epochs, `train` that of inputs."""
+    return {
+        "count": count,  # not `epochs`: files of earlier runs have this key, and must go on
+        "train": train,
+        "optimizer": repr(optimizer),
+        "knobs": _describe_knobs(knobs),
+    }
+
+
+def _describe_knobs(knobs: dict[str, object]) -> str:
+    """Return the knobs as text: functions by their name, as their address changes from run to run."""
+    described = []
+    for name, value in sorted(knobs.items()):
+        text = str(getattr(value, "__name__", value))
+        # of a partial, the address stands within
+        nameable = re.sub(r" at 0x[0-9a-f]+", "", text)
+        described.append(f"{name}={nameable}")
+    return ", ".join(described)
 
 
 def store_epoch(model: nn.Module, optimizer: Optimizer, folder: Path, settings: dict, rows: list[dict]) -> None:
