@@ -19,7 +19,6 @@ STALE = {
     "fig-05-2": "imports moved, and the folder of trainings has another name, the same recipe",
     "fig-05-3": "imports moved, and the folder of trainings has another name, the same recipe",
     "fig-06-5": "the records' notebook drew it, of three starts; 18 quotes it as the earlier run, and nothing makes it",
-    "fig-08-5": "notebook 08 drew it, before 20 was split off with other controls and settings",
     "fig-15-1": "training and verdicts moved into the package, the same recipe",
     "fig-18-1": "verdicts are judged by the package",
     "fig-18-2": "verdicts are judged by the package; the title of the stored picture says more than the notebook does",
