@@ -36,7 +36,17 @@ BROWSER = "tests/browser"
 SERVICES = "tests/services"  # two services run for all of its files
 SITE = "tests/site"  # the web site is built for all of its files
 # Files that take long, the longest first: a long one that begins last would keep one core busy and leave the others.
-SLOW = ("test_gate", "test_contract", "site", "test_rows", "test_sweep", "test_runner", "test_checkpoints", "test_loop")
+SLOW = (
+    "test_gate",
+    "test_contract",
+    "site",
+    "test_rows",
+    "test_sweep",
+    "test_runner",
+    "test_elastic",
+    "test_checkpoints",
+    "test_loop",
+)
 
 
 def agree(stored: str, fresh: str) -> bool:

@@ -191,13 +191,19 @@ def _sum_gradients(model: nn.Module) -> None:
         parameter.grad = total.view_as(parameter).to(parameter.dtype) if users else None
 
 
+@torch.no_grad()
 def _copy_from_first(tensors: Iterable[Tensor]) -> None:
     """Overwrite tensors with those of the first process."""
-    with torch.no_grad():
-        for tensor in tensors:
-            whole = tensor.contiguous()
-            distributed.broadcast(whole, 0)
-            tensor.copy_(whole)
+    alike: dict[torch.dtype, list[Tensor]] = {}
+    for tensor in tensors:
+        alike.setdefault(tensor.dtype, []).append(tensor)
+    for group in alike.values():
+        # One message for all of a type: sent one by one, each would take the time of the way.
+        whole = torch.cat([tensor.flatten() for tensor in group])
+        distributed.broadcast(whole, 0)
+        sizes = [tensor.numel() for tensor in group]
+        for tensor, part in zip(group, whole.split(sizes), strict=True):
+            tensor.copy_(part.view_as(tensor))
 
 
 def _require_agreement(train: Part, settings: dict, rows: list[dict]) -> None:

@@ -67,7 +67,7 @@ def fit_elastic(
     del training  # the workers have their own
     if len(rows) < epochs:
         with (
-            TemporaryDirectory(prefix="xnb-elastic-") as scratch,
+            TemporaryDirectory(prefix="xnb-elastic-", ignore_cleanup_errors=True) as scratch,
             tqdm(total=epochs, initial=len(rows), unit="epoch", leave=False, disable=not progress) as bar,
         ):
             launch = _Launch(study, folder, Path(scratch), workers, max_restarts)
