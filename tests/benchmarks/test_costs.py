@@ -9,11 +9,13 @@ from torch import nn
 import xnb
 from benchmarks.costs import (
     COMPARED,
+    EIGHT,
     PERTURBATION,
     SECONDS,
     compare_photographs,
     describe_memory,
     describe_seconds,
+    explain_photograph,
     judge,
     list_calls,
     measure_call,
@@ -38,6 +40,13 @@ def test_photographs_are_compared_by_all_five_methods():
     table = compare_photographs(net, side=12, count=2)
     assert set(COMPARED) <= set(table.method)
     assert table.value[table.method == "gradient"].notna().all()
+
+
+def test_a_photograph_is_explained_by_all_eight_methods():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
+    explanation = explain_photograph(net, side=16)
+    assert tuple(explanation.attributions) == EIGHT
+    assert explanation.ledger.loc["kernel_shap", "forward"] == 514
 
 
 def test_passes_are_counted():

@@ -16,7 +16,7 @@ from torchvision.models import Weights, WeightsEnum
 
 from xnb.access.score import logits
 from xnb.models import IMAGENET_CLASSES, Preprocess, load_imagenet
-from xnb.models.imagenet import _DIGITS, _build_network
+from xnb.models.imagenet import HASH_DIGITS, build_classifier
 
 NOWHERE = "http://127.0.0.1:9"  # a port at which nothing answers
 
@@ -160,7 +160,7 @@ def list_published():
 
 def test_every_published_file_is_named_by_its_sum_and_has_preprocessing_and_classes():
     for _, weights in list_published():
-        assert len(_DIGITS.search(weights.url.rsplit("/", 1)[1])[1]) >= 8
+        assert len(HASH_DIGITS.search(weights.url.rsplit("/", 1)[1])[1]) >= 8
         assert Preprocess.of(weights).crop > 100
         assert len(weights.meta["categories"] or ()) in {1000, 0}
 
@@ -170,6 +170,6 @@ def test_networks_take_pictures_of_the_size_of_their_preprocessing(name):
     """Built without memory: shapes alone."""
     for weights in models.get_model_weights(name):
         with torch.device("meta"):
-            network = _build_network(name, weights).eval()
+            network = build_classifier(name, weights).eval()
             side = Preprocess.of(weights).crop
             assert network(torch.empty(1, 3, side, side)).shape == (1, 1000)

@@ -46,7 +46,7 @@ class JoinChannels(nn.Module):
         return torch.cat(parts, 1)
 
 
-def _convolve(before: int, after: int, kernel: int) -> list[nn.Module]:
+def _convolve_with_norm(before: int, after: int, kernel: int) -> list[nn.Module]:
     """A convolution that keeps the resolution, its norm and a ReLU."""
     conv = nn.Conv2d(before, after, kernel, padding=kernel // 2)
     return [conv, nn.BatchNorm2d(after), nn.ReLU()]
@@ -57,12 +57,14 @@ class Inception(nn.Module):
 
     def __init__(self, before: int, widths: Widths) -> None:
         super().__init__()
-        self.plain = nn.Sequential(*_convolve(before, widths.plain, 1))
-        narrow3 = _convolve(before, widths.reduce3, 1)
-        self.wide3 = nn.Sequential(*narrow3, *_convolve(widths.reduce3, widths.wide3, 3))
-        narrow5 = _convolve(before, widths.reduce5, 1)
-        self.wide5 = nn.Sequential(*narrow5, *_convolve(widths.reduce5, widths.wide5, 5))
-        self.pooled = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), *_convolve(before, widths.pooled, 1))
+        self.plain = nn.Sequential(*_convolve_with_norm(before, widths.plain, 1))
+        narrow3 = _convolve_with_norm(before, widths.reduce3, 1)
+        self.wide3 = nn.Sequential(*narrow3, *_convolve_with_norm(widths.reduce3, widths.wide3, 3))
+        narrow5 = _convolve_with_norm(before, widths.reduce5, 1)
+        self.wide5 = nn.Sequential(*narrow5, *_convolve_with_norm(widths.reduce5, widths.wide5, 5))
+        self.pooled = nn.Sequential(
+            nn.MaxPool2d(3, stride=1, padding=1), *_convolve_with_norm(before, widths.pooled, 1)
+        )
         self.join = JoinChannels()
 
     def forward(self, x: Float[Tensor, "B D H W"]) -> Float[Tensor, "B D2 H W"]:
@@ -75,7 +77,7 @@ def _end(channels: int) -> list[nn.Module]:
 
 def googlenet() -> nn.Sequential:
     """Eight inception blocks; 260,650 parameters."""
-    layers = _convolve(3, 64, 3)
+    layers = _convolve_with_norm(3, 64, 3)
     before = 64
     for widths in _INCEPTION:
         if widths is None:

@@ -27,7 +27,7 @@ class PadShortcut(nn.Module):
         return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.zeros, self.zeros))
 
 
-def _convolve(before: int, after: int, stride: int = 1) -> nn.Conv2d:
+def _convolve3(before: int, after: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
 
 
@@ -36,10 +36,10 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, before: int, after: int, stride: int, *, pads: bool) -> None:
         super().__init__()
-        self.conv1 = _convolve(before, after, stride)
+        self.conv1 = _convolve3(before, after, stride)
         self.norm1 = nn.BatchNorm2d(after)
         self.relu1 = nn.ReLU()
-        self.conv2 = _convolve(after, after)
+        self.conv2 = _convolve3(after, after)
         self.norm2 = nn.BatchNorm2d(after)
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1:
@@ -60,10 +60,10 @@ class PreActivationBlock(nn.Module):
         super().__init__()
         self.norm1 = nn.BatchNorm2d(before)
         self.relu1 = nn.ReLU()
-        self.conv1 = _convolve(before, after, stride)
+        self.conv1 = _convolve3(before, after, stride)
         self.norm2 = nn.BatchNorm2d(after)
         self.relu2 = nn.ReLU()
-        self.conv2 = _convolve(after, after)
+        self.conv2 = _convolve3(after, after)
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1:
             widen = nn.Conv2d(before, after, 1, stride=stride, bias=False)
@@ -87,7 +87,7 @@ class ResidualNetwork(nn.Module):
 
     def __init__(self, depth: int, make_block: MakeBlock, *, with_norm: bool = True) -> None:
         super().__init__()
-        first: list[nn.Module] = [_convolve(3, _WIDTHS[0])]
+        first: list[nn.Module] = [_convolve3(3, _WIDTHS[0])]
         if with_norm:
             first += [nn.BatchNorm2d(_WIDTHS[0]), nn.ReLU()]
         self.first = nn.Sequential(*first)

@@ -20,7 +20,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "googlenet": {"transform_input": True, "aux_logits": False, "init_weights": False},
     "inception_v3": {"transform_input": True, "init_weights": False},
 }
-_DIGITS = re.compile(r"-([0-9a-f]{8,})\.")  # in the name of a file: how its SHA-256 sum begins
+HASH_DIGITS = re.compile(r"-([0-9a-f]{8,})\.")  # in the name of a file: how its SHA-256 sum begins
 _OLDER_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")  # of DenseNets, from before names had no dots
 
 
@@ -72,16 +72,16 @@ def load_imagenet(
         weights = find_entry(published, weights, f"load_imagenet: no weights of that name for {name}")
     rule = "load_imagenet: the weights must be those of a classifier, up to its logits"
     require(bool(weights.meta["categories"]), rule, weights.name, 'weights="DEFAULT"')
-    path = _find_weights(weights, folder)
-    model = _build_network(name, weights)
+    path = _find_published(weights, folder)
+    model = build_classifier(name, weights)
     _fill_in(model, read_state(path), name)
     classes = tuple(weights.meta["categories"])
     return Pretrained(model.eval(), Preprocess.of(weights), classes)
 
 
-def _find_weights(weights: WeightsEnum, folder: str | Path | None) -> Path:
+def _find_published(weights: WeightsEnum, folder: str | Path | None) -> Path:
     file = Path(urlparse(weights.url).path).name
-    digits = _DIGITS.search(file)
+    digits = HASH_DIGITS.search(file)
     source = Source(digits[1] if digits else "", "", weights.url, weights.url)
     named = [folder, os.environ.get("XNB_WEIGHTS")]
     folders = [Path(place) for place in named if place]
@@ -89,7 +89,7 @@ def _find_weights(weights: WeightsEnum, folder: str | Path | None) -> Path:
     return find_or_download([place / file for place in folders], source)
 
 
-def _build_network(name: str, weights: WeightsEnum) -> nn.Module:
+def build_classifier(name: str, weights: WeightsEnum) -> nn.Module:
     """The network that these weights are of, with random weights; the caller's draws stay as they are."""
     options = dict(_OPTIONS.get(name, {}))
     options["num_classes"] = len(weights.meta["categories"])

@@ -207,7 +207,7 @@ def load_published(name: str, folder: str | Path | None = None) -> nn.Sequential
         ValueError: an unknown name, or a file that is another one than was published.
     """
     published = find_entry(PUBLISHED, name, "load_published: no published network of that name")
-    path = _find_weights(published, folder)
+    path = _find_state(published, folder)
     with torch.random.fork_rng(devices=[]):  # random weights that are overwritten; the caller's draws stay as they are
         network = published.make()
     fill_in_order(network, read_state(path))
@@ -215,7 +215,7 @@ def load_published(name: str, folder: str | Path | None = None) -> nn.Sequential
     return nn.Sequential(OrderedDict(normalise=normalise, network=network)).eval()
 
 
-def _find_weights(published: Published, folder: str | Path | None) -> Path:
+def _find_state(published: Published, folder: str | Path | None) -> Path:
     places = list_places(published.file)
     if folder is not None:
         places = [Path(folder) / published.name, Path(folder) / published.file, *places]
