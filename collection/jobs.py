@@ -105,7 +105,7 @@ def plan_jobs(
             obstacles.append(obstacle)
         else:
             jobs.append(_plan_job(tree, path, source, profile or "quick", dataset, inputs))
-    hint = f"make figures NOTEBOOK={notebook or '02'} PROFILE=paper DATASET=folder, or without PROFILE"
+    hint = "make figures" + (f" NOTEBOOK={notebook}" if notebook else "")
     require(bool(jobs), "runner: no notebook that can run the paper profile", "; ".join(obstacles), hint)
     return jobs
 

@@ -44,7 +44,7 @@ def find_obstacle(root: Path, path: Path, notebook: NotebookNode, dataset: str |
     is_there = "folder" not in entry or (cache_folder() / entry["folder"]).is_dir()
     if dataset or is_there or entry.get("optional"):
         return ""
-    return f"{path.stem} needs files in data/cache/{entry['folder']}/, see data/README.md"
+    return f"{path.stem} needs files in data/cache/{entry['folder']}/, or DATASET=folder, see data/README.md"
 
 
 def _read_table(root: Path) -> dict[str, dict]:

@@ -212,8 +212,7 @@ def test_refusals(project, capsys):
     project.notebook("00_one")
     assert project.run("figures", "--notebook", "02").endswith("try: one of 00")
     assert project.run("figures", "--profile", "paper") == (
-        "runner: no notebook that can run the paper profile\n  got: '00_one has no longer version'\n"
-        "  try: make figures NOTEBOOK=02 PROFILE=paper DATASET=folder, or without PROFILE"
+        "runner: no notebook that can run the paper profile\n  got: '00_one has no longer version'\n  try: make figures"
     )
     (project.root / "notebooks" / "01_torn.ipynb").write_text("<<<<<<< HEAD")
     assert project.run("refresh").startswith("runner: the file must be a notebook\n  got: '01_torn.ipynb'")
