@@ -90,7 +90,7 @@ def killed(tmp_path_factory):
     (place / "wait").touch()
     code = "import sys, pathlib, xnb.training as t; t.fit_elastic(sys.argv[1], pathlib.Path(sys.argv[2]))"
     command = [sys.executable, "-c", code, ACCIDENTS, str(place / "out")]
-    caller = subprocess.Popen(command, env=ENVIRONMENT | {"ACCIDENTS": str(place)})
+    caller = subprocess.Popen(command, env=ENVIRONMENT | {"ACCIDENTS": str(place), "TMPDIR": str(place)})
     try:
         wait_until(lambda: (place / "waits-0").exists() and (place / "waits-1").exists())
         started = psutil.Process(caller.pid).children(recursive=True)
