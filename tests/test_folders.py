@@ -49,6 +49,16 @@ def test_a_draft_that_a_killed_run_left_goes_after_a_day(tmp_path):
     assert sorted(tmp_path.iterdir()) == [young, path]
 
 
+def test_a_draft_may_lie_beside_the_folder_around_the_file(tmp_path):
+    """So that in a folder of files there are whole ones alone."""
+    folder = tmp_path / "maps.zarr"
+    with folders.replace_file(folder / "c" / "0", folder) as draft:
+        assert draft.parent == tmp_path
+        draft.write_text("new")
+    assert (folder / "c" / "0").read_text() == "new"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 @pytest.mark.parametrize(
     ("variable", "folder", "default"),
     [("XNB_CACHE", folders.cache_folder, "data/cache"), ("XNB_FIGURES", folders.figure_folder, "figures")],

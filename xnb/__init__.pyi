@@ -14,6 +14,6 @@ from . import (
 from .access.preparation import prepare as prepare, tune_malloc as tune_malloc
 from .applicability import lint as lint
 from .comparison import compare as compare
-from .explanation import Explanation as Explanation, explain as explain
+from .explanation import Explanation as Explanation, attribute_data as attribute_data, explain as explain
 from .methods import METHODS as METHODS, attribute as attribute, attribute_all as attribute_all, catalog as catalog
 from .training import checkpoints as checkpoints

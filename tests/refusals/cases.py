@@ -11,6 +11,8 @@ import output_cases
 import panel_cases
 import room_cases
 import slip_cases
+import store_cases
+import study_cases
 import token_cases
 
 _AXES = "from matplotlib.figure import Figure; ax = Figure().subplots()"
@@ -234,6 +236,8 @@ _FILES = (
     panel_cases,
     room_cases,
     slip_cases,
+    store_cases,
+    study_cases,
     token_cases,
 )
 CASES = [*_ACCESS, *_ADAPTERS, *_CALLS, *_METRICS, *_ROOMS, *_FURTHER]
