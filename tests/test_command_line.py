@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 import pytest
+import torch
+import zarr
 
 import xnb
 from xnb import checkpoints, data
@@ -19,6 +21,10 @@ def arguments():
     part = data.shapes(n=(0, 6), seed=3).test
     return {"model": checkpoints.load("smallcnn-shapes"), "data": part, "methods": ["gradient"],
             "metrics": ["srg"], "knobs": {"srg": {"steps": 2}}, "batch": 2}
+
+def maps():
+    part = data.shapes(n=(0, 6), seed=3).test
+    return {"model": checkpoints.load("smallcnn-shapes"), "data": part, "method": "gradient", "batch": 2}
 
 def nothing():
     return None
@@ -56,6 +62,17 @@ def test_shards_and_gather(study, tmp_path):
     compare_here(tmp_path / "b.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     assert not (tmp_path / "a.parts").exists()
+
+
+def test_maps_of_all_inputs_in_shards(study, tmp_path):
+    path = tmp_path / "maps.zarr"
+    for shard in ("2/2", "1/2"):
+        main(["attribute", study.replace(":arguments", ":maps"), "--path", str(path), "--shard", shard])
+    net, part = checkpoints.load("smallcnn-shapes"), data.shapes(n=(0, 6), seed=3).test
+    store = zarr.open_group(path, mode="r")
+    expected = xnb.attribute(net, part.x, net(part.x).argmax(1), "gradient")
+    torch.testing.assert_close(torch.from_numpy(store["attribution"][:]), expected, rtol=1e-4, atol=1e-6)
+    assert not any(store["error"][:])
 
 
 def test_a_dry_run_says_the_cost_and_writes_nothing(study, tmp_path, capsys):

@@ -1,7 +1,7 @@
 """Long runs from a command line, on one machine or many: `python -m xnb compare study.py:arguments --path t.parquet`.
 
-A study is a function of a file of one's own, without arguments, that returns what `xnb.compare` is
-called with: `{"model": ..., "data": ..., "methods": [...]}`. Each process makes it anew, so it
+A study is a function of a file of one's own, without arguments, that returns what `xnb.compare` or
+`xnb.attribute_data` is called with: `{"model": ..., "data": ..., "methods": [...]}`. Each process makes it anew, so it
 must return the same each time; a file that was begun with another is refused.
 """
 
@@ -17,6 +17,7 @@ from xnb.check import is_refusal, require
 from xnb.comparison.pilot import estimate_cost
 from xnb.comparison.store import gather
 from xnb.comparison.sweep import run_comparison
+from xnb.explanation import attribute_data
 from xnb.scale.dask_tasks import connect_scheduler, start_workers
 from xnb.scale.studies import load_study
 
@@ -47,6 +48,9 @@ def _make_parser() -> argparse.ArgumentParser:
     compare.set_defaults(run=_start_comparison)
     _add_run_options(compare, "Parquet file of the table")
     compare.add_argument("--dry-run", action="store_true", help="say what it will cost, from a few inputs")
+    attribute = commands.add_parser("attribute", help="explain a whole data set: xnb.attribute_data")
+    attribute.set_defaults(run=_explain_data)
+    _add_run_options(attribute, "folder of the maps, in Zarr")
     joined = commands.add_parser("gather", help="make the file of a comparison whose shards are all done")
     joined.add_argument("path", type=Path)
     joined.set_defaults(run=_gather_parts)
@@ -69,6 +73,12 @@ def _start_comparison(options: argparse.Namespace) -> None:
         return
     with _open_client(options) as client:
         run_comparison(**settings, path=options.path, shard=options.shard, client=client)
+
+
+def _explain_data(options: argparse.Namespace) -> None:
+    settings = _read_study(options.study)
+    with _open_client(options) as client:
+        attribute_data(**settings, path=options.path, shard=options.shard, client=client)
 
 
 def _gather_parts(options: argparse.Namespace) -> None:

@@ -1,7 +1,4 @@
-"""Settings by which what a long run has stored is known again.
-
-Tests: xnb.comparison.descriptions
-"""
+"""Settings by which what a long run has stored is known again."""
 
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """Inputs that are read when they are asked for: the same as in memory, and what is no such data is refused."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 import torch
@@ -90,6 +92,17 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_there():
     nothing = Streamed(Counted(broken=(3, 4))).read_readable(slice(3, 5))
     assert nothing.part is None
     assert set(nothing.errors) == {0, 1}
+
+
+def test_a_reason_is_the_same_in_each_run():
+    """Pillow names the place in memory of what it could not read."""
+
+    def read(item):
+        return (Image.open(item), 0) if isinstance(item, BytesIO) else item
+
+    read_rows = Streamed([(X[0], 0), BytesIO(b"no picture")], read=read).read_readable(slice(None))
+    assert "cannot identify image file" in read_rows.errors[1]
+    assert "0x" not in read_rows.errors[1]
 
 
 def test_an_input_of_another_shape_or_with_nan_is_one_that_cannot_be_read():

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from xnb.access.descriptions import takes_knob
 from xnb.access.ledger import count_inner_passes
 from xnb.access.rows import select_rows
 from xnb.access.score import logits
 from xnb.access.targets import predict_class
 from xnb.check import require
-from xnb.comparison.descriptions import takes_knob
 from xnb.comparison.signs import find_signed
 from xnb.data import Part
 from xnb.types import Model, Target

@@ -9,12 +9,12 @@ import torch
 
 from xnb.access.baselines import Baseline, expand_baseline
 from xnb.access.data_sets import describe_data, read_data_set, read_rows
+from xnb.access.descriptions import describe_all, fingerprint, takes_knob, unwrap_partial
 from xnb.access.rows import select_rows
 from xnb.access.targets import read_target
 from xnb.access.units import Units, check_axes
 from xnb.check import require
 from xnb.comparison.blocks import Block, Functions
-from xnb.comparison.descriptions import describe_all, fingerprint, takes_knob, unwrap_partial
 from xnb.comparison.fillings import Filling, choose_filling, tell_mismatches
 from xnb.comparison.signs import Signs, add_magnitudes
 from xnb.data import Part, Streamed

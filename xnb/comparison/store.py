@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import pandas as pd
 
+from xnb.access.descriptions import require_same_settings
 from xnb.check import require
 from xnb.comparison.tables import COLUMNS, Columns, read_comparison, read_settings, to_frame, write_table
 
@@ -61,7 +62,7 @@ class Store:
         if self.path is None:
             return
         if self.path.exists():
-            self._check_settings(read_settings(self.path), self.path)
+            self._check_settings(read_settings(self.path))
             self._finished = True
         for part in sorted(_parts_folder(self.path).glob("*.jsonl")):
             self._look_up(part)
@@ -70,25 +71,13 @@ class Store:
         lines = _read_lines(part)
         _, settings = next(lines, (0, {}))
         if settings:
-            self._check_settings(settings, part)
+            self._check_settings(settings)
         for offset, cell in lines:
             self._cells[_name_cell(cell)] = _Line(part, offset)
 
-    def _check_settings(self, earlier: Mapping[str, object], path: Path) -> None:
-        """Refuse to mix rows that were made otherwise, and name what is not the same."""
-        different = {}
-        for name, setting in self.settings.items():
-            # as text: NaN among the knobs then equals itself
-            if json.dumps(earlier.get(name)) != json.dumps(setting):
-                different[name] = (earlier.get(name), setting)
-        rule = f"compare: {path.name} was written with other settings: {', '.join(different)} (in the file, now)"
-        whole = path if self.path is None else self.path
-        require(
-            not different,
-            rule,
-            different,
-            f"path={str(whole.with_name(whole.stem + '-2.parquet'))!r}",
-        )
+    def _check_settings(self, earlier: Mapping[str, object]) -> None:
+        if self.path is not None:
+            require_same_settings(earlier, self.settings, self.path, "compare")
 
     def has(self, model: int, method: str, metric: str, images: Sequence[int]) -> bool:
         """Return whether the cell of these images is finished."""

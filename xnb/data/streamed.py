@@ -1,5 +1,6 @@
 """Inputs that are read when they are asked for, so that data may be larger than memory."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, default_colla
 from xnb.check import is_finite, refuse, require
 from xnb.data.split import Part
 
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _SAMPLED = 64  # inputs by which data are known again
 
 
@@ -81,7 +83,9 @@ class Streamed:
                 items.append(self._read_item(position))
                 places.append(place)
             except Exception as problem:
-                errors[place] = f"{type(problem).__name__}: {problem}"
+                reason = f"{type(problem).__name__}: {problem}"
+                # an address in memory is another in each run, and a file of results must not be
+                errors[place] = _ADDRESS.sub("", reason)
         part = self._join(items) if items else None
         return Readable(part, places, errors)
 

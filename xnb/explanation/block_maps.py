@@ -1,6 +1,5 @@
 """A block of a data set, explained by one method: maps, classes and logits, or why an input has none."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -23,8 +22,6 @@ from xnb.explanation.attribution_store import Explained, MapForm
 from xnb.methods.promises import Promises, measure_promises
 from xnb.progress import hide_progress
 from xnb.types import Attribution, Batch, Model, Scores, Target
-
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 @dataclass(frozen=True)
@@ -95,8 +92,7 @@ def explain_block(question: Question, form: MapForm, block: Block) -> Result:
     explained = _make_empty(block, form)
     broken = None
     for place, reason in block.read.errors.items():
-        # an address in memory is another each time, and the bytes of the store are not
-        explained.error[place] = _ADDRESS.sub("", reason)
+        explained.error[place] = reason
     for piece in _explain_readable(question, block):
         explained.error[piece.places] = piece.error
         if piece.answer is None:

@@ -1,0 +1,150 @@
+"""Comparisons past one process: `python -m benchmarks.scaling` measures shards, workers, memory, and costs foretold.
+
+Every run has a process of its own. What is compared is run in turn, and the whole of it on an idle machine: the stored
+numbers, in `scaling.json`, are ratios of runs that stood beside each other. Notebook 22 shows them.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from time import time
+
+from tqdm import tqdm
+
+from benchmarks.clock import order
+from xnb.folders import ROOT, replace_file
+
+STORED = Path(__file__).parent / "scaling.json"
+ROUNDS = 3
+PICTURES = 2000
+STREAMED = (500, 1000, 10_000, 50_000)
+COSTED = {"pixels, four metrics": 240, "sampling": 48, "stability": 120}
+METHODS = (
+    "gradient",
+    "gradient_times_input",
+    "integrated_gradients",
+    "smoothgrad",
+    "lrp",
+    "deep_lift",
+    "grad_cam",
+    "occlusion",
+    "rise",
+    "kernel_shap",
+)
+# Waiting threads of OpenMP spin, and take the core that a worker needs.
+ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "XNB_PATIENCE": "inf"}
+ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and store what was found."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few pictures and one round, to try the program itself")
+    parser.add_argument("--output", type=Path, default=STORED)
+    options = parser.parse_args(arguments)
+    share = 0.02 if options.quick else 1.0
+    rounds = 1 if options.quick else ROUNDS
+    found = {
+        "about": describe_machine(),
+        "sweep": measure_sweep(max(100, int(PICTURES * share)), rounds),
+        "streamed": [measure_memory(max(100, int(count * share))) for count in STREAMED],
+        "cost": [measure_cost(name, max(8, int(count * share))) for name, count in COSTED.items()],
+        "thousand": ask({"run": "methods", "pictures": 8 if options.quick else 64, "methods": METHODS})["thousand"],
+    }
+    with replace_file(options.output) as draft:
+        draft.write_text(json.dumps(found, indent=1) + "\n")
+    sys.stdout.write(f"stored in {options.output.name}\n")
+
+
+def describe_machine() -> dict[str, object]:
+    """Return what the numbers depend on."""
+    names = ("torch", "distributed", "zarr", "captum", "quantus")
+    return {"cores": os.cpu_count(), "versions": {name: version(name) for name in names}}
+
+
+def ask(question: Mapping[str, object], allocator: bool = False) -> dict:
+    """Run one question in a process of its own, and return its answer.
+
+    Args:
+        allocator: whether it keeps the memory of large tensors, as workers do.
+    """
+    command = [sys.executable, "-m", "benchmarks.scaling_child", json.dumps({**question, "asked": time()})]
+    environment = os.environ | ENVIRONMENT | (ALLOCATOR if allocator else {})
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure_sweep(pictures: int, rounds: int) -> dict[str, dict]:
+    """Run the same comparison in one process, in two workers, in two shards, and its like by other libraries."""
+    ways = {
+        "one process, 1 thread": lambda folder: _run_alone(folder, pictures, threads=1),
+        "one process, 2 threads": lambda folder: _run_alone(folder, pictures, threads=2),
+        "two workers": lambda folder: _run_workers(folder, pictures, 2),
+        "one worker": lambda folder: _run_workers(folder, pictures, 1),
+        "two shards": lambda folder: _run_shards(folder, pictures),
+        "two shards of twice as many": lambda folder: _run_shards(folder, 2 * pictures),
+        "Captum and Quantus, 2 threads": lambda folder: ask({"run": "peers", "pictures": pictures, "threads": 2}),
+    }
+    runs: dict[str, list[dict]] = {name: [] for name in ways}
+    for number in range(rounds):
+        for name in tqdm(order(ways, number), desc=f"round {number + 1}"):
+            with tempfile.TemporaryDirectory() as folder:
+                runs[name].append(ways[name](folder))
+    return {name: _summarise(results, pictures) for name, results in runs.items()}
+
+
+def _summarise(results: Sequence[Mapping], pictures: int) -> dict[str, object]:
+    """Return each round, medians, and the one hash that all files have."""
+    seconds = [result["seconds"] for result in results]
+    hashes = sorted({result.get("sha256", "") for result in results})
+    started = median(result["started"] for result in results)
+    return {"pictures": pictures, "seconds": seconds, "median": median(seconds), "started": started, "sha256": hashes}
+
+
+def _run_alone(folder: str, pictures: int, threads: int) -> dict:
+    question = {"run": "sweep", "name": "t", "folder": folder, "pictures": pictures, "threads": threads}
+    return ask(question, allocator=True)
+
+
+def _run_workers(folder: str, pictures: int, workers: int) -> dict:
+    question = {"run": "sweep", "name": "t", "folder": folder, "pictures": pictures, "workers": workers}
+    return ask(question, allocator=True)
+
+
+def _run_shards(folder: str, pictures: int) -> dict:
+    """Run two shards at once, and then make one file of both; the later one counts."""
+    question = {"run": "sweep", "name": "t", "folder": folder, "pictures": pictures}
+    with ThreadPoolExecutor() as both:
+        shards = list(both.map(lambda shard: ask({**question, "shard": shard}, allocator=True), ("1/2", "2/2")))
+    gathered = ask(question, allocator=True)
+    later = max(shards, key=lambda shard: shard["seconds"])
+    return {**later, "seconds": later["seconds"] + gathered["seconds"], "sha256": gathered["sha256"]}
+
+
+def measure_memory(pictures: int) -> dict[str, object]:
+    """Return what streamed pictures take by their number: of a comparison, and of maps on disk."""
+    found: dict[str, object] = {"pictures": pictures}
+    for run in ("streamed", "attributions"):
+        with tempfile.TemporaryDirectory() as folder:
+            found[run] = ask({"run": run, "folder": folder, "pictures": pictures}, allocator=True)
+    return found
+
+
+def measure_cost(workload: str, pictures: int) -> dict[str, object]:
+    """Return what a comparison was to cost, and what it did."""
+    question = {"run": "cost", "workload": workload, "pictures": pictures}
+    found = ask(question, allocator=True)
+    ratio = found["predicted"] / found["seconds"]
+    return {"workload": workload, "pictures": pictures, **found, "ratio": ratio}
+
+
+if __name__ == "__main__":
+    main()
