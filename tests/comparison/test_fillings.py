@@ -66,7 +66,8 @@ def test_every_method_and_metric_with_the_knob_has_it_and_road_stays_what_it_is(
     for label in ("integrated_gradients", "occlusion", "kernel_shap", "baseline_distance"):
         assert made.functions.methods[label].keywords["baseline"] == 0.5
     assert made.functions.metrics["completeness_gap"].keywords["baseline"] == 0.5
-    assert [made.functions.metrics[name].keywords.get("impute") for name in ("srg", "insertion", "deletion")] == [0.5] * 3
+    for name in ("srg", "insertion", "deletion"):
+        assert made.functions.metrics[name].keywords.get("impute") == 0.5
     assert "impute" not in made.functions.metrics["road"].keywords
 
 

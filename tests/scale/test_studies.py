@@ -53,7 +53,7 @@ def test_a_function_that_is_missing_is_refused_with_those_that_are_there(tmp_pat
     path = tmp_path / "study.py"
     path.write_text(STUDY)
     with pytest.raises(ValueError, match=r"must define the function") as refusal:
-        load_study(f"{path}:mke")
+        load_study(f"{path}:mak")
     assert f"'{path}:make'" in str(refusal.value)
 
 
