@@ -4,42 +4,19 @@ Tests: xnb.training.elastic
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
 from elastic_runs import ENVIRONMENT, HERE, PATIENCE, fit_alone, largest_difference, read_rows, read_weights, wait_until
+from hosts import kill_host, make_two_hosts
 
 
 @pytest.fixture
 def two_hosts():
-    """Two network namespaces, by name and address, and a cable between them: each sees no other network."""
-    hosts = {f"xnb{os.getpid()}{end}": f"10.213.7.{number}" for number, end in enumerate("ab", 1)}
-    first, second = hosts
-    commands = [f"ip netns add {first}", f"ip netns add {second}"]
-    commands += [f"ip link add {first} netns {first} type veth peer name {second} netns {second}"]
-    for host, address in hosts.items():
-        commands += [f"ip -n {host} address add {address}/24 dev {host}"]
-        commands += [f"ip -n {host} link set {host} up", f"ip -n {host} link set lo up"]
-    try:
-        if not shutil.which("ip") or any(
-            subprocess.run(command.split(), check=False).returncode for command in commands
-        ):
-            pytest.skip("network namespaces are not allowed here")
+    with make_two_hosts() as hosts:
         yield hosts
-    finally:
-        for host in hosts:
-            kill_host(host)
-            subprocess.run(["ip", "netns", "delete", host], check=False)
-
-
-def kill_host(host):
-    """End all processes of a host at once."""
-    pids = subprocess.run(["ip", "netns", "pids", host], capture_output=True, text=True, check=False).stdout
-    for pid in pids.split():
-        os.kill(int(pid), signal.SIGKILL)
 
 
 @pytest.mark.skipif("XNB_TRUST" not in os.environ, reason="takes more than a minute: XNB_TRUST=1 runs it")
