@@ -11,6 +11,7 @@ import output_cases
 import panel_cases
 import room_cases
 import slip_cases
+import scale_cases
 import store_cases
 import study_cases
 import token_cases
@@ -236,6 +237,7 @@ _FILES = (
     panel_cases,
     room_cases,
     slip_cases,
+    scale_cases,
     store_cases,
     study_cases,
     token_cases,
