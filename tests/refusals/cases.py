@@ -10,8 +10,8 @@ import method_cases
 import output_cases
 import panel_cases
 import room_cases
-import slip_cases
 import scale_cases
+import slip_cases
 import store_cases
 import study_cases
 import token_cases
