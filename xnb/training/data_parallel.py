@@ -30,7 +30,7 @@ from xnb.training.run_files import describe_run, resume_run, store_epoch
 class Training:
     """What is trained, and how: what `fit` takes, but that the optimizer is made where the model is.
 
-    Attributes:
+    Args:
         model: with its first weights; all processes begin with those of the first.
         train: what is learned; the same in every process, so data that are drawn need a fixed seed.
         valid: what is measured after each epoch.
