@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from benchmarks.clock import order
 from xnb.folders import ROOT, replace_file
+from xnb.scale.dask_tasks import WORKER_ENVIRONMENT
 
 STORED = Path(__file__).parent / "scaling.json"
 ROUNDS = 3
@@ -41,7 +42,7 @@ METHODS = (
 )
 # Waiting threads of OpenMP spin, and take the core that a worker needs.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "XNB_PATIENCE": "inf"}
-ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}
+ALLOCATOR = {name: WORKER_ENVIRONMENT[name] for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -24,10 +24,10 @@ import numpy as np
 import requests
 from torchvision.transforms.v2.functional import to_pil_image
 
-from benchmarks.store import processor
 from tests.services.launching import APPS, SERVERS, Running
 from xnb import data
 from xnb.folders import replace_file
+from xnb.training.machine import name_processor
 
 STORED = Path(__file__).with_name("serving.json")
 CLIENTS = (4, 32)
@@ -66,7 +66,7 @@ def conditions(seconds: float) -> dict[str, object]:
     """What the numbers depend on. Nothing in it names the machine or its user."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "processor": processor(),
+        "processor": name_processor(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from xnb.folders import replace_file
+from xnb.training.machine import name_processor
 
 LIBRARIES = "xnb torch torchvision numpy scikit-learn captum zennit grad-cam torchcam shap quantus".split()
 ABOUT = {
@@ -89,7 +90,7 @@ def conditions(device: str, threads: int, clock: str, rounds: int, tuned: bool, 
     """What a time depends on. Nothing in it names the machine or its user."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "processor": processor(),
+        "processor": name_processor(),
         "cores": os.cpu_count(),
         "accelerator": torch.cuda.get_device_name() if device == "cuda" else None,
         "system": f"{platform.system()} {platform.machine()}",
@@ -101,12 +102,3 @@ def conditions(device: str, threads: int, clock: str, rounds: int, tuned: bool, 
         "size": "tiny" if tiny else "full",
         "versions": {name: version(name) for name in LIBRARIES},
     }
-
-
-def processor() -> str:
-    """Its name, from Linux where there is one."""
-    listed = Path("/proc/cpuinfo")
-    lines = listed.read_text().splitlines() if listed.exists() else []
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )

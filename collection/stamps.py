@@ -8,7 +8,6 @@ A long run takes hours, so its figures are not made anew with each change, and n
 import hashlib
 import json
 import os
-import platform
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -123,12 +122,11 @@ def hash_folder(folder: Path) -> str | None:
 
 def describe_processor() -> str:
     """Its name, and how many cores a run of this process may use."""
-    listed = Path("/proc/cpuinfo")
-    lines = listed.read_text().splitlines() if listed.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor()
+    # It brings torch, which nothing else here needs.
+    from xnb.training.machine import name_processor
+
     threads = os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))
-    return f"{name}, threads: {threads}"
+    return f"{name_processor()}, threads: {threads}"
 
 
 def list_states(tree: Tree, package: str | None = None) -> list[FigureState]:

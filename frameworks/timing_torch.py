@@ -1,25 +1,10 @@
 """Seconds of integrated gradients in PyTorch: as a user writes it, and by `xnb` on either network."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import torch
-
 import xnb
 from frameworks import keras_side, torch_side
 from frameworks.stopwatch import STEPS, time_calls
 from xnb.data import Part
-
-
-@contextmanager
-def use_threads(count: int) -> Iterator[None]:
-    """Let PyTorch use that many threads within the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+from xnb.scale.threads import use_threads
 
 
 def measure(part: Part) -> dict[str, dict[str, float]]:

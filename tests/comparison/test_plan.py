@@ -1,6 +1,7 @@
 """Which images are compared, and how functions, models and data are recognised."""
 
 from functools import partial
+from inspect import signature
 
 import pytest
 import torch
@@ -54,6 +55,14 @@ def test_settings_describe_every_method_and_metric():
     assert described["methods"].keys() == {"ig", "random", "constant", "baseline_distance", "edges", "centre"}
     assert described["methods"]["ig"].endswith(".integrated_gradients(baseline='mean', steps=3)")
     assert described["metrics"].keys() == {"mean_of_map"}
+
+
+def test_a_plan_has_the_defaults_of_compare():
+    """`estimate_cost` and the command line make a plan without `compare`: what it would cost, and do, is the same."""
+    planned, compared = signature(make_plan).parameters, signature(xnb.compare).parameters
+    shared = planned.keys() & compared.keys() - {"model", "data"}
+    assert shared == planned.keys() - {"models", "data"}
+    assert {name: planned[name].default for name in shared} == {name: compared[name].default for name in shared}
 
 
 class TestUnits:

@@ -13,7 +13,6 @@ from functools import partial
 
 import pandas as pd
 import pytest
-import torch
 from small_sweep import KNOBS, METHODS, METRICS
 
 import xnb
@@ -22,6 +21,7 @@ from xnb.comparison import store as store_module
 from xnb.comparison.blocks import measure_block
 from xnb.comparison.plan import make_plan
 from xnb.scale.dask_tasks import start_workers
+from xnb.scale.threads import use_threads
 
 COUNT = 14  # pictures: seven blocks of two
 pytestmark = pytest.mark.timeout(300)
@@ -46,19 +46,15 @@ def ask(net, part):
 def one_process(net, part, tmp_path_factory):
     """The bytes of an undisturbed run on one thread, as each worker has."""
     path = tmp_path_factory.mktemp("whole") / "whole.parquet"
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    xnb.compare(net, part, METHODS, METRICS, knobs=KNOBS, batch=2, path=path)
-    torch.set_num_threads(threads)
+    with use_threads(1):
+        xnb.compare(net, part, METHODS, METRICS, knobs=KNOBS, batch=2, path=path)
     return path.read_bytes()
 
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with use_threads(1):
+        yield
 
 
 class TestShards:
@@ -122,6 +118,7 @@ import sys, torch
 import xnb
 from xnb import checkpoints, data
 from xnb.scale.dask_tasks import start_workers
+from xnb.scale.threads import use_threads
 
 if __name__ == "__main__":
     net, part = checkpoints.load("smallcnn-shapes"), data.shapes(n=(0, {count}), seed=3).test

@@ -57,6 +57,19 @@ def test_only_what_is_asked_for_is_read():
     assert source.read == [1, 8]
 
 
+def test_a_selection_reads_nothing_until_it_is_asked_and_leaves_the_whole():
+    source = Counted(broken=(0,))
+    with pytest.raises(OSError, match="picture 0 is truncated"):
+        Streamed(source)
+    source = Counted()
+    streamed = Streamed(source)
+    source.read.clear()
+    subset = streamed.select([5, 2])
+    assert source.read == []
+    assert subset.read_readable(slice(None)).places == [0, 1]
+    assert (len(subset), len(streamed)) == (2, 9)
+
+
 def test_a_loader_lends_its_data_set_and_how_it_collates_but_not_its_order():
     def collate(items):
         x, y = zip(*items, strict=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 import killed_run
 import numpy as np
 import pytest
-import torch
 import zarr
 from counted_methods import count_lines
 from store_bytes import hash_store
@@ -23,6 +22,7 @@ from xnb import checkpoints, data
 from xnb.data import Streamed
 from xnb.explanation.attribution_store import AttributionStore
 from xnb.scale.dask_tasks import start_workers
+from xnb.scale.threads import use_threads
 
 COUNT = 14  # pictures: seven blocks of two
 RISE = {"samples": 20, "cells": 3}
@@ -32,10 +32,8 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(autouse=True)
 def one_thread():
     """As each worker has."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with use_threads(1):
+        yield
 
 
 @pytest.fixture(scope="module")

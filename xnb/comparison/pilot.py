@@ -1,7 +1,6 @@
 """What a comparison will cost, measured on a few inputs before it is run."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from time import perf_counter
@@ -15,6 +14,7 @@ from xnb.check import require
 from xnb.comparison.blocks import measure_block
 from xnb.comparison.plan import USUAL_METHODS, USUAL_METRICS, Plan, Selection, make_plan
 from xnb.progress import hide_progress
+from xnb.scale.threads import use_threads
 from xnb.types import Model
 
 _STARTING_SECONDS = 5.0  # of a worker: torch and the package are imported
@@ -25,11 +25,11 @@ class Cost:
     """What a run is expected to take.
 
     Attributes:
-        images: times models: how many inputs are explained.
+        images: explained, by all models together.
         forward: passes of all of them; with `backward` they do not depend on the machine.
         backward: likewise.
         seconds: of the whole run, on a machine as this one is now; other work beside it takes longer.
-        mib: most memory of a process above what it has now; of workers, of each.
+        mib: most memory of a process above what it has before the work begins; of workers, of each.
         workers: that share the work; 0 is this process.
     """
 
@@ -86,7 +86,7 @@ def estimate_cost(
     require(pilot >= 2, "estimate_cost: pilot must be at least 2 inputs", pilot, "pilot=4")
     models = [model] if callable(model) else model
     plan = make_plan(models, data, methods, metrics, **settings)
-    with _run_threads(1 if workers else torch.get_num_threads()), hide_progress():
+    with use_threads(1 if workers else torch.get_num_threads()), hide_progress():
         _run_pilot(plan, 0, 1)  # what is loaded and compiled at first use is no part of what follows
         costs = [_measure_model(plan, number, pilot) for number in range(len(models))]
     count = len(plan.images)
@@ -144,16 +144,6 @@ def _run_pilot(plan: Plan, number: int, size: int) -> Measured:
         measure_block(plan.functions, block, metrics)
         seconds = perf_counter() - began
     return Measured(size, float(passes.forward), float(passes.backward), seconds, peak.mib)
-
-
-@contextmanager
-def _run_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _write_time(seconds: float) -> str:

@@ -192,7 +192,7 @@ def _measure_here(plan: Plan, todo: Sequence[_Work], store: Store) -> Iterator[s
 
 def _measure_on_dask(client: object, plan: Plan, todo: Sequence[_Work], store: Store) -> Iterator[str]:
     """Let workers measure whole blocks; this process alone writes, and yields once for each cell that comes back."""
-    settings = json.dumps(plan.settings())
+    settings = json.dumps(store.settings)
 
     def tasks() -> Iterator[Task]:
         for work in todo:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -34,7 +35,6 @@ class Streamed:
         items: a `Dataset` with a length, a `DataLoader` of one, or a list. An item is `(x, y)` or `(x, y, mask)`,
             all inputs of one shape.
         read: makes such a pair of an item that is something else, `lambda item: (item["image"], item["label"])`.
-        positions: of the items that are taken; all if omitted.
 
     Raises:
         ValueError: no length, an item that is no such pair, or one that differs from one reading to the next.
@@ -45,7 +45,6 @@ class Streamed:
         items: Dataset | DataLoader | Sequence[Any],
         *,
         read: Callable[[Any], tuple] | None = None,
-        positions: Sequence[int] | None = None,
     ) -> None:
         loader = items if isinstance(items, DataLoader) else None
         source: Any = items if loader is None else loader.dataset
@@ -55,10 +54,9 @@ class Streamed:
         rule = "data: what is streamed must have a length, and items by number"
         numbered = hasattr(self.items, "__len__") and not isinstance(self.items, IterableDataset)
         require(numbered, rule, self.items, "xnb.data.Streamed(list(dataset))")
-        self.positions = range(len(self.items)) if positions is None else positions
-        self.shape: torch.Size | None = None
-        # a selection of data that were checked is not read again
-        if positions is None and len(self.items):
+        self.positions: Sequence[int] = range(len(self.items))
+        self.shape: torch.Size | None = None  # that of all inputs, seen in the first
+        if len(self.items):
             self._check_first()
 
     def __len__(self) -> int:
@@ -70,9 +68,8 @@ class Streamed:
 
     def select(self, rows: Sequence[int]) -> "Streamed":
         """Return the selected inputs, streamed as well."""
-        subset = Streamed(self.items, read=self.read, positions=[self.positions[row] for row in rows])
-        subset.collate = self.collate
-        subset.shape = self.shape
+        subset = copy(self)  # what was checked is not read again
+        subset.positions = [self.positions[row] for row in rows]
         return subset
 
     def read_readable(self, rows: slice | Tensor) -> Readable:

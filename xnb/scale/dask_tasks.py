@@ -28,7 +28,7 @@ _ANSWER_SECONDS = 30
 _AHEAD = 2  # tasks for each thread that waits: enough that none idles, and few inputs are in memory
 # Dask gives its workers MALLOC_TRIM_THRESHOLD_=65536: memory of every large tensor then goes back to the system and is
 # asked for again, which slows torch to less than half. These let the allocator keep it. One arena, as one thread works.
-_WORKER_ENVIRONMENT = {
+WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -54,7 +54,7 @@ class Task(NamedTuple):
 def start_workers(count: int = 2) -> Iterator["Client"]:
     """Yield a client of `count` processes on this machine, each with one thread; they end with the block.
 
-    One process with as many threads is as fast here: workers of one machine are for trying out what shall run on many.
+    They share the cores that one process has to itself: on one machine they try out what shall run on many.
     Nothing listens beyond this machine.
     """
     require(count >= 1, "scale: workers must be at least 1", count, "start_workers(2)")
@@ -62,7 +62,7 @@ def start_workers(count: int = 2) -> Iterator["Client"]:
     import dask
     from distributed import Client, LocalCluster
 
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": _WORKER_ENVIRONMENT}):
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}):
         cluster = LocalCluster(
             n_workers=count,
             threads_per_worker=1,
@@ -143,7 +143,8 @@ def run_on_dask(client: Any, function: Callable, shared: object, tasks: Iterable
         if future.status == "finished":
             yield future.result()
         else:
-            failed.append(str(future.exception()))
+            # there is no exception where a task was cancelled with the scheduler
+            failed.append(f"{future.status}: {future.exception()}")
         future.release()
     require(
         not failed,

@@ -35,9 +35,9 @@ def fit_elastic(
 
     When a process dies, all begin again with the last epoch in `folder`, whose files are those of `fit`; so does a
     call after this one was killed. On a CPU the end is bit-identical to that of an undisturbed run with as many
-    workers; another number changes rounding and dropout. On one machine this is no faster than `fit`, which takes all
-    cores: it is for many GPUs, and for trying out what `xnb.training.elastic` shall train on many hosts. Nothing
-    listens beyond this machine. The network that was trained:
+    workers; another number changes rounding and dropout. `fit` takes all cores of one machine already: this is for
+    many GPUs, and for trying out what `xnb.training.elastic` shall train on many hosts. Nothing listens beyond this
+    machine. The network that was trained:
 
         storage.load_weights(model, folder / "best.safetensors")
 

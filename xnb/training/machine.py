@@ -9,13 +9,13 @@ import torch
 def describe_machine(device: torch.device) -> str:
     """Return processor, threads, torch and, where there is one, the accelerator that does the work."""
     threads = torch.get_num_threads()
-    words = [_name_processor(), f"{threads} thread" + "s" * (threads > 1), f"torch {torch.__version__}"]
+    words = [name_processor(), f"{threads} thread" + "s" * (threads > 1), f"torch {torch.__version__}"]
     if device.type == "cuda":
         words.append(torch.cuda.get_device_name(device))
     return ", ".join(words)
 
 
-def _name_processor() -> str:
+def name_processor() -> str:
     """Return its name, from Linux where there is one."""
     listed = Path("/proc/cpuinfo")
     lines = listed.read_text().splitlines() if listed.exists() else []
