@@ -4,6 +4,7 @@ import ast
 import importlib
 import re
 import types
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,12 @@ def test_every_module_has_tests(path):
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))
 def test_test_files_are_short(path):
     assert path.read_text().count("\n") <= 300
+
+
+def test_no_two_test_files_have_one_name():
+    """pytest imports them by their names alone: the later one of a name would not run."""
+    names = [path.name for path in TESTS.rglob("test_*.py")]
+    assert not [name for name, times in Counter(names).items() if times > 1]
 
 
 PACKAGES = [path.parent for path in FILES if path.name == "__init__.py"]

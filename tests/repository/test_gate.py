@@ -196,6 +196,8 @@ def test_nothing_else_fails(planted):
         ("1.0000001e-07", "1e-07"),
         ("[-0.0000, 1.5]", "[ 0.0000, 1.5]"),
         ("no number", "no number"),
+        ("0.05 points, adjusted p 0.138", "0.05 points, adjusted p 0.131"),
+        ("p 0.14, q", "p 0.13, q"),
     ],
 )
 def test_outputs_agree(stored, fresh, outputs_agree):
@@ -213,6 +215,8 @@ def test_outputs_agree(stored, fresh, outputs_agree):
         ("loss 0.5", "cost 0.5"),
         ("0.5", "0.5 0.5"),
         ("0.5", "1"),
+        ("p 0.14", "p 0.12"),
+        ("map 0.14", "map 0.13"),
     ],
 )
 def test_outputs_differ(stored, fresh, outputs_agree):
