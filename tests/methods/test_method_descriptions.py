@@ -1,4 +1,7 @@
-"""Descriptions of methods: each has a sentence, a formula and a source, and they render as Markdown."""
+"""Descriptions of methods: each has a sentence, a formula and a source, and they render as Markdown.
+
+Tests: xnb.methods.descriptions
+"""
 
 import re
 
