@@ -19,6 +19,7 @@ from time import time
 
 from tqdm import tqdm
 
+from benchmarks import crops
 from benchmarks.clock import order
 from xnb.folders import ROOT, replace_file
 from xnb.scale.dask_tasks import WORKER_ENVIRONMENT
@@ -26,6 +27,7 @@ from xnb.scale.dask_tasks import WORKER_ENVIRONMENT
 STORED = Path(__file__).parent / "scaling.json"
 ROUNDS = 3
 PICTURES = 2000
+CROPS = 1000
 STREAMED = (500, 1000, 10_000, 50_000)
 COSTED = {"pixels, four metrics": 240, "sampling": 48, "stability": 120}
 METHODS = (
@@ -59,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "streamed": [measure_memory(max(100, int(count * share))) for count in STREAMED],
         "cost": [measure_cost(name, max(8, int(count * share))) for name, count in COSTED.items()],
         "thousand": ask({"run": "methods", "pictures": 8 if options.quick else 64, "methods": METHODS})["thousand"],
+        "photograph": ask({"run": "photograph", "side": 64 if options.quick else 224, "threads": 2}),
+        "crops": measure_crops(max(12, int(CROPS * share))),
     }
     with replace_file(options.output) as draft:
         draft.write_text(json.dumps(found, indent=1) + "\n")
@@ -145,6 +149,16 @@ def measure_cost(workload: str, pictures: int) -> dict[str, object]:
     found = ask(question, allocator=True)
     ratio = found["predicted"] / found["seconds"]
     return {"workload": workload, "pictures": pictures, **found, "ratio": ratio}
+
+
+def measure_crops(count: int) -> dict[str, object]:
+    """Explain crops of photographs by four methods, each on two workers, and say how alike the methods' maps are."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        seconds = crops.run_commands(folder, count)
+        found = {"errors": crops.count_errors(folder), "alike": crops.compare_stores(folder)}
+        mib = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
+    return {"crops": count, "side": crops.SIDE, "workers": crops.WORKERS, "seconds": seconds, "mib": mib, **found}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,10 @@ from time import perf_counter, time
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
+from torchvision.models import resnet50
 
+import xnb
+from benchmarks.costs import EIGHT, photograph
 from benchmarks.scaling_peers import sweep_by_peers
 from xnb import checkpoints, data
 from xnb.access.memory import measure_peak_memory
@@ -142,8 +145,6 @@ def run_cost(ask: dict) -> dict:
 
 def run_methods(ask: dict) -> dict:
     """Seconds of a thousand explanations by each method, from those of a few."""
-    import xnb
-
     count = ask["pictures"]
     x = data.shapes(n=(0, count), seed=1).test.x
     model = xnb.prepare(checkpoints.load("smallcnn-shapes"))
@@ -156,6 +157,22 @@ def run_methods(ask: dict) -> dict:
         xnb.attribute(model, x, target, name)
         found[name] = (perf_counter() - start) * 1000 / count
     return {"began": began, "thousand": found}
+
+
+def run_photograph(ask: dict) -> dict:
+    """Seconds of eight methods on one photograph with a ResNet-50 of random weights: of all at once, and of each."""
+    net = resnet50().eval()
+    x = photograph(ask["side"])
+    target = net(x).argmax(1)
+    began, start = time(), perf_counter()
+    xnb.explain(net, x, target, EIGHT)
+    seconds = perf_counter() - start
+    each: dict[str, float] = {}
+    for name in EIGHT:
+        start = perf_counter()
+        xnb.attribute(net, x, target, name)
+        each[name] = perf_counter() - start
+    return {"began": began, "seconds": seconds, "methods": each}
 
 
 def run_peers(ask: dict) -> dict:
@@ -171,6 +188,7 @@ RUNS = {
     "attributions": run_attributions,
     "cost": run_cost,
     "methods": run_methods,
+    "photograph": run_photograph,
     "peers": run_peers,
 }
 
