@@ -6,10 +6,9 @@ Tests: reproduce.t1_blocks, reproduce.t1_road
 import numpy as np
 import pytest
 import torch
+from small_road import draw_pictures, make_small
 
 from reproduce import t1_blocks, t1_road
-from reproduce.networks import CIFAR_NETWORKS
-from reproduce.sources import LabelledPictures
 from reproduce.t1_blocks import MAPS, PROTOCOLS, Block
 
 PAIR = t1_road.PAIRS.index
@@ -79,26 +78,7 @@ def test_noise_belongs_to_a_picture_and_not_to_its_block():
 
 @pytest.fixture
 def quick(monkeypatch, tmp_path):
-    """Two untrained networks, two pictures a block, few copies, blocks in a folder of their own."""
-    monkeypatch.setenv("XNB_CACHE", str(tmp_path))
-    monkeypatch.setattr(t1_blocks, "BLOCK", 2)
-    monkeypatch.setattr(t1_blocks, "NETWORKS", ("ResNet-20", "ResNet"))
-    monkeypatch.setattr(t1_blocks, "_COPIES", {"IG": 2, "GB": 2})
-    monkeypatch.setattr(t1_blocks, "_IG_STEPS", {"base": 2, "noisy": 2})
-    made = []
-
-    def load(name):
-        made.append(name)
-        return CIFAR_NETWORKS[name].make().requires_grad_(False).eval()
-
-    monkeypatch.setattr(t1_blocks, "load_cifar_network", load)
-    return made
-
-
-def draw_pictures(count):
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(count, 3, 32, 32, generator=generator)
-    return LabelledPictures(x, torch.arange(count) % 10)
+    return make_small(monkeypatch, tmp_path)
 
 
 def test_blocks_go_on_where_they_were_stopped(quick):
