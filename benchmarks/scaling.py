@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -23,6 +24,7 @@ from benchmarks import crops
 from benchmarks.clock import order
 from xnb.folders import ROOT, replace_file
 from xnb.scale.dask_tasks import WORKER_ENVIRONMENT
+from xnb.training.machine import name_processor
 
 STORED = Path(__file__).parent / "scaling.json"
 ROUNDS = 3
@@ -72,7 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def describe_machine() -> dict[str, object]:
     """Return what the numbers depend on."""
     names = ("torch", "distributed", "zarr", "captum", "quantus")
-    return {"cores": os.cpu_count(), "versions": {name: version(name) for name in names}}
+    versions = {name: version(name) for name in names}
+    date = datetime.now(UTC).date().isoformat()
+    return {"date": date, "processor": name_processor(), "cores": os.cpu_count(), "versions": versions}
 
 
 def ask(question: Mapping[str, object], allocator: bool = False) -> dict:
