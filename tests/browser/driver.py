@@ -18,7 +18,7 @@ FINISHED = r"""() => {
 # pictures that answer the controls, by widget: part of what is said of them
 ALT = {"explore": "most for it", "side_by_side": "most for it", "attention": "reads, by", "bags": "bag "}
 ALT |= {"layers": "returns for input", "watch": "most for it", "perturb": "of it hidden"}
-ALT |= {"rows": "below each its map", "judge": ", claimed ", "records": "record "}
+ALT |= {"rows": "below each its map", "judge": ", claimed ", "records": "record ", "photographs": "most for it"}
 
 
 class Notebook:

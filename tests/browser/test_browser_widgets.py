@@ -79,6 +79,9 @@ MOVES = [
     ("judge", "bar", "drag", (0.8,)),
     ("judge", "trainings", "press", ("ArrowLeft", 3)),
     ("judge", "statement", "choose", ("lower",)),
+    ("photographs", "picture", "press", ("ArrowRight", 2)),
+    ("photographs", "method", "choose", ("gradient",)),
+    ("photographs", "opacity", "press", ("ArrowLeft", 4)),
     ("records", "record", "press", ("ArrowRight", 2)),
     ("records", "method", "choose", ("gradient times input",)),
 ]

@@ -14,6 +14,8 @@ from datetime import date
 from xnb.comparison.claims import Bar, Claim
 bars = (Bar(date(2026, 1, 1), 0.5, "a reason"),)
 claims = {k: Claim(k, "A sentence.", "a source", "none", "nothing", "above", bars) for k in ("higher", "lower")}
+from torchvision.models import resnet50
+large = resnet50().eval()
 values = {"higher": torch.rand(8, 20) + 0.2, "lower": torch.rand(8, 20) - 0.2}
 """
 WIDGETS = {
@@ -26,5 +28,6 @@ WIDGETS = {
     "watch": "widgets.watch(models.SmallCNN(3, 6, widths=(4, 4, 8)), data.shapes(n=(960, 60)), epochs=8)",
     "rows": "widgets.rows(table, maps, split.test)",
     "judge": "widgets.judge(values, claims)",
+    "photographs": "widgets.explore(large, data.photos(224), method='grad_cam')",
     "records": "widgets.records({str(k): checkpoints.load(f'mlp-patients-{k}') for k in range(2)}, data.patients())",
 }
