@@ -3,6 +3,7 @@
 Tests: xnb.__main__
 """
 
+import os
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ import zarr
 import xnb
 from xnb import checkpoints, data
 from xnb.__main__ import main
+from xnb.comparison import judge_rows, read_claims
 
 STUDY = """
 from xnb import checkpoints, data
@@ -113,9 +115,78 @@ def test_it_runs_as_a_module_and_tells_a_refusal_without_a_trace(study, tmp_path
     assert path.read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
-def test_help_says_how_an_array_of_jobs_does_it(capsys):
+SBATCH = """#!/bin/bash
+# Slurm, as far as an array of jobs needs it: --array=1-3 --wrap 'command'
+numbers=${1#--array=}
+for n in $(seq ${numbers%-*} ${numbers#*-}); do SLURM_ARRAY_TASK_ID=$n bash -ec "$3" || exit 1; done
+"""
+# Starting one takes seconds: what it is asked for is noted, and done here.
+PYTHON = """#!/bin/bash
+shift 2  # -m xnb
+echo "$@" >> asked.txt
+"""
+CLAIM = """
+[gradient]
+sentence = "The gradient beats noise."
+source = "this test"
+setup = "none"
+differs = "nothing"
+side = "above"
+bars = [{since = 2026-11-30, value = 0.0, why = "no difference"}]
+"""
+
+
+@pytest.fixture
+def lines(capsys):
+    """The lines that the help shows, for two jobs in place of sixteen."""
     with pytest.raises(SystemExit):
         main(["--help"])
-    text = capsys.readouterr().out
-    assert "sbatch --array=1-16" in text
-    assert "python -m xnb gather" in text
+    shown = capsys.readouterr().out.split("a sweep by sixteen jobs")[1]
+    return [line.strip().replace("16", "2") for line in shown.splitlines() if line.startswith("  ")]
+
+
+@pytest.fixture
+def run_line(tmp_path, monkeypatch):
+    """Run a line in a folder of its own, with a scheduler on the path, and do what it asks `python -m xnb` for."""
+    (tmp_path / "bin").mkdir()
+    for name, text in (("sbatch", SBATCH), ("python", PYTHON)):
+        program = tmp_path / "bin" / name
+        program.write_text(text)
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]]))
+    monkeypatch.chdir(tmp_path)
+
+    def run(line):
+        subprocess.run(["bash", "-ec", line], check=True)
+        asked = (tmp_path / "asked.txt").read_text().splitlines()
+        (tmp_path / "asked.txt").unlink()
+        for arguments in asked:
+            main(arguments.split())
+        return asked
+
+    return run
+
+
+@pytest.mark.parametrize("way", ["for n in", "sbatch"])
+def test_the_lines_of_the_help_make_the_file_and_judge_the_claim(way, study, lines, run_line, tmp_path, capsys):
+    (share,) = [line for line in lines if line.startswith(way)]
+    (join,) = [line for line in lines if line.startswith("python -m xnb gather")]
+    compare = "compare study.py:arguments --path t.parquet --shard"
+    assert run_line(share) == [f"{compare} 1/2", f"{compare} 2/2"]
+    assert not (tmp_path / "t.parquet").exists()
+    run_line(join)
+    table = compare_here(tmp_path / "b.parquet")
+    assert (tmp_path / "t.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+    (tmp_path / "claims.toml").write_text(CLAIM)
+    exec("\n".join(lines[lines.index("import pandas") :]), {})
+    values = table.pivot(index="image", columns="method", values="value")
+    claim = read_claims(tmp_path / "claims.toml")["gradient"]
+    judged = judge_rows(claim, {"gradient less random": values["gradient"] - values["random"]})
+    assert capsys.readouterr().out == f"{judged}\n"
+
+
+def test_the_help_says_where_numbers_begin(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "shards are numbered from 1, as in --array=1-16" in capsys.readouterr().out

@@ -21,9 +21,20 @@ from xnb.explanation import attribute_data
 from xnb.scale.dask_tasks import connect_scheduler, start_workers
 from xnb.scale.studies import load_study
 
-_EPILOG = """a sweep by sixteen jobs of a Slurm array, on one file system, and what makes one file of it:
+_EPILOG = """a sweep by sixteen jobs on one file system, by a loop or a Slurm array, in any order, and one file of it:
+  for n in $(seq 16); do python -m xnb compare study.py:arguments --path t.parquet --shard $n/16; done
   sbatch --array=1-16 --wrap 'python -m xnb compare study.py:arguments --path t.parquet --shard $SLURM_ARRAY_TASK_ID/16'
-  python -m xnb gather t.parquet"""
+  python -m xnb gather t.parquet
+shards are numbered from 1, as in --array=1-16; what counts from 0 hands on $((SLURM_ARRAY_TASK_ID + 1))/16. Where one
+is lost gather refuses, and the call without --shard does its work; one that runs twice counts once.
+
+a claim of claims.toml, judged from that file as from one process:
+  import pandas
+  from xnb.comparison import judge_rows, read_claims
+  claim = read_claims("claims.toml")["gradient"]
+  table = pandas.read_parquet("t.parquet").query("metric == 'srg'")
+  values = table.pivot(index="image", columns="method", values="value")
+  print(judge_rows(claim, {"gradient less random": values["gradient"] - values["random"]}))"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -86,8 +86,9 @@ def compare(
             bytes. Seconds lie beside it, in `.seconds.parquet`.
         batch: images that are worked on together and share passes.
         shard: `"3/16"` works on every sixteenth block alone, beginning with the third, in as many processes or
-            machines as there are shards; the table is then of the blocks that are finished. They all write beside one
-            `path`; the same call without `shard` does what is left, and makes the file.
+            machines as there are shards, numbered from 1; the table is then of the blocks that are finished. They all
+            write beside one `path`; the same call without `shard` does what is left, and makes the file.
+            `python -m xnb --help` has the lines for a Slurm array, and for a claim that is judged from the file.
         client: of `dask.distributed`, whose workers measure the blocks; `xnb.scale.start_workers` makes one. The file
             has the bytes of a run in one process if that runs as many threads as a worker does.
 
