@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from benchmarks.workloads import Workload
 from xnb.metrics.imputers import mean_colour
+from xnb.metrics.map_values import rank_units
 
 QUIET = {"disable_warnings": True, "display_progressbar": False}
 Method = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -117,6 +118,31 @@ def quantus_correlation(w: Workload, a: Tensor, size: int, runs: int, baseline: 
     """Faithfulness correlation; the sets of pixels are Quantus' own, other ones for every call."""
     options = {"subset_size": size, "nr_runs": runs, "perturb_baseline": baseline, "return_aggregate": False}
     return w.x.new_tensor(judged(w, quantus.FaithfulnessCorrelation(**options, **AS_IT_IS, **QUIET), a, **knobs))
+
+
+def quantus_gap(model: nn.Module, x: Tensor, target: Tensor, a: Tensor, steps: int) -> Tensor:
+    """Area between removing the least and the most relevant pixels first, painted with their picture's mean colour.
+
+    Quantus takes values, not pixels, by the order of a map; it is given ours, in which a pixel's channels are one.
+    """
+    places = rank_units(a.sum(1).flatten(1), 0).view(len(x), 1, *x.shape[2:]).float()
+    painted = mean_colour(x, (2, 3)).expand_as(x).flatten(1).cpu().numpy()
+
+    def paint(arr: np.ndarray, indices: np.ndarray, **ignored: object) -> np.ndarray:
+        rows = np.arange(len(arr))[:, None]
+        found = arr.copy()
+        found[rows, indices] = painted[rows, indices]
+        return found
+
+    metric = quantus.PixelFlipping(features_in_step=x[0].numel() // steps, perturb_func=paint, **AS_IT_IS, **QUIET)
+    given = {"x_batch": x.cpu().numpy(), "y_batch": target.cpu().numpy(), "channel_first": True, "softmax": False}
+    curves = []
+    for order in (places + 1, places.max() + 1 - places):
+        options = {"a_batch": order.cpu().numpy(), "batch_size": len(x), "device": x.device.type}
+        curves.append(np.asarray(metric(model, **given, **options)))
+    least_first, most_first = curves
+    # Both curves begin with the picture and end without it, so the trapezoids are the mean of what is between.
+    return x.new_tensor((least_first - most_first).mean(1))
 
 
 def batches(*values: int) -> Mapping[str, Mapping[str, int]]:

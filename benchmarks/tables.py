@@ -1,4 +1,4 @@
-"""Rows of whole tables: twelve methods, each judged by several metrics. Controls come on top in ours, always."""
+"""Rows of whole tables: methods, each judged by metrics. Controls come on top in ours, always."""
 
 import warnings
 from collections.abc import Callable
@@ -22,6 +22,7 @@ from xnb.metrics.neighbours import shared_noise
 from xnb.metrics.subsets import draw_squares
 
 MAPS, SETS, MOVES, RADIUS, STEPS, SAMPLES, WINDOW = 12, 32, 4, 0.02, 32, 25, 4
+CURVE, NODES, CONTROLS = 9, 16, 5  # of a sweep: steps of a curve, of a path, and the controls of every comparison
 EIGHT = "infidelity faithfulness_correlation morf max_sensitivity random_logit relevance_mass auc sparseness".split()
 FLIPS = 5e-3  # of single ReLUs within rounding of zero, squared with the map that they are in
 Method = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -75,6 +76,43 @@ def table(w: Workload) -> Case:
     best = {"batches of 16": {"per_eval": 16, "together": 16}, "batches of 64": {"per_eval": 64, "together": 64}}
     peer = Peer("captum, quantus", theirs, {"prepared/default": 0.33}, best)
     return Case(ours, (peer,), tolerance=FLIPS)
+
+
+@row("sweep", uneven=100)
+def sweep(w: Workload) -> Case:
+    """Maps of many pictures, and both curves of removal of each; noise stands for our controls in theirs.
+
+    Compared are the gaps of the four maps that draw nothing. Nine steps, as Quantus counts values in steps that must
+    divide the pixels: of 36 x 44 pixels, and of tiny ones, each step takes the three values of whole pixels.
+    """
+    methods = ["gradient", "integrated_gradients", "deep_lift"]
+    asked = {"srg": {"steps": CURVE}, "integrated_gradients": {"steps": NODES}}
+
+    def ours(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+        found = xnb.compare(model, Part(x, target), methods, ["srg"], target=target, knobs=asked)
+        gaps = found.pivot(index="method", columns="image", values="value")
+        equal = ["gradient", "gradient, magnitude", "integrated_gradients", "deep_lift"]
+        return torch.from_numpy(gaps.loc[equal].to_numpy()).to(x)
+
+    def theirs(together: int = 64) -> Tensor:
+        blocks = zip(w.x.split(together), w.target.split(together), strict=True)
+        return torch.cat([swept(w.model, x, target) for x, target in blocks], 1)
+
+    best = {f"batches of {together}": {"together": together} for together in (16, 32)}
+    return Case(ours, (Peer("captum, quantus", theirs, {"prepared/default": 0.5}, best),), tolerance=FLIPS)
+
+
+def swept(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    """Gaps of some pictures by each map, of which the first four are compared."""
+    mean = x.mean((2, 3), keepdim=True).expand_as(x)
+    gradient = judges.slope(model, x, target)
+    integrated = captum.attr.IntegratedGradients(model).attribute(x, mean, target=target, n_steps=NODES)
+    lifted = captum.attr.DeepLift(model).attribute(x, mean, target=target)
+    maps = [gradient, gradient.abs(), integrated.detach(), lifted.detach()]
+    noise = torch.Generator().manual_seed(0)
+    controls = [torch.rand(x.shape, generator=noise).to(x) for _ in range(CONTROLS)]
+    gaps = [judges.quantus_gap(model, x, target, a, CURVE) for a in [*maps, *controls]]
+    return torch.stack(gaps[: len(maps)])
 
 
 def knobs(w: Workload) -> dict[str, dict[str, object]]:
