@@ -13,7 +13,7 @@ from torchvision.models import resnet50
 
 import xnb
 from benchmarks.costs import EIGHT, photograph
-from benchmarks.scaling_peers import sweep_by_peers
+from benchmarks.scaling_peers import STEPS, sweep_by_peers
 from xnb import checkpoints, data
 from xnb.access.memory import measure_peak_memory
 from xnb.comparison import estimate_cost
@@ -41,7 +41,7 @@ class NoisePictures(Dataset):
 SWEEP = {
     "methods": ["gradient", "integrated_gradients", "deep_lift"],
     "metrics": ["srg"],
-    "knobs": {"srg": {"steps": 8}, "integrated_gradients": {"steps": 16}},
+    "knobs": {"srg": {"steps": STEPS}, "integrated_gradients": {"steps": 16}},
     "batch": 50,
 }
 LIGHT = {"methods": ["gradient"], "metrics": ["effective_support"], "batch": 50}

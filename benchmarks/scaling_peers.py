@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from benchmarks.judges import AS_IT_IS, QUIET, slope
 from xnb.progress import show_progress
 
-STEPS = 8  # of a curve, from the whole picture to none
+STEPS = 12  # of a curve, from the whole picture to none: Quantus takes only divisors of the number of pixels
 CONTROLS = 5  # maps of noise stand for our controls: they are measured alike, and cost next to nothing
 
 
@@ -38,7 +38,7 @@ def _make_maps(model: nn.Module, x: Tensor, target: Tensor) -> list[Tensor]:
     baseline = x.mean((2, 3), keepdim=True).expand_as(x)
     gradient = slope(model, x, target)
     integrated = captum.attr.IntegratedGradients(model).attribute(x, baseline, target=target, n_steps=16)
-    lifted = captum.attr.DeepLift(model).attribute(x, torch.zeros_like(x), target=target)
+    lifted = captum.attr.DeepLift(model).attribute(x, baseline, target=target)
     generator = torch.Generator().manual_seed(0)
     noise = [torch.rand(x.shape, generator=generator) for _ in range(CONTROLS)]
     return [gradient, gradient.abs(), integrated.detach(), lifted.detach(), *noise]
@@ -49,7 +49,7 @@ def _flip_pixels(model: nn.Module, x: Tensor, target: Tensor, a: Tensor) -> list
     pixels = a.sum(1, keepdim=True)
     pixels = pixels - pixels.min()  # the same order; maps without a positive value are refused there
     metric = quantus.PixelFlipping(
-        features_in_step=pixels[0].numel() // STEPS,
+        features_in_step=x[0].numel() // STEPS,  # values of all channels, as Quantus counts them
         perturb_baseline="mean",
         perturb_func=batch_baseline_replacement_by_indices,
         **AS_IT_IS,
