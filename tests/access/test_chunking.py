@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torchvision.models import resnet50, vit_b_16
 
 from xnb.access.chunking import (
     CHUNK_BYTES,
@@ -11,8 +12,13 @@ from xnb.access.chunking import (
     chunks,
     gradient_chunks,
     join_chunks,
+    limit_bytes,
     plan_passes,
 )
+from xnb.models import SmallCNN
+from xnb.summary import count_memory
+
+GIB = 2**30
 
 
 @pytest.mark.parametrize("side", [8, 32, 224])
@@ -70,3 +76,46 @@ def test_chunks_are_joined_also_if_there_is_none():
     x = torch.ones(4, 2)
     assert torch.equal(join_chunks([x[rows] for rows in chunks(x, 3)], x), x)
     assert join_chunks([], x).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "free", "expected"),
+    [
+        ("cpu", None, CHUNK_BYTES),
+        ("cuda", 140 * GIB, 64 * 2**20),  # 140 / 4 / 512 GiB are 70 MiB
+        ("cuda", 80 * GIB, 32 * 2**20),
+        ("mps", 8 * GIB, 4 * 2**20),
+        ("cuda", 2**11, 1),
+        ("cuda", 2**11 - 1, 0),
+        ("cuda", -5, 0),
+        ("xpu", None, 64 * 2**20),
+    ],
+)
+def test_an_accelerator_runs_what_its_free_memory_holds(kind, free, expected):
+    assert limit_bytes(kind, free) == expected
+
+
+def test_a_little_memory_more_or_less_changes_no_chunk():
+    assert limit_bytes("cuda", 80 * GIB) == limit_bytes("cuda", 120 * GIB) < limit_bytes("cuda", 128 * GIB)
+
+
+@pytest.mark.parametrize("free", [0, GIB // 8, GIB, 10 * GIB, 100 * GIB])
+@pytest.mark.parametrize("large", [False, True])
+def test_what_is_kept_of_a_chunk_fits_into_what_is_free(free, large, monkeypatch):
+    """Of 3 x 224 x 224 in float32, with a network that keeps 382 times its input; four run together in any case."""
+    monkeypatch.setattr("xnb.access.chunking.read_free_memory", lambda device: free)
+    x = torch.zeros(1, 3, 224, 224, device="meta")
+    size = chunk_size(x, None, large=large)
+    assert size == CHUNK_LEAST or size * x.nbytes * 382 < free
+    assert size >= CHUNK_LEAST
+    assert chunk_size(x, 7) == 7
+
+
+@pytest.mark.parametrize(
+    ("make", "side", "times"), [(SmallCNN, 32, 56), (resnet50, 224, 142), (vit_b_16, 224, 256)], ids=str
+)
+def test_what_networks_keep_is_what_the_comment_says(make, side, times):
+    with torch.device("meta"):
+        net = make().eval()
+        x = torch.zeros(2, 3, side, side)
+    assert round(count_memory(net, x).saved / x.nbytes) == times

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from xnb.access import memory
-from xnb.access.memory import measure_peak_memory
+from xnb.access.memory import measure_peak_memory, read_free_memory
 
 CPU = torch.device("cpu")
 
@@ -43,3 +43,14 @@ def test_where_the_system_keeps_no_peak_it_is_not_known(monkeypatch, tmp_path):
 def test_peak_is_not_known_before_the_block_ends():
     with measure_peak_memory(CPU) as peak:
         assert math.isnan(peak.mib)
+
+
+def test_what_torch_holds_for_nobody_is_free(monkeypatch):
+    """10 that the card has left, and 7 of the 9 that torch holds."""
+    for name, value in {"mem_get_info": (10, 80), "memory_reserved": 9, "memory_allocated": 2}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert read_free_memory(torch.device("cuda")) == 17
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 12)
+    monkeypatch.setattr(torch.mps, "current_allocated_memory", lambda: 5)
+    assert read_free_memory(torch.device("mps")) == 7
+    assert read_free_memory(CPU) is None

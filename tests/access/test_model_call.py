@@ -66,3 +66,48 @@ def _reason(answer, model, x):
         return answer(model, x).loc["gradient", "reason"]
     except ValueError as error:
         return str(error)
+
+
+class Greedy(nn.Module):
+    """Takes three inputs at most, forward, and two backward: more are an error of memory."""
+
+    def forward(self, x):
+        if len(x) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return _Squares.apply(x)
+
+
+class _Squares(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (x,) = ctx.saved_tensors
+        if len(x) > 2:
+            raise RuntimeError("MPS backend out of memory")
+        return 2 * x * gradient
+
+
+@pytest.mark.parametrize(("chunk", "half"), [(8, 4), (4, 2), (3, 1)])
+def test_the_end_of_memory_is_refused_with_half_the_chunk(chunk, half):
+    x = torch.ones(8, 3)
+    with pytest.raises(torch.OutOfMemoryError, match=rf"memory of cpu\n  got: .*\n  try: chunk={half} "):
+        xnb.attribute(Greedy().eval(), x, 0, "gradient", chunk=chunk)
+
+
+def test_a_chunk_that_fits_is_explained():
+    x = torch.arange(24.0).view(8, 3)
+    a = xnb.attribute(Greedy().eval(), x, 0, "gradient", chunk=2)
+    assert torch.equal(a[:, 0], 2 * x[:, 0])
+
+
+def test_one_input_that_does_not_fit_is_refused_with_a_method_that_keeps_less():
+    class Full(nn.Module):
+        def forward(self, x):
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes")
+
+    with pytest.raises(torch.OutOfMemoryError, match=r"try: xnb\.attribute.*feature_ablation"):
+        xnb.attribute(Full().eval(), torch.ones(1, 3), 0, "gradient")

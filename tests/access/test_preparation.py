@@ -1,6 +1,7 @@
 import copy
 import json
 import platform
+import shutil
 import subprocess
 import sys
 
@@ -157,6 +158,38 @@ def test_deviation_in_single_precision():
     for net in (model, prepare(model)):
         off = (attribute(net, x, target, "gradient").double() - exact).flatten(1).abs().amax(1) / worst
         assert off.median() < 1e-6  # a ReLU that flips moves single inputs by more
+
+
+def test_mixed_precision_is_refused_of_other_weights():
+    with pytest.raises(ValueError, match=r"float32\n  got: \['torch.float64'\]\n  try: model, x = model.float\(\)"):
+        prepare(nn.Linear(2, 2).double().eval(), mixed_precision=True)
+
+
+def test_compiled_code_is_tried_on_inputs():
+    with pytest.raises(ValueError, match=r"tried on inputs, x\n  got: None\n  try: xnb.prepare\(model, x, compiled"):
+        prepare(nn.Linear(2, 2).eval(), compiled=True)
+
+
+def test_a_machine_without_a_compiler_is_told_so():
+    """The backend of torch itself, which finds no C++ compiler by this name."""
+    x = torch.ones(2, 3)
+    patch = torch._inductor.config.patch({"cpp.cxx": (None, "no-such-compiler"), "fx_graph_cache": False})
+    with patch, pytest.raises(ValueError, match=r"make code here\n  got: .*InvalidCxxCompiler") as refusal:
+        prepare(nn.Sequential(nn.Linear(3, 2), nn.Tanh()).eval(), x, compiled=True)
+    assert "install a C++ compiler" in str(refusal.value)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+@pytest.mark.filterwarnings("ignore")  # what torch says of a machine while it compiles
+def test_compiled_code_has_the_same_slope():
+    """By torch's own compiler: the slope of a product of two linear functions."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).eval()
+    x, target = torch.rand(2, 3), torch.tensor([0, 1])
+    expected = attribute(model, x, target, "gradient")
+    found = attribute(prepare(model, x, compiled=True), x, target, "gradient")
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_tune_malloc_says_whether_it_could():

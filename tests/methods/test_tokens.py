@@ -11,7 +11,7 @@ from networks import patches
 
 from xnb import attribute
 from xnb.access.hooks import capture_attention
-from xnb.models.vit import from_torchvision
+from xnb.models.vit import ViT, from_torchvision
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}
 
@@ -91,3 +91,14 @@ def test_legrad_is_that_of_torchcam():
     spans = [(a - a.amin((1, 2), keepdim=True)) for a in (ours, theirs.double())]
     ours, theirs = (a / a.amax((1, 2), keepdim=True) for a in spans)
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+def test_legrad_of_frozen_weights_is_the_same():
+    """Those of a prepared model have no gradient, and the graph begins at each block's own input."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = ViT(size=8, patch=4, channels=2, classes=3, width=8, heads=2, depth=3).eval()
+    x = torch.rand(2, 2, 8, 8, generator=torch.Generator().manual_seed(1))
+    expected = attribute(model, x, 1, "legrad")
+    assert float(expected.abs().max()) > 0
+    torch.testing.assert_close(attribute(model.requires_grad_(False), x, 1, "legrad"), expected)

@@ -93,6 +93,8 @@ CASES = [
     ("logits(model, x)", "from xnb.access.score import logits; model = nn.Linear(6, 3).eval(); x = torch.rand(6)"),
     ("xnb.prepare(model)", "import threading; model.lock = threading.Lock()"),
     ("xnb.prepare(model, x)", "import odd_models; model = odd_models.random_head()"),
+    ("xnb.prepare(model, mixed_precision=True)", "model, x = model.double(), x.double()"),
+    ("xnb.attribute(model, x, target, 'gradient', chunk=4)", "import odd_models; model = odd_models.greedy()"),
     ("xnb.metrics.mprt(model, x, target, a, method=method)", "import threading; model[1].lock = threading.Lock()"),
     ("xnb.attribute(model, x, target, 'lrp')", "import odd_models; model = odd_models.overwritten()"),
     ("xnb.attribute(model, x, target, 'lrp')", "import odd_models; model = odd_models.written_into()"),

@@ -29,6 +29,7 @@ _MASKED = (
 )
 
 CASES = [
+    ("xnb.comparison.measure_fast_form(model, net, x, target, 'gradient', rounds=0)", ""),
     ("xnb.metrics.deletion(model, x, target, attribution)", "attribution = a + 1j"),
     ("xnb.metrics.deletion(model, x, target, a)", "model = nn.Linear(8, 3).eval(); x = a = a[0, 0, 0]; target = 0"),
     ("xnb.metrics.relevance_mass(model, x, target, a, masks=masks)", "masks = np.ones((4, 1, 8, 8))"),

@@ -1,4 +1,4 @@
-"""Batches in chunks: as many inputs together as keep the activations of a pass in cache."""
+"""Batches in chunks: as many inputs together as keep a pass in cache, or in an accelerator's memory."""
 
 import math
 from collections.abc import Iterator
@@ -6,15 +6,21 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from xnb.access.memory import read_free_memory
 from xnb.check import require
 from xnb.types import Batch, Model
 
 # This limits the inputs that run together, in bytes; `methods.cam` limits what enters the rest of a model behind a
 # layer, `methods.incremental` the widest activation of the windows that run together. On a processor 16 pictures of
 # 3x32x32 in float32: the activations of a small CNN are some hundred times its input, so such a chunk stays near the
-# few MiB of second and third level cache. An accelerator wants work instead: 64 MiB.
+# few MiB of second and third level cache.
 CHUNK_BYTES = 16 * 3 * 32 * 32 * 4
-_CHUNK_BYTES_ACCELERATOR = 64 * 2**20
+# An accelerator wants work instead, as much as its memory holds. For its backward pass a network keeps so many times
+# its input, counted by `xnb.summary.count_memory`: 56 in `SmallCNN`, 142 in a ResNet-50, 256 in a ViT-B/16, 382 in a
+# ResNet-18 of 64 channels at 32 x 32. A fourth of what is free leaves room for rules, which keep more.
+_BYTES_KEPT = 512
+_FREE_SHARE = 1 / 4
+_CHUNK_BYTES_UNKNOWN = 64 * 2**20  # where a device does not tell how much is free
 # For a table, inputs (B, D). There a network's activations are a smaller multiple of its input than on pictures, so
 # four times the bytes run together. Hidden layers do not shrink with D, so a row counts as 96 values at least: 2,048
 # rows run together where D is smaller.
@@ -30,6 +36,20 @@ _SPREAD = 1.25
 _NARROW_PARAMETERS = 100_000
 
 
+def limit_bytes(kind: str, free: int | None) -> int:
+    """Bytes of inputs that run together on a device, by its kind ("cpu", "cuda", "mps") and the bytes that are free.
+
+    On an accelerator a power of two, so that somewhat more or less free memory makes no other chunks, whose maps
+    would be rounded in another way. `chunk_size` still runs four inputs together where that is less.
+    """
+    if kind == "cpu":
+        return CHUNK_BYTES
+    if free is None:
+        return _CHUNK_BYTES_UNKNOWN
+    fitting = int(free * _FREE_SHARE / _BYTES_KEPT)
+    return 2 ** (fitting.bit_length() - 1) if fitting > 0 else 0
+
+
 def chunk_size(x: Batch, chunk: int | None, *, large: bool = False) -> int:
     """Inputs that are run together: `chunk`, or as many as stay in cache; twice as many if `large`.
 
@@ -39,7 +59,7 @@ def chunk_size(x: Batch, chunk: int | None, *, large: bool = False) -> int:
     require(chunk is None or chunk >= 1, "chunk: must be at least 1 input, or None for automatic", chunk, "chunk=None")
     if chunk:
         return chunk
-    limit = CHUNK_BYTES if x.device.type == "cpu" else _CHUNK_BYTES_ACCELERATOR
+    limit = limit_bytes(x.device.type, read_free_memory(x.device))
     values = max(1, x.shape[1:].numel())
     if x.ndim == 2:  # a table
         limit *= _TABLE_FACTOR

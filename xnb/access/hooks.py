@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from xnb.access.attention.attention_capture import Attention, AttentionCapture, AttentionComparison, relative_distance
 from xnb.access.attention.knock_out import AttentionKnockOut
+from xnb.access.fast_forward import look_inside
 from xnb.access.score import logits
 from xnb.check import find_entry, require
 
@@ -26,6 +27,7 @@ Hook = Callable[[nn.Module, tuple, object], object]
 def forward_hooks(pairs: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
     """Attach forward hooks for the length of the block."""
     with ExitStack() as stack:
+        stack.enter_context(look_inside())
         for module, hook in pairs:
             _require_open(module)
             stack.callback(module.register_forward_hook(hook).remove)
@@ -53,6 +55,7 @@ def watch_calls(
     if with_named:
         before, after = _take_named(before), _take_named(after)
     with ExitStack() as stack:
+        stack.enter_context(look_inside())
         for name, module in modules_by_name(model).items():
             _require_open(module)
             entered = module.register_forward_pre_hook(partial(before, name), with_kwargs=with_named)
@@ -149,6 +152,7 @@ def cut_graph(model: nn.Module, layer: str) -> Iterator[list[object]]:
 def replace_forward(pairs: Iterable[tuple[nn.Module, Callable[..., object]]]) -> Iterator[None]:
     """For the length of the block, let these modules run another function than their own `forward`."""
     with ExitStack() as stack:
+        stack.enter_context(look_inside())
         for module, forward in pairs:
             # most have `forward` from their class and none of their own, which is what they are to have afterwards
             own = {"forward": vars(module)["forward"]} if "forward" in vars(module) else {}

@@ -1,4 +1,4 @@
-"""The most memory that a block of code takes: of the accelerator, or of the process."""
+"""Memory: the most that a block of code takes, of the accelerator or of the process, and what is free for a pass."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +10,16 @@ import torch
 
 _STATUS = Path("/proc/self/status")  # Linux: one line a field, sizes in kB
 _CLEAR_REFS = Path("/proc/self/clear_refs")  # Linux: writing 5 sets the peak of the process back to what it has now
+
+
+def read_free_memory(device: torch.device) -> int | None:
+    """Bytes of an accelerator that a pass may take: free, or held by torch for nobody; None where it does not tell."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+    return None
 
 
 @dataclass

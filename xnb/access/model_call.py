@@ -9,8 +9,12 @@ from xnb.access.ledger import add_passes
 from xnb.access.modes import find_training
 from xnb.access.output_forms import is_logits, refuse_output, runs_on_arrays
 from xnb.access.rows import count_caller_rows, select_rows
+from xnb.access.way_out import FORWARD_ONLY
 from xnb.check import is_refusal, refuse, require
 from xnb.types import Batch, Logits, Model, Target
+
+# In the words of CUDA, of Metal, and of the processor.
+_NO_MEMORY = ("out of memory", "can't allocate memory")
 
 
 def check_explainable(model: Model, x: Batch, target: Target | None = None) -> None:
@@ -79,7 +83,7 @@ def _refuse_integers(model: Model, x: Tensor) -> NoReturn:
 
 def chunk_logits(model: Model, x: Batch) -> Logits:
     """Logits of one chunk, their shape checked; counted as forward passes."""
-    with ExplainedFailure(model, x):
+    with ExplainedFailure(model, x, together=len(x)):
         out = model(x)
     if not is_logits(out, x):
         if runs_with_batch_axis(model, x):
@@ -96,12 +100,16 @@ class ExplainedFailure:
     """Around a pass that fails: says what is wrong with the input, where that can be seen.
 
     Where the model's weights have another dtype or device, or the model would take `x[None]`, that is refused in place
-    of the model's own error.
+    of the model's own error; so is a pass for which there is no memory, which stays an error of memory.
+
+    Args:
+        together: inputs that run at once within the block; None where that is not known.
     """
 
-    def __init__(self, model: Model, x: Batch) -> None:
+    def __init__(self, model: Model, x: Batch, together: int | None = None) -> None:
         self.model = model
         self.x = x
+        self.together = together
 
     def __enter__(self) -> None:
         pass
@@ -109,8 +117,11 @@ class ExplainedFailure:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         if kind is None or not issubclass(kind, Exception):
             return
-        # A refusal says itself what is wrong, and where the model runs by itself, it is not the input.
-        if is_refusal(error) or _runs(self.model, self.x):
+        if is_refusal(error):  # it says itself what is wrong
+            return
+        if _lacks_memory(kind, error):
+            _refuse_size(self.x, self.together)
+        if _runs(self.model, self.x):  # it is not the input
             return
         if issubclass(kind, RuntimeError):
             _refuse_mismatch(self.model, self.x)
@@ -123,6 +134,22 @@ class ExplainedFailure:
         if issubclass(kind, AttributeError | TypeError) and runs_on_arrays(self.model, self.x):
             rule = "score: the model takes arrays and no tensors"
             refuse(rule, str(error), "model = xnb.adapters.from_numpy(model)")
+
+
+def _lacks_memory(kind: type[BaseException], error: object) -> bool:
+    """Whether an error says that memory has come to its end."""
+    words = str(error)
+    tells = issubclass(kind, RuntimeError) and any(phrase in words for phrase in _NO_MEMORY)
+    return tells or issubclass(kind, torch.OutOfMemoryError)
+
+
+def _refuse_size(x: Batch, together: int | None) -> NoReturn:
+    """Refuse a pass that does not fit in memory, with a chunk of half as many inputs."""
+    few = 1 if together is None else together // 2
+    hint = f"chunk={few}  # inputs that run together" if few else FORWARD_ONLY  # without a graph one input needs less
+    rule = f"score: a pass must fit in the free memory of {x.device}"
+    got = f"{x[:together].nbytes / 2**20:.3g} MiB of inputs, and what the model makes of them"
+    refuse(rule, got, hint, error=torch.OutOfMemoryError)
 
 
 def _runs(model: Model, x: Batch) -> bool:

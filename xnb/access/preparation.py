@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from xnb.access.copies import copy_module
+from xnb.access.fast_forward import MIXED_DTYPE, FastSteps, add_steps, read_steps
 from xnb.access.foldable import foldable_pairs
 from xnb.access.inputs import refuse_model
-from xnb.check import require
+from xnb.check import refuse, require
 from xnb.types import Batch
 
 # Numbers of the two settings in glibc's malloc.h.
@@ -23,7 +24,9 @@ _LARGEST_DEVIATION = 1e-3
 _LARGEST_STEPS = 16
 
 
-def prepare(model: nn.Module, x: Batch | None = None) -> nn.Module:
+def prepare(
+    model: nn.Module, x: Batch | None = None, *, mixed_precision: bool = False, compiled: bool = False
+) -> nn.Module:
     """A copy that computes the same faster: frozen, batch norms folded into convolutions, channels last.
 
     The model itself is left alone. Modules keep their names; a folded batch norm becomes an identity. Results move
@@ -36,10 +39,15 @@ def prepare(model: nn.Module, x: Batch | None = None) -> nn.Module:
     Args:
         x: some inputs. With them one pass is recorded and its folded copy compared with the model; linear layers fold
             too. Without them what torch.fx can follow is folded; where it cannot follow, nothing is.
+        mixed_precision: convolutions and products of matrices run in bfloat16, which keeps 8 of 24 binary digits;
+            inputs, outputs and maps stay float32.
+        compiled: run the code that `torch.compile` makes: once for each kind of pass, at its first use, which can take
+            minutes. On a processor torch needs a C++ compiler for it. A copy of the copy compiles anew.
 
     Raises:
         ValueError: `model` is not a module, or in training mode, where batch norms do not fold; or it cannot be
-            copied; or the copy computes something else for `x`.
+            copied; or the copy computes something else for `x`. `mixed_precision` of weights that are not float32.
+            `compiled` without `x`, or where no code can be made.
     """
     if not callable(model):
         refuse_model(model, "prepare")
@@ -48,27 +56,54 @@ def prepare(model: nn.Module, x: Batch | None = None) -> nn.Module:
     require(isinstance(model, nn.Module) and not closed, "prepare: model must be a torch.nn.Module", model, hint)
     training = any(module.training for module in model.modules())
     require(not training, "prepare: model must be in evaluation mode", "a module with training == True", "model.eval()")
+    if mixed_precision:
+        _require_single_precision(model)
+    line = "xnb.prepare(model, x, compiled=True)"
+    require(x is not None or not compiled, "prepare: compiled code is tried on inputs, x", x, line)
     fast = copy_module(model).requires_grad_(False)
     for before, norm in foldable_pairs(fast, x):
         _fold_norm(fast, before, norm)
     # Convolutions are faster with channels last, on processors at least; linear layers do not mind.
     fast = fast.to(memory_format=torch.channels_last)
+    add_steps(fast, FastSteps(mixed_precision, compiled))
     if x is not None:
         _compare_outputs(model, fast, x)
     return fast
 
 
+def _require_single_precision(model: nn.Module) -> None:
+    """Refuse weights of other dtypes: torch would leave their products as they are, or fail at them."""
+    floating = {part.dtype for part in model.parameters() if part.is_floating_point()}
+    others = sorted(map(str, floating - {torch.float32}))
+    rule = "prepare: mixed precision is that of a model in float32"
+    require(not others, rule, others, "model, x = model.float(), x.float()")
+
+
 def _compare_outputs(model: nn.Module, fast: nn.Module, x: Batch) -> None:
     """Refuse a copy that computes something else."""
+    steps = read_steps(fast)
     with torch.no_grad():
-        expected, found = model(x.clone()), fast(x.clone())
+        expected = model(x.clone())
+        found = _run_code(fast, x.clone()) if steps.compiled else fast(x.clone())
     if not isinstance(expected, Tensor):
         return
     gap = float((found - expected).abs().max()) if expected.numel() else 0.0
-    step = torch.finfo(expected.dtype).eps if expected.is_floating_point() else 0.0
+    # what mixed precision rounds to is coarser than the dtype of what it returns
+    dtype = MIXED_DTYPE if steps.mixed_precision else expected.dtype
+    step = torch.finfo(dtype).eps if expected.is_floating_point() else 0.0
     share = max(_LARGEST_DEVIATION, _LARGEST_STEPS * step)
     same = gap <= share * float(expected.abs().max())
     require(same, "prepare: the copy must compute what the model does", f"off by {gap:.2g}", _AS_IT_IS)
+
+
+def _run_code(fast: nn.Module, x: Batch) -> Any:
+    """Run what torch compiles; refuse where it cannot."""
+    try:
+        return fast(x)
+    except Exception as error:  # compilers fail in every way there is
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        line = "fast = xnb.prepare(model, x)  # not compiled; or install a C++ compiler, such as g++"
+        refuse("prepare: torch.compile must be able to make code here", words, line)
 
 
 def _fold_norm(model: nn.Module, before: str, norm: str) -> None:

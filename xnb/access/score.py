@@ -13,9 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xnb.access.chunking import chunks, gradient_chunks, join_chunks, plan_passes
+from xnb.access.fast_forward import is_looked_into
 from xnb.access.ledger import add_passes
 from xnb.access.memo import answer_once, leave_answer
-from xnb.access.model_call import check_explainable, chunk_logits
+from xnb.access.model_call import ExplainedFailure, check_explainable, chunk_logits
 from xnb.access.rows import select_rows
 from xnb.access.targets import score_weights, target_logit
 from xnb.access.trials import count_run_changes
@@ -66,11 +67,11 @@ def score(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -
 
 
 def _score_question(model: Model, x: Batch, target: Target) -> tuple:
-    return "score", model, x, target
+    return "score", model, x, target, is_looked_into()
 
 
 def _gradient_question(model: Model, x: Batch, target: Target) -> tuple:
-    return "gradient", model, x, target
+    return "gradient", model, x, target, is_looked_into()
 
 
 def leave_gradient(model: Model, x: Batch, target: Target, gradient: Batch, out: Logits) -> None:
@@ -203,7 +204,8 @@ def chunk_gradient(
         weights = score_weights(out, target)
         require(out.requires_grad, "score: no gradient reaches x", "an output without a graph", FORWARD_ONLY)
         wanted = [leaf, *captured.values()]
-        gradient, *at_captured = torch.autograd.grad(out, wanted, weights, allow_unused=True)
+        with ExplainedFailure(model, x, together=len(x)):
+            gradient, *at_captured = torch.autograd.grad(out, wanted, weights, allow_unused=True)
     require(gradient is not None, "score: no gradient reaches x", "an output that does not depend on x", FORWARD_ONLY)
     add_passes(backward=len(x))
     return GradientPass(gradient, out.detach().clone(), at_captured)  # copied as in `logits`

@@ -18,6 +18,7 @@ from xnb.comparison.claims import (
     read_claims as read_claims,
 )
 from xnb.comparison.differences import estimate_differences as estimate_differences, intervals as intervals
+from xnb.comparison.form_error import measure_fast_form as measure_fast_form
 from xnb.comparison.inference import (
     Estimate as Estimate,
     adjust_holm as adjust_holm,

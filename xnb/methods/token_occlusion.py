@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from xnb.access.attention.stages import Block, find_stages
 from xnb.access.chunking import chunks, join_chunks
+from xnb.access.fast_forward import look_inside
 from xnb.access.ledger import add_passes
 from xnb.access.model_call import check_explainable, chunk_logits
 from xnb.access.rows import select_rows
@@ -60,7 +61,8 @@ def token_occlusion(
         ValueError: the model has no row of blocks that hand tokens to one another, or `window` does not fit.
     """
     check_explainable(model, x, target)
-    whole = score(model, x, target, chunk=chunk)
+    with look_inside():  # stages run as they are; so does the whole, in the same precision
+        whole = score(model, x, target, chunk=chunk)
     maps = []
     for rows in chunks(x, chunk, large=True):
         with select_rows(rows, len(x)):

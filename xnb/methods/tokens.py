@@ -91,7 +91,8 @@ def _read_out_each_block(stages: Any, capture: AttentionCapture) -> Model:
             with capture:
                 output = block(state)
             total = total + stages.readout(output)
-            state = output.detach()
+            # on a graph also where the weights are frozen, as those of `prepare` are
+            state = output.detach().requires_grad_()
         return total
 
     return run
