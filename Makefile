@@ -37,6 +37,7 @@ help:
 	@echo "make bench      time every kernel beside other libraries;  BENCH_ARGS=\"--quick --only lrp\""
 	@echo "make bench-relatives  errors of kernel_shap beside shapiq's estimators;  PYTHON=python3.12, which shapiq needs"
 	@echo "make bench-scale  time shards, workers and large data, into benchmarks/scaling.json;  BENCH_ARGS=\"--quick\""
+	@echo "make bench-accelerator  milliseconds an explanation on the graphics card, into benchmarks/accelerator.json"
 	@echo "make bench-serve  time both services under load, into benchmarks/serving.json;  BENCH_ARGS=\"--seconds 2\""
 	@echo "make reproduce  compute published tables again, into reproduce/;  TABLE=T2 DATA=folder"
 	@echo "make models     ask which methods run on published networks, into MODELS.md; goes on where it was stopped"
@@ -134,6 +135,10 @@ bench-relatives: $(INSTALLED)
 bench-scale: $(INSTALLED)
 	@$(BIN)/python -m benchmarks.scaling $(BENCH_ARGS)
 
+# Where no accelerator is found, it says so: BENCH_ARGS="--device cpu --quick" tries the program itself.
+bench-accelerator: $(INSTALLED)
+	@$(BIN)/python -m benchmarks.accelerator $(BENCH_ARGS)
+
 bench-serve: $(INSTALLED)
 	@$(BIN)/python -m benchmarks.serving $(BENCH_ARGS)
 
@@ -165,4 +170,4 @@ clean:
 	rm -rf build .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-.PHONY: help figures refresh lab site app serve-flask serve-django test contracts accelerator bench bench-relatives bench-scale bench-serve models cifar10 reproduce tensorflow tensorflow-environment lint format clean interpreter
+.PHONY: help figures refresh lab site app serve-flask serve-django test contracts accelerator bench bench-relatives bench-scale bench-accelerator bench-serve models cifar10 reproduce tensorflow tensorflow-environment lint format clean interpreter

@@ -34,8 +34,8 @@ class Clock:
 
     def wait(self) -> None:
         """An accelerator has only been told what to do when a call returns."""
-        if self.device == "cuda":
-            torch.cuda.synchronize()
+        if self.device != "cpu":
+            torch.accelerator.synchronize()
 
 
 def in_turn(runs: Mapping[str, Run], rounds: int, clock: Clock, first: Mapping[str, float]) -> dict[str, list[float]]:
