@@ -80,6 +80,23 @@ def test_a_prepared_model_stays_there(device, plain):
     check_close(attribute(fast, x, target, "gradient"), attribute(*plain, "gradient"), device, rounding=1e-5)
 
 
+@pytest.mark.parametrize("name", ["gradient", "occlusion", "grad_cam", "lrp"])
+def test_mixed_precision_runs_there(name, device, plain):
+    """Rounded to 8 binary digits, and differences of scores by more; layers and rules in single precision."""
+    model, x, target = move(plain, device)
+    fast = xnb.prepare(model, x, mixed_precision=True)
+    expected = attribute(*plain, name)
+    rounding = 1e-5 if name in {"grad_cam", "lrp"} else 0.25
+    check_close(attribute(fast, x, target, name), expected, device, rounding)
+
+
+@pytest.mark.skipif(not FOUND["cuda"], reason="compiling for a processor takes a minute; other tests do it")
+def test_compiled_code_runs_there(device, plain):
+    model, x, target = move(plain, device)
+    fast = xnb.prepare(model, x, compiled=True)
+    check_close(attribute(fast, x, target, "gradient"), attribute(*plain, "gradient"), device, rounding=1e-5)
+
+
 def test_a_chunk_is_as_large_as_memory_allows(device, plain):
     """Whatever the chunk, the same numbers: also where the device has more memory than the processor has cache."""
     model, x, target = move(plain, device)

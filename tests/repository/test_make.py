@@ -174,6 +174,7 @@ def test_help_names_every_command(make):
             "bench",
             "bench-relatives",
             "bench-scale",
+            "bench-accelerator",
             "bench-serve",
             "models",
             "cifar10",
