@@ -14,6 +14,8 @@ INTERPRETER = $(shell $(PYTHON) --version >/dev/null 2>&1 && echo '$(PYTHON)' ||
 BIN := $(VENV)/bin
 CONTRACTS := tests/test_contract.py tests/test_metrics_contract.py tests/refusals \
   tests/benchmarks/test_rows.py tests/benchmarks/test_peers_agree.py
+TRUST = tests/trust $(shell grep --recursive --files-with-matches --include='test_*.py' XNB_TRUST tests | \
+  grep --invert-match tests/trust)
 INSTALLED := $(VENV)/installed
 SITE := build/site
 TENSORFLOW := .venv-tensorflow
@@ -46,6 +48,7 @@ help:
 	@echo "make tensorflow    install TensorFlow apart, compare it with torch, and store what notebook 12 shows of it"
 	@echo "make lint       ruff, codespell and mypy alone;  make format  lets ruff repair"
 	@echo "make contracts  what every method and metric owes, every refusal, and agreement with other libraries"
+	@echo "make trust      disks and memory that end, kill -9 at every step of every writer, malicious files, machines that are lost"
 	@echo "make accelerator  every method and metric on the graphics card, beside the processor's numbers"
 	@echo "make clean      remove build/ and caches; .venv/ and data/cache/ stay"
 	@echo "each of them with PYTHON=python3.12 runs on that Python, in an environment of its own: .venv-3.12/"
@@ -121,6 +124,10 @@ test: lint
 contracts: $(INSTALLED)
 	@$(BIN)/python -m pytest -n auto --durations=5 $(CONTRACTS)
 
+# All that takes too long for every day: minutes, and a C compiler; some of it is for root alone, and says so.
+trust: $(INSTALLED)
+	@XNB_TRUST=1 $(BIN)/python -m pytest --durations=5 $(TRUST)
+
 # Where no accelerator is found, the processor alone is asked.
 accelerator: $(INSTALLED)
 	@$(BIN)/python -m pytest --durations=5 tests/test_accelerator.py
@@ -170,4 +177,4 @@ clean:
 	rm -rf build .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-.PHONY: help figures refresh lab site app serve-flask serve-django test contracts accelerator bench bench-relatives bench-scale bench-accelerator bench-serve models cifar10 reproduce tensorflow tensorflow-environment lint format clean interpreter
+.PHONY: help figures refresh lab site app serve-flask serve-django test contracts trust accelerator bench bench-relatives bench-scale bench-accelerator bench-serve models cifar10 reproduce tensorflow tensorflow-environment lint format clean interpreter

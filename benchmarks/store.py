@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from xnb.folders import replace_file
+from xnb.folders import replace_file, take_turns
 from xnb.training.machine import name_processor
 
 LIBRARIES = "xnb torch torchvision numpy scikit-learn captum zennit grad-cam torchcam shap quantus".split()
@@ -55,10 +55,13 @@ class Results:
 
     def write(self) -> None:
         """Replace the file at once, so that a killed run leaves the one before."""
-        runs = {**read(self.path), self.run: {"conditions": self.conditions, "suite": self.suite, "rows": self.rows}}
-        text = json.dumps(strict({"how to read": ABOUT, "runs": runs}), indent=1, allow_nan=False)
-        with replace_file(self.path) as draft:
-            draft.write_text(text + "\n")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        mine = {"conditions": self.conditions, "suite": self.suite, "rows": self.rows}
+        with take_turns(self.path.parent):  # another process may be timing on another device
+            runs = {**read(self.path), self.run: mine}
+            text = json.dumps(strict({"how to read": ABOUT, "runs": runs}), indent=1, allow_nan=False)
+            with replace_file(self.path) as draft:
+                draft.write_text(text + "\n")
 
 
 def strict(value: object) -> object:

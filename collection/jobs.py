@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -66,8 +67,8 @@ class Job:
 
     @property
     def staging(self) -> Path:
-        """Where the kernel writes figures, until the whole notebook has succeeded."""
-        return self.build / "staging" / self.name
+        """Where the kernel writes figures, until the whole notebook has succeeded; no other process writes there."""
+        return self.build / "staging" / str(os.getpid()) / self.name
 
     def file(self, kind: Literal["ipynb", "failed.ipynb", "stamp.json"]) -> Path:
         return self.build / f"{self.name}.{kind}"

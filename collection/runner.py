@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 
@@ -126,9 +127,21 @@ async def _run_job(job: Job, board: Board) -> Result:
 
 def prepare_environment(job: Job) -> dict[str, str]:
     """The kernel's own variables: an empty folder for its figures, and one thread where digits are compared."""
+    _remove_abandoned(job.staging.parent.parent)
     shutil.rmtree(job.staging, ignore_errors=True)
     job.staging.mkdir(parents=True)
     return {"XNB_FIGURES": str(job.staging.resolve())} | (_REPEATABLE if job.profile == "quick" else {})
+
+
+def _remove_abandoned(staging: Path) -> None:
+    """Remove what killed runs left: a folder for each process, that process is gone."""
+    for folder in staging.glob("[0-9]*"):
+        try:
+            os.kill(int(folder.name), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except PermissionError:
+            pass  # it runs, as somebody else
 
 
 def _publish(job: Job, notebook: NotebookNode, board: Board) -> Result:
@@ -144,6 +157,8 @@ def _publish(job: Job, notebook: NotebookNode, board: Board) -> Result:
     write_notebook(notebook, job.file("ipynb"))
     job.file("failed.ipynb").unlink(missing_ok=True)
     shutil.rmtree(job.staging)
+    with suppress(OSError):  # other notebooks of this run may be on their way
+        job.staging.parent.rmdir()
     pictures = sum(name.endswith(".png") for name in hashes)
     write_stamp(job, hashes, board.finish(job, pictures))
     return conclude(job, "ok", hashes)

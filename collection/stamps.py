@@ -18,7 +18,7 @@ from typing import NamedTuple, TypedDict
 from collection.code_hashes import hash_notebook, hash_package, hash_text
 from collection.jobs import Job, Tree, expected_seconds, read_notebook
 from collection.kernel import assigned_names
-from xnb.folders import cache_folder, replace_file
+from xnb.folders import cache_folder, replace_file, take_turns
 
 _SAMPLE = 100  # files whose bytes are hashed, of a folder that may have 60,000
 
@@ -65,11 +65,14 @@ def read_manifest(tree: Tree) -> Manifest:
 
 def write_stamps(tree: Tree, stamps: Mapping[str, FigureStamp]) -> None:
     """Put these stamps in the place of the figures' earlier ones; stamps of figures that are gone go too."""
-    stored = {path.stem for path in (tree.figures / "paper").glob("fig-*.json")}
-    merged = read_manifest(tree) | dict(stamps)
-    present = {figure: merged[figure] for figure in sorted(merged) if figure in stored}
-    with replace_file(manifest_path(tree)) as draft:
-        draft.write_text(json.dumps(present, indent=1) + "\n", encoding="utf-8")
+    folder = manifest_path(tree).parent
+    stored = {path.stem for path in folder.glob("fig-*.json")}
+    folder.mkdir(parents=True, exist_ok=True)
+    with take_turns(folder):  # another process may be storing other figures
+        merged = read_manifest(tree) | dict(stamps)
+        present = {figure: merged[figure] for figure in sorted(merged) if figure in stored}
+        with replace_file(manifest_path(tree)) as draft:
+            draft.write_text(json.dumps(present, indent=1) + "\n", encoding="utf-8")
 
 
 def make_stamp(job: Job, package: str) -> FigureStamp:

@@ -12,6 +12,7 @@ import panel_cases
 import room_cases
 import scale_cases
 import slip_cases
+import spoilt_cases
 import store_cases
 import study_cases
 import token_cases
@@ -237,6 +238,7 @@ _FILES = (
     panel_cases,
     room_cases,
     slip_cases,
+    spoilt_cases,
     scale_cases,
     store_cases,
     study_cases,

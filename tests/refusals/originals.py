@@ -4,6 +4,7 @@ import hashlib
 import io
 import pickle
 import tarfile
+import zipfile
 from contextlib import contextmanager
 from pathlib import PurePath
 from typing import ClassVar
@@ -45,12 +46,24 @@ def write_tar(files, **facts):
     return file
 
 
-def write_large_tar():
+def write_large_tar(kind=tarfile.REGTYPE):
     """A tar whose one file is larger than may be read; the bytes are not there."""
     file = make_folder() / "large.tar"
     member = tarfile.TarInfo("1.png")
-    member.size = 2**30
+    member.type, member.size = kind, 2**30
     file.write_bytes(member.tobuf())
+    return file
+
+
+def write_large_zip():
+    """A zip whose one file says of itself that it is larger than may be read."""
+    file = make_folder() / "large.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("1.png", b"")
+    content = bytearray(file.read_bytes())
+    start = content.find(b"PK\1\2") + 24
+    content[start : start + 4] = (2**30).to_bytes(4, "little")
+    file.write_bytes(content)
     return file
 
 

@@ -184,6 +184,7 @@ def test_help_names_every_command(make):
             "stale",
             "lint",
             "contracts",
+            "trust",
             "accelerator",
             "clean",
         ),

@@ -7,6 +7,7 @@ from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from xnb.access.descriptions import takes_knob
@@ -14,7 +15,7 @@ from xnb.access.ledger import count_inner_passes
 from xnb.access.rows import select_rows
 from xnb.access.score import logits
 from xnb.access.targets import predict_class
-from xnb.check import require
+from xnb.check import refuse, require
 from xnb.comparison.signs import find_signed
 from xnb.data import Part
 from xnb.types import Model, Target
@@ -71,8 +72,18 @@ class Piece(NamedTuple):
             yield Piece(self.part[one], self.target[one], row, self.size, explained)
 
 
-def try_call(call: Callable[[], Tensor]) -> Outcome:
-    """Return the call's outcome, whatever happens: one bad cell must not end a long run."""
+def try_call(call: Callable[[], Tensor], count: int) -> Outcome:
+    """Return the call's outcome, whatever happens: one bad cell must not end a long run.
+
+    Where one input alone takes more memory than there is, the run does end: that is no property of the input, and a
+    table that held it would say so for ever.
+
+    Args:
+        count: of inputs that it is about; several are tried again one by one.
+
+    Raises:
+        MemoryError: there is not enough for one input.
+    """
     value = error = None
     with count_inner_passes() as passes:
         start = perf_counter()
@@ -80,21 +91,30 @@ def try_call(call: Callable[[], Tensor]) -> Outcome:
             value = call()
         except Exception as problem:
             error = f"{type(problem).__name__}: {problem}"
+            if count == 1 and _is_out_of_memory(problem):
+                rule = "compare: memory must suffice for one input; with a path, what is finished stays"
+                hint = "xnb.compare(...)  # goes on where it is, once there is more memory"
+                refuse(rule, error, hint, error=MemoryError)
         seconds = perf_counter() - start
     return Outcome(value, error, seconds, float(passes.forward), float(passes.backward))
+
+
+def _is_out_of_memory(problem: Exception) -> bool:
+    """Whether memory has ended: of Python, of an accelerator, or of the processor, for which torch has no class."""
+    return isinstance(problem, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(problem)
 
 
 def _explain_pieces(method: Callable, model: Model, part: Part, target: Target) -> list[Piece]:
     """Explain all images at once or, where the method fails on them, one by one: it may be one that it fails on."""
     count = len(part)
-    explained = try_call(partial(method, model, part.x, target))
+    explained = try_call(partial(method, model, part.x, target), count)
     whole = Piece(part, target, slice(0, count), count, explained)
     if explained.error is None or count == 1:
         return [whole]
     pieces = []
     for one in whole.split():
         with select_rows(one.rows, count):
-            alone = try_call(partial(method, model, one.part.x, one.target))
+            alone = try_call(partial(method, model, one.part.x, one.target), 1)
         pieces.append(one._replace(explained=alone))
     return pieces
 
@@ -171,7 +191,7 @@ def _measure(metric: Callable, model: Model, piece: Piece, method: Callable) -> 
     # To select all again would be another question to the model, whose answers the metrics of a block share.
     whole = len(part) == piece.size
     with nullcontext() if whole else select_rows(piece.rows, piece.size):
-        return try_call(call)
+        return try_call(call, len(part))
 
 
 def _list_rows(piece: Piece, measured: Outcome) -> list[dict[str, object]]:

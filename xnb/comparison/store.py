@@ -19,6 +19,7 @@ import pandas as pd
 from xnb.access.descriptions import require_same_settings
 from xnb.check import require
 from xnb.comparison.tables import COLUMNS, Columns, read_comparison, read_settings, to_frame, write_table
+from xnb.folders import NamedFile
 
 Row = Mapping[str, Any]
 
@@ -187,7 +188,7 @@ def _parts_folder(path: Path) -> Path:
 
 
 def _append_line(path: Path, content: Mapping[str, Any]) -> None:
-    with path.open("a") as file:
+    with NamedFile(path), path.open("a") as file:
         file.write(json.dumps(content) + "\n")
 
 
@@ -198,13 +199,28 @@ def _read_line(line: _Line) -> Columns:
 
 
 def _read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield what each line holds, and where it begins; the last is left out where a killed run did not end it."""
+    """Yield what each line holds, and where it begins; the last is left out where a killed run did not end it.
+
+    The first line are the settings, each other one is a cell.
+    """
     offset = 0
+    hint = f"remove {path.parent.name}/{path.name}, and the same call measures its cells again"
     with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):
-                yield offset, json.loads(line)
+                content = _parse_line(line)
+                whole = content is not None and (offset == 0 or content.keys() >= set(COLUMNS))
+                require(whole, "compare: a part of the comparison is damaged", f"{path.name}, byte {offset}", hint)
+                yield offset, content or {}
             offset += len(line)
+
+
+def _parse_line(line: bytes) -> dict[str, Any] | None:
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _remove_parts(folder: Path) -> None:

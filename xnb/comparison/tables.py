@@ -1,7 +1,7 @@
 """Cells of a comparison as one table: in memory, and as a pair of Parquet files, values apart from seconds."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
+from xnb.check import refuse
 from xnb.folders import replace_file
 
 # The rows of a cell, column by column.
@@ -55,17 +56,26 @@ def write_table(path: Path, settings: Mapping[str, Any], cells: Iterable[Columns
 
 def read_settings(path: Path) -> dict[str, Any]:
     """Return the settings of a file that `write_table` made; none of another file."""
-    metadata = parquet.read_schema(path).metadata or {}
+    metadata = _read_parquet(parquet.read_schema, path).metadata or {}
     return json.loads(metadata.get(_SETTINGS_KEY, b"{}"))
 
 
 def read_comparison(path: Path) -> pd.DataFrame:
     """Return values and seconds of a file; seconds are NaN where their file was deleted."""
-    values = parquet.read_table(path).to_pandas()
+    values = _read_parquet(parquet.read_table, path).to_pandas()
     seconds_path = _seconds_path(path)
-    seconds = parquet.read_table(seconds_path) if seconds_path.exists() else _SECONDS.empty_table()
+    has_seconds = seconds_path.exists()
+    seconds = _read_parquet(parquet.read_table, seconds_path) if has_seconds else _SECONDS.empty_table()
     # A run that is killed between its two files may have written some seconds too many: they go first.
     return values.join(seconds.to_pandas().reindex(range(len(values))))
+
+
+def _read_parquet(read: Callable[[Path], Any], path: Path) -> Any:
+    try:
+        return read(path)
+    except (pa.ArrowException, OSError) as error:
+        hint = f"remove {path.name}, and the same call again"
+        refuse("compare: the file must be a whole Parquet file", f"{path.name}: {error}", hint)
 
 
 def to_frame(cells: Iterable[Columns]) -> pd.DataFrame:

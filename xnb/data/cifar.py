@@ -13,13 +13,13 @@ from typing import NamedTuple
 from PIL import Image
 from tqdm.auto import tqdm
 
-from xnb.check import require
+from xnb.check import raise_again, require
 from xnb.data.archives import ORIGINAL_HINT, ArchiveEntry, read_entries, unpickle_batch
 from xnb.data.class_folders import image_folder
 from xnb.data.download import download_file
 from xnb.data.pictures import decode_rgb
 from xnb.data.split import Split
-from xnb.folders import cache_folder
+from xnb.folders import NamedFile, cache_folder
 
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 CIFAR10_MD5 = "c58f30108f718f92721af3b95e74349a"  # as published beside the download
@@ -78,8 +78,17 @@ def _fill_cache(source: Path, home: Path) -> None:
             _write_picture(picture, folder)
             classes[picture.part].add(picture.label)
         _check_classes(classes["train"], classes["test"], source)
-        # one rename at the end: another process sees all pictures or no folder
+        _name_whole(folder, home)
+
+
+def _name_whole(folder: Path, home: Path) -> None:
+    """Give the folder its name, in one step: another process sees all pictures or no folder."""
+    try:
         folder.rename(home)
+    except OSError as error:
+        # where another process has brought the same pictures meanwhile, they stay
+        if not home.is_dir():
+            raise_again(error)
 
 
 def _remove_abandoned(folder: Path) -> None:
@@ -104,7 +113,8 @@ def _write_picture(picture: _CifarPicture, folder: Path) -> None:
     require(size == (32, 32), rule, size, ORIGINAL_HINT)
     require(not file.exists(), "cifar10: names must be unique within a class", name, ORIGINAL_HINT)
     file.parent.mkdir(parents=True, exist_ok=True)
-    picture.image.save(file, compress_level=1)
+    with NamedFile(file):
+        picture.image.save(file, compress_level=1)
 
 
 def _read_pictures(source: Path) -> Iterator[_CifarPicture]:

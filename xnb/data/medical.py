@@ -1,15 +1,17 @@
 """Files of the MedMNIST collection (Yang et al. 2023, doi:10.1038/s41597-022-01721-8): small medical pictures."""
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile, is_zipfile
+from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from xnb.check import refuse, require
+from xnb.data.archives import ARCHIVE_ERRORS, find_bomb
 from xnb.data.download import download_file
 from xnb.data.split import Part, Split
 from xnb.folders import cache_folder
@@ -102,18 +104,28 @@ def load_arrays(file: Path, keys: list[str]) -> dict[str, NDArray]:
     """The arrays of these names in a file of NumPy (`.npz`), read without running code.
 
     Raises:
-        ValueError: the file is damaged, holds objects, or lacks a name.
+        ValueError: the file is damaged, holds objects or what would fill the memory, or lacks a name.
     """
+    _require_bounded(file)
     try:
         with np.load(file, allow_pickle=False) as archive:
             present = sorted(archive)
             arrays = {key: archive[key] for key in keys if key in archive}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except (*ARCHIVE_ERRORS, ValueError, MemoryError) as error:
         what = f"{type(error).__name__}: {error}"
         refuse(f"medmnist: {file.name} must be a whole file of plain arrays", what, MEDMNIST_HINT)
     rule = f"medmnist: {file.name} must hold {', '.join(keys)}"
     require(len(arrays) == len(keys), rule, present, MEDMNIST_HINT)
     return arrays
+
+
+def _require_bounded(file: Path) -> None:
+    bomb = ""
+    if file.is_file() and is_zipfile(file):
+        # a directory that cannot be read is told of when the arrays are
+        with suppress(*ARCHIVE_ERRORS), ZipFile(file) as archive:
+            bomb = find_bomb(archive)
+    require(not bomb, f"medmnist: {file.name} must not hold what would fill the memory", bomb, MEDMNIST_HINT)
 
 
 def _convert_arrays(images: NDArray, labels: NDArray, name: str) -> Part:

@@ -17,6 +17,7 @@ import numpy as np
 from xnb.access.descriptions import require_same_settings
 from xnb.check import require
 from xnb.folders import replace_file
+from xnb.storage import read_json
 
 if TYPE_CHECKING:
     import zarr
@@ -82,7 +83,7 @@ class AttributionStore:
         rule = "attribute_data: path must be free, or that of an earlier call"
         require(names <= set(_ORDER), rule, str(self.path), f"path={str(free)!r}")
         if _GROUP_FILE in names:
-            group = json.loads((self.path / _GROUP_FILE).read_text())
+            group = read_json(self.path / _GROUP_FILE, "attribute_data")
             require_same_settings(group.get("attributes", {}), self.settings, self.path, "attribute_data")
 
     def list_finished(self) -> set[int]:

@@ -20,7 +20,7 @@ def weight_file(folder: Path, name: str) -> Path:
 def read_facts(folder: Path) -> dict[str, dict]:
     """Return what the manifest says of each network, by name; nothing where there is no manifest yet."""
     path = folder / _MANIFEST
-    return json.loads(path.read_text()) if path.exists() else {}
+    return storage.read_json(path, "weights") if path.exists() else {}
 
 
 def write_facts(folder: Path, name: str, facts: dict, order: Iterable[str]) -> None:
@@ -32,11 +32,13 @@ def write_facts(folder: Path, name: str, facts: dict, order: Iterable[str]) -> N
         facts: what the manifest shall say of it.
         order: of the names in the file.
     """
-    # Read anew: what others wrote meanwhile stays.
-    known = read_facts(folder) | {name: facts}
-    in_order = {other: known[other] for other in order if other in known}
-    with folders.replace_file(folder / _MANIFEST) as draft:
-        draft.write_text(json.dumps(in_order, indent=2) + "\n")
+    folder.mkdir(parents=True, exist_ok=True)
+    with folders.take_turns(folder):
+        # Read anew: what others wrote meanwhile stays.
+        known = read_facts(folder) | {name: facts}
+        in_order = {other: known[other] for other in order if other in known}
+        with folders.replace_file(folder / _MANIFEST) as draft:
+            draft.write_text(json.dumps(in_order, indent=2) + "\n")
 
 
 def load_listed(model: nn.Module, folder: Path, name: str, who: str) -> nn.Module:
