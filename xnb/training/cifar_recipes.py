@@ -127,7 +127,7 @@ _KINDS: dict[str, Callable[..., CifarRecipe]] = {
     "resnet": partial(
         CifarRecipe,
         ResNet,
-        epochs=32,  # ten reach 83.7 %
+        epochs=32,  # ten, with shifts of two pixels, reach 83.7 %
         rate=0.1,
         optimizer="sgd",
         decay=5e-4,
