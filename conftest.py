@@ -92,7 +92,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give comparisons their tolerance: nbval compares what `sanitize` returns with `!=`."""
+    """Give comparisons their tolerance: nbval compares what `sanitize` returns with `!=`.
+
+    Raises:
+        pytest.UsageError: the test is named by an address: every process would have another name for it.
+    """
+    if " at 0x" in item.nodeid:
+        raise pytest.UsageError(f"{item.nodeid}: give it a name by ids=")
     if isinstance(item, IPyNbCell):
         exact = item.sanitize
         item.sanitize = lambda value: Output(exact(value)) if isinstance(value, str) else value

@@ -112,7 +112,9 @@ def test_what_is_kept_of_a_chunk_fits_into_what_is_free(free, large, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("make", "side", "times"), [(SmallCNN, 32, 56), (resnet50, 224, 142), (vit_b_16, 224, 256)], ids=str
+    ("make", "side", "times"),
+    [(SmallCNN, 32, 56), (resnet50, 224, 142), (vit_b_16, 224, 256)],
+    ids=["SmallCNN", "resnet50", "vit_b_16"],
 )
 def test_what_networks_keep_is_what_the_comment_says(make, side, times):
     with torch.device("meta"):
