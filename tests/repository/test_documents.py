@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md, CONTRIBUTING.md, CHANGELOG.md and CITATION.cff say what is there."""
+"""ARCHITECTURE.md, CONTRIBUTING.md, CHANGELOG.md, CITATION.cff and forms for issues say what is there."""
 
 import re
 
@@ -43,3 +43,14 @@ def test_one_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == xnb.__version__
     assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == xnb.__version__
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")), ids=lambda path: path.stem)
+def test_a_form_for_issues_can_be_read(path):
+    form = yaml.safe_load(path.read_text())
+    if path.stem == "config":
+        assert form["blank_issues_enabled"]
+        return
+    assert form["name"]
+    assert form["description"]
+    assert any(part["validations"]["required"] for part in form["body"])
