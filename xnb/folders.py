@@ -74,13 +74,15 @@ def take_turns(path: Path) -> Iterator[None]:
 
     A process that dies lets go. Where the system or the disk knows no such locks, nobody waits.
     """
+    if not _HAS_LOCKS:
+        yield
+        return
+    import fcntl
+
     file = os.open(path, os.O_RDONLY)
     try:
-        if _HAS_LOCKS:
-            import fcntl
-
-            with suppress(OSError):  # a disk of another machine may refuse
-                fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(OSError):  # a disk of another machine may refuse
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
     finally:
         os.close(file)

@@ -8,7 +8,7 @@ bytes are the same. Values are a function of the settings, seconds never are: th
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ import pandas as pd
 from xnb.access.descriptions import require_same_settings
 from xnb.check import require
 from xnb.comparison.tables import COLUMNS, Columns, read_comparison, read_settings, to_frame, write_table
-from xnb.folders import NamedFile
+from xnb.folders import NamedFile, take_turns
 
 Row = Mapping[str, Any]
 
@@ -60,13 +60,14 @@ class Store:
     def __post_init__(self) -> None:
         """Look up the cells of earlier runs with the same settings."""
         self.settings = json.loads(json.dumps(self.settings))
-        if self.path is None:
+        if self.path is None or not self.path.parent.exists():
             return
-        if self.path.exists():
-            self._check_settings(read_settings(self.path))
-            self._finished = True
-        for part in sorted(_parts_folder(self.path).glob("*.jsonl")):
-            self._look_up(part)
+        with take_turns(self.path.parent):  # another run may be making the file of the parts
+            if self.path.exists():
+                self._check_settings(read_settings(self.path))
+                self._finished = True
+            for part in sorted(_parts_folder(self.path).glob("*.jsonl")):
+                self._look_up(part)
 
     def _look_up(self, part: Path) -> None:
         lines = _read_lines(part)
@@ -142,13 +143,17 @@ class Store:
         """
         if self.path is None:
             return
-        if not self.path.exists():
-            missing = self.count_missing()
-            rule = f"compare: {self.path.name} must have all its cells before it can be written"
-            require(missing == 0, rule, f"{missing} missing", "xnb.compare(...)  # the same call goes on where it is")
-            self._write(self.path)
-        self._finished = True
-        _remove_parts(_parts_folder(self.path))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # of two runs that end together the second finds the file of the first
+        with take_turns(self.path.parent):
+            if not self.path.exists():
+                missing = self.count_missing()
+                rule = f"compare: {self.path.name} must have all its cells before it can be written"
+                hint = "xnb.compare(...)  # the same call goes on where it is"
+                require(missing == 0, rule, f"{missing} missing", hint)
+                self._write(self.path)
+            self._finished = True
+            _remove_parts(_parts_folder(self.path))
 
     def _write(self, path: Path) -> None:
         try:
@@ -165,10 +170,12 @@ def gather(path: Path) -> Store:
         ValueError: there are no parts, a cell is missing, or parts belong to different comparisons.
     """
     settings: Mapping[str, Any] = {}
-    if path.exists():
-        settings = read_settings(path)
-    for part in _parts_folder(path).glob("*.jsonl"):
-        _, settings = next(_read_lines(part), (0, settings))
+    # another run may be making the file, and removing its parts
+    with take_turns(path.parent) if path.parent.exists() else nullcontext():
+        if path.exists():
+            settings = read_settings(path)
+        for part in _parts_folder(path).glob("*.jsonl"):
+            _, settings = next(_read_lines(part), (0, settings))
     hint = f"python -m xnb compare study.py:arguments --path {path}"
     require(bool(settings), "gather: there must be parts of a comparison", str(_parts_folder(path)), hint)
     store = Store(path, settings)
