@@ -39,6 +39,7 @@ help:
 	@echo "make bench      time every kernel beside other libraries;  BENCH_ARGS=\"--quick --only lrp\""
 	@echo "make bench-relatives  errors of kernel_shap beside shapiq's estimators;  PYTHON=python3.12, which shapiq needs"
 	@echo "make bench-scale  time shards, workers and large data, into benchmarks/scaling.json;  BENCH_ARGS=\"--quick\""
+	@echo "                  goes on where it was stopped;  BENCH_ARGS=\"sweep cost\" for these parts alone"
 	@echo "make bench-accelerator  milliseconds an explanation on the graphics card, into benchmarks/accelerator.json"
 	@echo "make bench-serve  time both services under load, into benchmarks/serving.json;  BENCH_ARGS=\"--seconds 2\""
 	@echo "make reproduce  compute published tables again, into reproduce/;  TABLE=T2 DATA=folder"

@@ -1,4 +1,4 @@
-"""Comparisons past one process: `python -m benchmarks.scaling` measures shards, workers, memory, and costs foretold.
+"""Comparisons past one process: `python -m benchmarks.scaling` measures shards, workers, memory and costs.
 
 Every run has a process of its own. What is compared is run in turn, and the whole of it on an idle machine: the stored
 numbers, in `scaling.json`, are ratios of runs that stood beside each other. Notebook 22 shows them.
@@ -10,13 +10,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from time import time
+from typing import Any
 
 from tqdm import tqdm
 
@@ -50,25 +51,35 @@ ALLOCATOR = {name: WORKER_ENVIRONMENT[name] for name in ("MALLOC_TRIM_THRESHOLD_
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and store what was found."""
+    """Measure what is asked for, part by part; each is stored when it is done."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", help="those that are missing if there are none: " + ", ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="few pictures and one round, to try the program itself")
     parser.add_argument("--output", type=Path, default=STORED)
     options = parser.parse_args(arguments)
+    unknown = sorted(set(options.parts) - PARTS.keys())
+    if unknown:
+        parser.error(f"no part {', '.join(unknown)}: choose among {', '.join(PARTS)}")
     share = 0.02 if options.quick else 1.0
-    rounds = 1 if options.quick else ROUNDS
-    found = {
-        "about": describe_machine(),
-        "sweep": measure_sweep(max(100, int(PICTURES * share)), rounds),
-        "streamed": [measure_memory(max(100, int(count * share))) for count in STREAMED],
-        "cost": [measure_cost(name, max(8, int(count * share))) for name, count in COSTED.items()],
-        "thousand": ask({"run": "methods", "pictures": 8 if options.quick else 64, "methods": METHODS})["thousand"],
-        "photograph": ask({"run": "photograph", "side": 64 if options.quick else 224, "threads": 2}),
-        "crops": measure_crops(max(12, int(CROPS * share))),
-    }
-    with replace_file(options.output) as draft:
-        draft.write_text(json.dumps(found, indent=1) + "\n")
-    sys.stdout.write(f"stored in {options.output.name}\n")
+    for name in options.parts or list_missing(options.output, share):
+        part = PARTS[name](share)
+        stored = read_stored(options.output)
+        about = {**stored.get("about", {}), name: {**describe_machine(), "share": share}}
+        with replace_file(options.output) as draft:
+            draft.write_text(json.dumps({**stored, "about": about, name: part}, indent=1) + "\n")
+        sys.stdout.write(f"{name}: stored in {options.output.name}\n")
+
+
+def read_stored(path: Path) -> dict[str, Any]:
+    """Return what was measured before, nothing where nothing was."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def list_missing(path: Path, share: float) -> list[str]:
+    """Return the parts that were not measured, or in small, or on another machine, or with other versions."""
+    about = read_stored(path).get("about", {})
+    here = {**describe_machine(), "share": share}
+    return [name for name in PARTS if {**about.get(name, {}), "date": here["date"]} != here]
 
 
 def describe_machine() -> dict[str, object]:
@@ -91,8 +102,14 @@ def ask(question: Mapping[str, object], allocator: bool = False) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure_sweep(pictures: int, rounds: int) -> dict[str, dict]:
-    """Run the same comparison in one process, in two workers, in two shards, and its like by other libraries."""
+def measure_sweep(share: float) -> dict[str, dict]:
+    """Run the same comparison in one process, in two workers, in two shards, and its like by other libraries.
+
+    Args:
+        share: of the pictures; of fewer than all there is one round.
+    """
+    pictures = max(100, int(PICTURES * share))
+    rounds = ROUNDS if share == 1 else 1
     ways = {
         "one process, 1 thread": lambda folder: _run_alone(folder, pictures, threads=1),
         "one process, 2 threads": lambda folder: _run_alone(folder, pictures, threads=2),
@@ -138,6 +155,11 @@ def _run_shards(folder: str, pictures: int) -> dict:
     return {**later, "seconds": later["seconds"] + gathered["seconds"], "sha256": gathered["sha256"]}
 
 
+def measure_streamed(share: float) -> list[dict]:
+    """Return what streamed pictures take, for several numbers of them."""
+    return [measure_memory(max(100, int(count * share))) for count in STREAMED]
+
+
 def measure_memory(pictures: int) -> dict[str, object]:
     """Return what streamed pictures take by their number: of a comparison, and of maps on disk."""
     found: dict[str, object] = {"pictures": pictures}
@@ -145,6 +167,11 @@ def measure_memory(pictures: int) -> dict[str, object]:
         with tempfile.TemporaryDirectory() as folder:
             found[run] = ask({"run": run, "folder": folder, "pictures": pictures}, allocator=True)
     return found
+
+
+def measure_costs(share: float) -> list[dict]:
+    """Return what comparisons were to cost, and what they did."""
+    return [measure_cost(name, max(8, int(count * share))) for name, count in COSTED.items()]
 
 
 def measure_cost(workload: str, pictures: int) -> dict[str, object]:
@@ -155,8 +182,19 @@ def measure_cost(workload: str, pictures: int) -> dict[str, object]:
     return {"workload": workload, "pictures": pictures, **found, "ratio": ratio}
 
 
-def measure_crops(count: int) -> dict[str, object]:
+def measure_thousand(share: float) -> dict[str, float]:
+    """Return the seconds of a thousand explanations by each method, of small pictures."""
+    return ask({"run": "methods", "pictures": max(8, int(64 * share)), "methods": METHODS})["thousand"]
+
+
+def measure_photograph(share: float) -> dict[str, object]:
+    """Return the seconds of eight methods on a photograph, a small one where not all is asked for."""
+    return ask({"run": "photograph", "side": 224 if share == 1 else 64, "threads": 2})
+
+
+def measure_crops(share: float) -> dict[str, object]:
     """Explain crops of photographs by four methods, each on two workers, and say how alike the methods' maps are."""
+    count = max(6, int(CROPS * share))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         seconds = crops.run_commands(folder, count)
@@ -164,6 +202,15 @@ def measure_crops(count: int) -> dict[str, object]:
         mib = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
     return {"crops": count, "side": crops.SIDE, "workers": crops.WORKERS, "seconds": seconds, "mib": mib, **found}
 
+
+PARTS: dict[str, Callable[[float], object]] = {
+    "sweep": measure_sweep,
+    "streamed": measure_streamed,
+    "cost": measure_costs,
+    "thousand": measure_thousand,
+    "photograph": measure_photograph,
+    "crops": measure_crops,
+}
 
 if __name__ == "__main__":
     main()

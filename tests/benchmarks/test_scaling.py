@@ -30,8 +30,34 @@ def test_rounds_are_told_with_their_median_and_one_hash():
 
 def test_crops_are_explained_by_workers_and_compared_by_photograph(monkeypatch):
     monkeypatch.setattr(crops, "METHODS", ("gradient", "grad_cam"))
-    found = scaling.measure_crops(6)
+    found = scaling.measure_crops(0.0)
     assert found["errors"] == 0
     assert set(found["seconds"]) == {"gradient", "grad_cam"}
     mean, low, high = found["alike"]["gradient, grad_cam"]
     assert -1 <= low <= mean <= high <= 1
+
+
+def test_parts_are_stored_one_by_one_and_measured_once(tmp_path, monkeypatch):
+    asked = []
+    for name in scaling.PARTS:
+        monkeypatch.setitem(scaling.PARTS, name, lambda share, name=name: asked.append(name) or share)
+    output = tmp_path / "scaling.json"
+    scaling.main(["cost", "--output", str(output)])
+    assert asked == ["cost"]
+    scaling.main(["--quick", "--output", str(output)])
+    assert asked[1:] == list(scaling.PARTS)
+    asked.clear()
+    scaling.main(["cost", "sweep", "--output", str(output)])
+    scaling.main(["--output", str(output)])
+    assert asked == ["cost", "sweep", *(name for name in scaling.PARTS if name not in ("cost", "sweep"))]
+    stored = scaling.read_stored(output)
+    assert stored["about"]["sweep"] == {**scaling.describe_machine(), "share": 1.0}
+    asked.clear()
+    scaling.main(["--output", str(output)])
+    assert asked == []
+
+
+def test_an_unknown_part_is_named(capsys):
+    with pytest.raises(SystemExit):
+        scaling.main(["sweeps"])
+    assert "no part sweeps: choose among sweep, streamed" in capsys.readouterr().err
