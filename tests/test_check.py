@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import xnb
-from xnb.check import PromiseWarning, abbreviate_value, is_finite, is_refusal, require, warn
+from xnb.check import PromiseWarning, abbreviate_value, is_finite, is_out_of_memory, is_refusal, require, warn
 
 
 def test_three_lines():
@@ -70,3 +70,18 @@ def test_a_warning_has_three_lines_and_points_at_the_caller():
     with pytest.warns(PromiseWarning, match=r"^f: must add up\n  got: 3\n  try: n=4$") as caught:
         warn("f: must add up", 3, "n=4")
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:123] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("MPS backend out of memory"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("this picture is out of memory of mine"), False),
+    ],
+)
+def test_the_end_of_memory_is_known_by_its_words(error, expected):
+    assert is_out_of_memory(error) is expected

@@ -10,10 +10,13 @@ from types import FrameType
 from typing import NoReturn, TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 Entry = TypeVar("Entry")
 _LONGEST_VALUE = 120  # characters: a line of an error that still fits a terminal
+# In the words of CUDA, of Metal, and of the processor, for which torch has no class of errors.
+_NO_MEMORY = ("out of memory", "can't allocate memory")
 
 
 def shorten_text(text: str, length: int) -> str:
@@ -41,6 +44,13 @@ def require(ok: bool, rule: str, got: object, hint: str = "", *, error: type[Exc
 def refuse(rule: str, got: object, hint: str = "", *, error: type[Exception] = ValueError) -> NoReturn:
     """Raise `error`, for a branch that is already known to be wrong; `require` is for a condition."""
     raise error(_write_lines(rule, got, hint))
+
+
+def is_out_of_memory(error: object) -> bool:
+    """Return whether an error says that memory has come to its end, that of Python, of torch or of an accelerator."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _NO_MEMORY)
 
 
 def raise_again(error: Exception) -> NoReturn:

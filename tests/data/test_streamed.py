@@ -210,3 +210,14 @@ class TestCompared:
         assert path.read_bytes() == before
         with pytest.raises(ValueError, match="other settings: data "):
             xnb.compare(net, TensorDataset(X + 1e-6, Y), **ASK, knobs=KNOBS, path=path)
+
+
+def test_the_end_of_memory_is_no_property_of_an_input():
+    class Hungry(Counted):
+        def __getitem__(self, position):
+            if position == 4:
+                raise MemoryError("no room for a picture")
+            return super().__getitem__(position)
+
+    with pytest.raises(MemoryError, match="no room for a picture"):
+        Streamed(Hungry()).read_readable(slice(3, 6))

@@ -10,11 +10,8 @@ from xnb.access.modes import find_training
 from xnb.access.output_forms import is_logits, refuse_output, runs_on_arrays
 from xnb.access.rows import count_caller_rows, select_rows
 from xnb.access.way_out import FORWARD_ONLY
-from xnb.check import is_refusal, refuse, require
+from xnb.check import is_out_of_memory, is_refusal, refuse, require
 from xnb.types import Batch, Logits, Model, Target
-
-# In the words of CUDA, of Metal, and of the processor.
-_NO_MEMORY = ("out of memory", "can't allocate memory")
 
 
 def check_explainable(model: Model, x: Batch, target: Target | None = None) -> None:
@@ -119,7 +116,8 @@ class ExplainedFailure:
             return
         if is_refusal(error):  # it says itself what is wrong
             return
-        if _lacks_memory(kind, error):
+        # Python's own end of memory comes from code of the model's: fewer inputs need not help
+        if is_out_of_memory(error) and not isinstance(error, MemoryError):
             _refuse_size(self.x, self.together)
         if _runs(self.model, self.x):  # it is not the input
             return
@@ -134,13 +132,6 @@ class ExplainedFailure:
         if issubclass(kind, AttributeError | TypeError) and runs_on_arrays(self.model, self.x):
             rule = "score: the model takes arrays and no tensors"
             refuse(rule, str(error), "model = xnb.adapters.from_numpy(model)")
-
-
-def _lacks_memory(kind: type[BaseException], error: object) -> bool:
-    """Whether an error says that memory has come to its end."""
-    words = str(error)
-    tells = issubclass(kind, RuntimeError) and any(phrase in words for phrase in _NO_MEMORY)
-    return tells or issubclass(kind, torch.OutOfMemoryError)
 
 
 def _refuse_size(x: Batch, together: int | None) -> NoReturn:

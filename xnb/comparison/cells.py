@@ -7,7 +7,6 @@ from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from xnb.access.descriptions import takes_knob
@@ -15,7 +14,7 @@ from xnb.access.ledger import count_inner_passes
 from xnb.access.rows import select_rows
 from xnb.access.score import logits
 from xnb.access.targets import predict_class
-from xnb.check import refuse, require
+from xnb.check import is_out_of_memory, refuse, require
 from xnb.comparison.signs import find_signed
 from xnb.data import Part
 from xnb.types import Model, Target
@@ -91,17 +90,12 @@ def try_call(call: Callable[[], Tensor], count: int) -> Outcome:
             value = call()
         except Exception as problem:
             error = f"{type(problem).__name__}: {problem}"
-            if count == 1 and _is_out_of_memory(problem):
+            if count == 1 and is_out_of_memory(problem):
                 rule = "compare: memory must suffice for one input; with a path, what is finished stays"
                 hint = "xnb.compare(...)  # goes on where it is, once there is more memory"
                 refuse(rule, error, hint, error=MemoryError)
         seconds = perf_counter() - start
     return Outcome(value, error, seconds, float(passes.forward), float(passes.backward))
-
-
-def _is_out_of_memory(problem: Exception) -> bool:
-    """Whether memory has ended: of Python, of an accelerator, or of the processor, for which torch has no class."""
-    return isinstance(problem, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(problem)
 
 
 def _explain_pieces(method: Callable, model: Model, part: Part, target: Target) -> list[Piece]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
-from xnb.check import is_finite, refuse, require
+from xnb.check import is_finite, is_out_of_memory, raise_again, refuse, require
 from xnb.data.split import Part
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -80,6 +80,8 @@ class Streamed:
                 items.append(self._read_item(position))
                 places.append(place)
             except Exception as problem:
+                if is_out_of_memory(problem):  # that is no property of the input
+                    raise_again(problem)
                 reason = f"{type(problem).__name__}: {problem}"
                 # an address in memory is another in each run, and a file of results must not be
                 errors[place] = _ADDRESS.sub("", reason)
