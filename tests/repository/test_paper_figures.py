@@ -7,22 +7,9 @@ from collection.stamps import list_orphans, list_states
 
 # By figure, why it is of other code than its notebook's is now; `make stale` prints how to make it anew.
 STALE = {
-    "fig-02-1": "accuracy after each epoch, its panel in the middle, was not drawn yet; the recipes are the same",
-    "fig-02-2": "exercises and printed lines changed, no training and nothing drawn",
-    "fig-02-3": "exercises and printed lines changed, no training and nothing drawn",
-    "fig-04-1": "training and verdicts moved into the package, the same recipe",
-    "fig-04-2": "training and verdicts moved into the package, the same recipe",
-    "fig-04-3": "training and verdicts moved into the package, the same recipe",
-    "fig-04-4": "training and verdicts moved into the package, the same recipe",
-    "fig-04-5": "training and verdicts moved into the package, the same recipe",
-    "fig-04-6": "training and verdicts moved into the package, the same recipe",
     "fig-05-2": "imports moved, and the folder of trainings has another name, the same recipe",
     "fig-05-3": "imports moved, and the folder of trainings has another name, the same recipe",
     "fig-06-5": "the records' notebook drew it, of three starts; 18 quotes it as the earlier run, and nothing makes it",
-    "fig-15-1": "training and verdicts moved into the package, the same recipe",
-    "fig-18-1": "verdicts are judged by the package",
-    "fig-18-2": "verdicts are judged by the package; the title of the stored picture says more than the notebook does",
-    "fig-18-3": "verdicts are judged by the package",
 }
 STATES = {state.figure: state for state in list_states(Tree())}
 
