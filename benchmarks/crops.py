@@ -24,7 +24,8 @@ from xnb import adapters, comparison, data, metrics, models
 from xnb.folders import ROOT
 
 SIDE = 224
-_PHOTOGRAPH = 300  # larger ones would be enlarged
+_PHOTOGRAPH = 300  # pixels a side: larger ones would be enlarged
+_PHOTOGRAPHS = 6
 _GRID = 14  # maps are compared on so many squares a side: single pixels of gradients agree with nothing
 WORKERS = 2
 METHODS = ("gradient", "grad_cam", "lrp", "occlusion")
@@ -41,7 +42,7 @@ class Crops(Dataset):
         return self.count
 
     def __getitem__(self, position: int) -> tuple[Tensor, int]:
-        photograph = position % len(self.photographs)
+        photograph = position % _PHOTOGRAPHS
         generator = torch.Generator().manual_seed(position)
         draw = partial(torch.randint, size=(), generator=generator)
         side = int(draw(_PHOTOGRAPH // 2, _PHOTOGRAPH + 1))
@@ -90,7 +91,7 @@ def compare_stores(folder: Path) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for one, other in combinations(pooled, 2):
         alike = metrics.rank_correlation(pooled[one], pooled[other])
-        means = [float(alike[photograph::6].nanmean()) for photograph in range(6)]
+        means = [float(alike[photograph::_PHOTOGRAPHS].nanmean()) for photograph in range(_PHOTOGRAPHS)]
         estimate = comparison.estimate_mean(means)
         found[f"{one}, {other}"] = [estimate.mean, estimate.low, estimate.high]
     return found

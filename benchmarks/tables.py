@@ -96,14 +96,14 @@ def sweep(w: Workload) -> Case:
 
     def theirs(together: int = 64) -> Tensor:
         blocks = zip(w.x.split(together), w.target.split(together), strict=True)
-        return torch.cat([swept(w.model, x, target) for x, target in blocks], 1)
+        return torch.cat([sweep_by_peers(w.model, x, target, CURVE) for x, target in blocks], 1)
 
     best = {f"batches of {together}": {"together": together} for together in (16, 32)}
     return Case(ours, (Peer("captum, quantus", theirs, {"prepared/default": 0.5}, best),), tolerance=FLIPS)
 
 
-def swept(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
-    """Gaps of some pictures by each map, of which the first four are compared."""
+def sweep_by_peers(model: nn.Module, x: Tensor, target: Tensor, steps: int) -> Tensor:
+    """Gaps of some pictures by nine maps of Captum and noise, of which those of the first four are returned."""
     mean = x.mean((2, 3), keepdim=True).expand_as(x)
     gradient = judges.slope(model, x, target)
     integrated = captum.attr.IntegratedGradients(model).attribute(x, mean, target=target, n_steps=NODES)
@@ -111,7 +111,7 @@ def swept(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     maps = [gradient, gradient.abs(), integrated.detach(), lifted.detach()]
     noise = torch.Generator().manual_seed(0)
     controls = [torch.rand(x.shape, generator=noise).to(x) for _ in range(CONTROLS)]
-    gaps = [judges.quantus_gap(model, x, target, a, CURVE) for a in [*maps, *controls]]
+    gaps = [judges.quantus_gap(model, x, target, a, steps) for a in [*maps, *controls]]
     return torch.stack(gaps[: len(maps)])
 
 

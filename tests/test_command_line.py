@@ -10,6 +10,7 @@ import sys
 import pytest
 import torch
 import zarr
+from claim_files import write_claim
 
 import xnb
 from xnb import checkpoints, data
@@ -125,15 +126,6 @@ PYTHON = """#!/bin/bash
 shift 2  # -m xnb
 echo "$@" >> asked.txt
 """
-CLAIM = """
-[gradient]
-sentence = "The gradient beats noise."
-source = "this test"
-setup = "none"
-differs = "nothing"
-side = "above"
-bars = [{since = 2026-11-30, value = 0.0, why = "no difference"}]
-"""
 
 
 @pytest.fixture
@@ -178,10 +170,10 @@ def test_the_lines_of_the_help_make_the_file_and_judge_the_claim(way, study, lin
     table = compare_here(tmp_path / "b.parquet")
     assert (tmp_path / "t.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
-    (tmp_path / "claims.toml").write_text(CLAIM)
+    claims = write_claim(tmp_path, "gradient")
     exec("\n".join(lines[lines.index("import pandas") :]), {})
     values = table.pivot(index="image", columns="method", values="value")
-    claim = read_claims(tmp_path / "claims.toml")["gradient"]
+    claim = read_claims(claims)["gradient"]
     judged = judge_rows(claim, {"gradient less random": values["gradient"] - values["random"]})
     assert capsys.readouterr().out == f"{judged}\n"
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import pandas as pd
 import pytest
+from claim_files import write_claim
 
 import xnb
 from xnb import checkpoints, data
@@ -14,23 +15,12 @@ from xnb.comparison import estimate_mean, judge_estimate, judge_rows, read_claim
 from xnb.comparison.store import Store, gather
 from xnb.scale.threads import use_threads
 
-CLAIM = """
-[occlusion]
-sentence = "Occlusion finds what counts better than noise does."
-source = "this test"
-setup = "two trainings, ten pictures"
-differs = "nothing"
-side = "above"
-bars = [{since = 2026-11-30, value = 0.0, why = "no difference"}]
-"""
 KNOBS = {"srg": {"steps": 3}, "occlusion": {"window": 3, "stride": 3}}
 
 
 @pytest.fixture
 def claim(tmp_path):
-    path = tmp_path / "claims.toml"
-    path.write_text(CLAIM)
-    return read_claims(path)["occlusion"]
+    return read_claims(write_claim(tmp_path, "occlusion"))["occlusion"]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from xnb.types import Batch, Model
 # few MiB of second and third level cache.
 CHUNK_BYTES = 16 * 3 * 32 * 32 * 4
 # An accelerator wants work instead, as much as its memory holds. For its backward pass a network keeps so many times
-# its input, counted by `xnb.summary.count_memory`: 56 in `SmallCNN`, 142 in a ResNet-50, 256 in a ViT-B/16, 382 in a
+# its input, counted by `xnb.summary.count_memory`: 56 in `SmallCNN`, 142 in a ResNet-50, 256 in a ViT-B/16, 383 in a
 # ResNet-18 of 64 channels at 32 x 32. A fourth of what is free leaves room for rules, which keep more.
 _BYTES_KEPT = 512
 _FREE_SHARE = 1 / 4
