@@ -184,8 +184,10 @@ def refresh(jobs: Sequence[Job], *, new: bool = False) -> int:
     # what the kernels import: the package as it is before the first of them starts
     package = hash_package(tree.root) if paper else ""
     changed: list[str] = []
+    outrun: list[str] = []
 
     def store(result: Result) -> None:
+        outrun.extend(_list_outrun(result))
         names = list(_store_figures(result, new))
         changed.extend(names)
         if paper:
@@ -197,7 +199,20 @@ def refresh(jobs: Sequence[Job], *, new: bool = False) -> int:
 
     code = print_table(run_jobs(jobs, force=not paper, on_success=store))
     sys.stdout.write(f"stored in figures/: {len(changed)} files\n")
+    for name in outrun:
+        sys.stdout.write(f"once more: make refresh NOTEBOOK={name}, which prints figures that were stored before\n")
     return code
+
+
+def _list_outrun(result: Result) -> list[str]:
+    """The notebook's number, where it has printed numbers of stored figures in whose place this run puts others."""
+    reading = [cell.source for cell in result.job.code_cells() if "read_figure" in cell.source]
+    for name in result.files:
+        stored = result.job.stored / name
+        is_read = any(stored.name in source for source in reading)
+        if is_read and stored.exists() and stored.read_bytes() != result.job.figure(name).read_bytes():
+            return [result.job.name[:2]]
+    return []
 
 
 def _store_figures(result: Result, new: bool) -> Iterator[str]:

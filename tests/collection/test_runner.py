@@ -162,6 +162,18 @@ def test_refresh_stores_the_same_bytes_every_time(project):
     assert project.ran() == []  # stored outputs are no reason to run again
 
 
+def test_refresh_says_where_outputs_are_of_the_figures_before(project, capsys):
+    reads = "from pathlib import Path; path = Path('../figures/fig-00-1.json')  # as read_figure does\n"
+    reads += "print(path.read_text() if path.exists() else 'nothing')"
+    project.notebook("00_one", reads=reads, fig_00_1="import time; savefig('fig-00-1', str(time.time()))")
+    project.notebook("01_two", fig_01_1="import time; savefig('fig-01-1', str(time.time()))")
+    assert project.run("refresh") == 0
+    assert "once more" not in capsys.readouterr().out  # there was nothing to read
+    assert project.run("refresh") == 0
+    says = [line for line in capsys.readouterr().out.splitlines() if line.startswith("once more")]
+    assert says == ["once more: make refresh NOTEBOOK=00, which prints figures that were stored before"]
+
+
 def test_parameters_reach_the_notebook(project):
     project.notebook("00_one", fig_00_1="savefig('fig-00-1', PROFILE, 'paper' if PROFILE == 'paper' else '')")
     before = project.files("notebooks")
