@@ -50,6 +50,8 @@ help:
 	@echo "make lint       ruff, codespell and mypy alone;  make format  lets ruff repair"
 	@echo "make contracts  what every method and metric owes, every refusal, and agreement with other libraries"
 	@echo "make trust      disks and memory that end, kill -9 at every step of every writer, malicious files, machines that are lost"
+	@echo "make mutants    small faults in the arithmetic, and whether its tests find them;  N=300 SEED=0"
+	@echo "                  for the better part of an hour; goes on where it was stopped"
 	@echo "make accelerator  every method and metric on the graphics card, beside the processor's numbers"
 	@echo "make clean      remove build/ and caches; .venv/ and data/cache/ stay"
 	@echo "each of them with PYTHON=python3.12 runs on that Python, in an environment of its own: .venv-3.12/"
@@ -129,6 +131,10 @@ contracts: $(INSTALLED)
 trust: $(INSTALLED)
 	@XNB_TRUST=1 $(BIN)/python -m pytest --durations=5 $(TRUST)
 
+# One process: the tests are collected once, and run in forks. What a run found stands in tests/trust/mutants.json.
+mutants: $(INSTALLED)
+	@$(BIN)/python tests/trust/mutants.py --number $(or $(N),300) --seed $(or $(SEED),0) $(MUTANTS_ARGS)
+
 # Where no accelerator is found, the processor alone is asked.
 accelerator: $(INSTALLED)
 	@$(BIN)/python -m pytest --durations=5 tests/test_accelerator.py
@@ -178,4 +184,4 @@ clean:
 	rm -rf build .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-.PHONY: help figures refresh lab site app serve-flask serve-django test contracts trust accelerator bench bench-relatives bench-scale bench-accelerator bench-serve models cifar10 reproduce tensorflow tensorflow-environment lint format clean interpreter
+.PHONY: help figures refresh lab site app serve-flask serve-django test contracts trust mutants accelerator bench bench-relatives bench-scale bench-accelerator bench-serve models cifar10 reproduce tensorflow tensorflow-environment lint format clean interpreter

@@ -30,3 +30,9 @@ def test_controls_and_noise_are_not_the_input_drawn_again(seed):
     noisy = lambda z: (z - x).square().flatten(1).sum(1, keepdim=True)  # noqa: E731 - the gradient is twice the mean noise
     noise = xnb.attribute(noisy, x, 1, "smoothgrad", samples=2, seed=seed).flatten()
     assert torch.corrcoef(torch.stack([noise, x.flatten()]))[0, 1].abs() < 5 / 3072**0.5
+
+
+def test_the_global_generator_is_left_alone():
+    state = torch.get_rng_state()
+    torch.rand(9, generator=make_generator("noise", 0))
+    assert torch.equal(torch.get_rng_state(), state)

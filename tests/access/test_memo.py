@@ -24,6 +24,15 @@ def test_within_a_block_the_same_question_is_answered_once():
     assert other == 2
 
 
+def test_another_model_of_the_same_class_is_another_question(x, target):
+    with torch.random.fork_rng():
+        first, second = (torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(72, 3)).double().eval() for _ in "ab")
+    with remember_answers():
+        answers = [score(each, x, target) for each in (first, second, first)]
+    assert answers[0] is answers[2]
+    torch.testing.assert_close(answers[1], second(x).gather(1, target[:, None])[:, 0].detach())
+
+
 def test_an_inner_block_has_answers_of_its_own():
     with remember_answers():
         leave_answer(("question",), "outer")

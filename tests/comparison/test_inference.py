@@ -140,11 +140,19 @@ class TestMean:
         with pytest.raises(ValueError, match="power must lie"):
             estimate_mean([1.0, 2.0], power=0.3)
 
+    @pytest.mark.parametrize("knobs", [{"level": 0.0}, {"level": 1.0}, {"power": 0.5}, {"power": 1.0}], ids=str)
+    def test_the_ends_of_knobs_are_refused(self, knobs):
+        with pytest.raises(ValueError, match="must lie between"):
+            estimate_mean([1.0, 2.0], **knobs)
+
 
 class TestHolm:
     def test_closed_form(self):
         """0.01 x 3; 0.03 x 2; 0.04 x 1, but no less than the one before."""
         assert adjust_holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+    def test_no_p_value_exceeds_one(self):
+        assert adjust_holm([0.9, 0.4, 0.6]).tolist() == [1, 1, 1]
 
     def test_untested_statements_do_not_count(self):
         found = adjust_holm([0.01, np.nan, 0.04])

@@ -74,6 +74,17 @@ class TestTemperature:
         assert fit_temperature(f, sick) == pytest.approx(np.exp(-3), rel=1e-2)
         assert fit_temperature(f, sick, doubt=True) > 0.5
 
+    @pytest.mark.parametrize(("sick", "well"), [(3, 1), (2, 5), (1, 1)])
+    def test_doubt_has_a_closed_form(self, sick, well):
+        """Log odds of 2, all of the right sign: 2 / T is the logit of the mean target, (n + 1) / (n + 2) of a class."""
+        f = np.array([2.0] * sick + [-2.0] * well)
+        target = (sick * (sick + 1) / (sick + 2) + well * (well + 1) / (well + 2)) / (sick + well)
+        found = fit_temperature(f, f > 0, doubt=True)
+        assert found == pytest.approx(2 / np.log(target / (1 - target)), rel=1e-3)
+
+    def test_odds_of_the_wrong_sign_end_at_the_other_limit(self):
+        assert fit_temperature([2.0, -2.0], [0, 1]) == pytest.approx(np.exp(3), rel=1e-2)
+
     def test_losses_are_those_of_scikit_learn(self):
         f, sick = np.array([-3.0, 0.5, 2]), np.array([0, 1, 0])
         assert log_losses(f, sick).mean() == pytest.approx(log_loss(sick, 1 / (1 + np.exp(-f))))
@@ -88,3 +99,7 @@ def test_net_benefit_is_true_positives_less_weighted_false_ones():
     assert everyone.mean() == pytest.approx(3 / 5 - 2 / 5 / 4)
     assert not net_benefits(np.full(5, -np.inf), sick, 0.2).any()
     assert net_benefits(np.stack([f, -f]), sick, 0.2).shape == (2, 5)
+
+
+def test_who_is_as_sure_as_the_threshold_acts():
+    assert net_benefits([0.0, 0.0, -1e-9], [1, 0, 1], 0.5).tolist() == [1, -1, 0]

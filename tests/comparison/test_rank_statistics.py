@@ -30,6 +30,16 @@ class TestCorrelation:
         """Closed form: tanh(artanh 0.69 -+ 1.96 sqrt(1.06 / 5)) = -0.05, 0.94."""
         assert fieller_interval(0.69, 8, 0.95) == pytest.approx((-0.054, 0.941), abs=5e-4)
 
+    @pytest.mark.parametrize("items", [4, 8])
+    def test_a_perfect_order_counts_as_half_a_swap_from_perfect(self, items):
+        """A swap of neighbours has r = 1 - 12 / (n^3 - n), so half of one 1 - 6 / (n^3 - n)."""
+        swapped = [2, 1, *range(3, items + 1)]
+        nearly = (1 + stats.spearmanr(range(items), swapped).statistic) / 2
+        low, high = fieller_interval(1.0, items, 0.9)
+        assert low == pytest.approx(np.tanh(np.arctanh(nearly) - stats.norm.ppf(0.95) * np.sqrt(1.06 / (items - 3))))
+        assert high == 1
+        assert fieller_interval(-1.0, items, 0.9) == pytest.approx((-1, -low))
+
     def test_scipy_agrees(self):
         rng = np.random.default_rng(0)
         a, b = rng.normal(size=(2, 30))

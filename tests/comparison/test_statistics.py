@@ -56,6 +56,10 @@ class TestAgreement:
         assert np.isnan(concordance(judged(up=[1, 2, 3]), better=BETTER))
         assert np.isnan(concordance(judged(up=[1, 1, 1], also_up=[1, 1, 1]), better=BETTER))
 
+    def test_two_methods_and_two_metrics_are_enough(self):
+        assert concordance(judged(up=[1, 2], also_up=[3, 4]), better=BETTER) == pytest.approx(1)
+        assert concordance(judged(up=[1, 2], also_up=[4, 3]), better=BETTER) == pytest.approx(0)
+
     @pytest.mark.parametrize("seed", range(3))
     def test_concordance_is_friedman_s_statistic_by_its_largest_value_also_with_ties(self, seed):
         scores = np.random.default_rng(seed).integers(0, 4, (3, 6)).astype(float)

@@ -1,6 +1,8 @@
 """DeepLIFT: closed forms, the paper's multipliers step by step, and Captum.
 
 Slow twins: deep_lift
+
+Tests: xnb.methods.deep_lift_rules
 """
 
 import pytest

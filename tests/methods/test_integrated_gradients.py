@@ -37,6 +37,18 @@ def test_gauss_legendre_is_exact_on_polynomials(x, target):
     assert (gap(cube, x, target, steps=1) > 0.1).all()
 
 
+def test_the_path_starts_at_the_baseline(x, target):
+    """The slope of a square is 2 z: from b to x it gives x^2 - b^2, whatever b is."""
+    square = lambda z: z.flatten(1)[:, :3] ** 2  # noqa: E731
+    rows = torch.arange(5)
+    for start in (0.7, x.flip(0)):
+        b = torch.as_tensor(start, dtype=x.dtype).expand_as(x).flatten(1)
+        expected = torch.zeros_like(b)
+        expected[rows, target] = x.flatten(1)[rows, target] ** 2 - b[rows, target] ** 2
+        found = attribute(square, x, target, NAME, steps=2, baseline=start)
+        torch.testing.assert_close(found, expected.view_as(x), rtol=1e-12, atol=1e-14)
+
+
 def test_midpoint_by_hand(x, target):
     model = network(nn.Tanh())
     slopes = [attribute(model, x * (k + 0.5) / 6, target, "gradient") for k in range(6)]

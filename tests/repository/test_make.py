@@ -96,6 +96,14 @@ def test_options_reach_the_program(arguments, command, make):
     assert make(*arguments).stdout.splitlines()[-1] == f"python -m {command}"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [([], "--number 300 --seed 0"), (["N=20", "SEED=3", "MUTANTS_ARGS=--again"], "--number 20 --seed 3 --again")],
+)
+def test_a_sample_of_mutants_has_a_number_and_a_seed(arguments, options, make):
+    assert make("mutants", *arguments).stdout.splitlines()[-1].strip() == f"python tests/trust/mutants.py {options}"
+
+
 def test_an_old_python_is_refused(make, tmp_path):
     (tmp_path / "too-old").touch()
     done = make("test")
@@ -185,6 +193,7 @@ def test_help_names_every_command(make):
             "lint",
             "contracts",
             "trust",
+            "mutants",
             "accelerator",
             "clean",
         ),
