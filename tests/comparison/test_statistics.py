@@ -83,6 +83,13 @@ class TestPareto:
         assert found["value"].tolist() == [1, 3]
         assert found["front"].tolist() == [True, False]
 
+    def test_value_and_cost_are_means_over_images(self):
+        given = table({("a", "up"): [1, 3], ("b", "up"): [2, 8]})
+        given["forward"], given["backward"] = [1, 2, 3, 6], [0, 2, 1, 1]
+        found = pareto(given, "up", better=BETTER)
+        assert found["value"].tolist() == [2, 5]
+        assert found["cost"].tolist() == [1.5 + 2 * 1, 4.5 + 2 * 1]
+
     def test_equals_are_both_on_the_front(self):
         assert pareto(judged(up=[1, 1]), "up", better=BETTER)["front"].all()
 

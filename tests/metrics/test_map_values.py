@@ -1,12 +1,17 @@
 """What metrics read of a map: ranks, sets of parts, and correlations."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
-from scipy.stats import pearsonr, spearmanr
+from scipy.stats import entropy, pearsonr, spearmanr
 
 from xnb.metrics.map_values import (
     broadcast_units,
     draw_part_sets,
+    draw_squares,
+    histogram_entropy,
     part_numbers,
     pearson_correlation,
     rank_units,
@@ -65,3 +70,25 @@ def test_nothing_is_said_where_nothing_varies(x):
     assert pearson_correlation(a, flat).isnan().all()
     assert spearman_correlation(flat, a).isnan().all()
     assert pearson_correlation(1e9 + a, a).isfinite().all()
+
+
+def test_entropies_of_histograms_are_those_of_numpy_and_scipy(x):
+    values = x.flatten(1)
+    expected = [entropy(np.histogram(row, 7)[0]) for row in values.numpy()]
+    torch.testing.assert_close(histogram_entropy(values, 7), torch.tensor(expected))
+    by_hand = torch.tensor([[0.0, 0.2, 0.9, 1.0], [3.0, 3.0, 3.0, 3.0], [0.0, 0.6, 0.9, 1.0]], dtype=torch.double)
+    expected = [math.log(2), 0, math.log(4) - 3 / 4 * math.log(3)]
+    torch.testing.assert_close(histogram_entropy(by_hand, 2), torch.tensor(expected, dtype=torch.double))
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((1, 12), (2,)), ((6,), (1,)), ((1, 5, 7), (2, 3))])
+def test_intervals_have_every_size_up_to_half_and_lie_everywhere(shape, axes):
+    """Of a table they are sets of features, of every size up to all of them."""
+    squares = draw_squares(torch.zeros(2, *shape), axes, 600, 0)
+    sizes = {int(size) for size in squares.sum(1)}
+    largest = 6 if axes == (1,) else min(length for length in shape if length > 1) // 2
+    assert sizes == {side ** len(axes) for side in range(1, largest + 1)}
+    assert squares.any(0).all()
+    again = draw_squares(torch.zeros(2, *shape), axes, 600, 0)
+    assert torch.equal(again, squares)
+    assert not torch.equal(draw_squares(torch.zeros(2, *shape), axes, 600, 1), squares)
