@@ -7,10 +7,25 @@ from contextlib import contextmanager, suppress
 from glob import escape
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import gettempdir
 from types import TracebackType
 from uuid import uuid4
 
-ROOT = Path(__file__).parents[1]
+_AROUND = Path(__file__).parents[1]
+# A checkout of the repository lies around the package; where it was installed without one, a folder of packages does.
+IS_CHECKOUT = (_AROUND / "pyproject.toml").is_file() and (_AROUND / "notebooks").is_dir()
+
+
+def _find_user_cache() -> Path:
+    """Return the folder in which programs of this user may leave what can be made again."""
+    if "XDG_CACHE_HOME" in os.environ:
+        return Path(os.environ["XDG_CACHE_HOME"])
+    with suppress(RuntimeError):  # a process may have no home
+        return Path.home() / ".cache"
+    return Path(gettempdir())
+
+
+ROOT = _AROUND if IS_CHECKOUT else _find_user_cache() / "xnb"
 DATA = ROOT / "data"
 NOTEBOOKS = ROOT / "notebooks"
 _HAS_LOCKS = find_spec("fcntl") is not None  # not on Windows
@@ -18,13 +33,20 @@ _ABANDONED_SECONDS = 86_400  # no file takes a day to write: such a draft belong
 
 
 def cache_folder() -> Path:
-    """Return the folder of downloads and conversions, never committed: `data/cache/`, or what `XNB_CACHE` names."""
+    """Return the folder of downloads and conversions, never committed: `data/cache/`, or what `XNB_CACHE` names.
+
+    Without a checkout `data/` lies below the user's own cache, `~/.cache/xnb/`.
+    """
     return Path(os.environ.get("XNB_CACHE", DATA / "cache"))
 
 
 def figure_folder() -> Path:
-    """Return the folder of figures and their numbers: `figures/`, or what `XNB_FIGURES` names."""
-    return Path(os.environ.get("XNB_FIGURES", ROOT / "figures"))
+    """Return the folder of figures and their numbers: `figures/`, or what `XNB_FIGURES` names.
+
+    Without a checkout that is `figures/` where the program runs.
+    """
+    home = ROOT if IS_CHECKOUT else Path.cwd()
+    return Path(os.environ.get("XNB_FIGURES", home / "figures"))
 
 
 class NamedFile:

@@ -11,7 +11,8 @@ from importlib.metadata import distribution
 import pytest
 import yaml
 from packaging.requirements import Requirement
-from test_environment import DECLARED, EXTRAS, LOOSE, PROJECT, PYTHONS, ROOT, link_distributions, needed
+from test_environment import DECLARED, EXTRAS, LOOSE, PROJECT, PYTHONS, ROOT
+from test_wheel_alone import link_distributions, needed
 
 PAGE = (ROOT / "docs" / "run_elsewhere.md").read_text()
 (CELL,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)

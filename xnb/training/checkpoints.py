@@ -16,7 +16,7 @@ from torch.optim import AdamW
 from tqdm.auto import tqdm
 
 from xnb import data, folders, storage
-from xnb.check import find_entry
+from xnb.check import find_entry, require
 from xnb.data import Split
 from xnb.models import Ensemble, SmallCNN, ViT, bag_classifier, picture_classifier
 from xnb.training.changes import list_changes
@@ -129,9 +129,12 @@ def load(name: str) -> nn.Module:
     """Return the named network in evaluation mode, its file checked against the manifest.
 
     Raises:
-        ValueError: unknown name, or the file is not the one the manifest describes.
+        ValueError: unknown name, a network that is not stored here, as where the package was installed without the
+            repository, or the file is not the one the manifest describes.
     """
     recipe = find_entry(RECIPES, name, "checkpoints: no checkpoint of that name")
+    rule = f"checkpoints: the trained networks are files of the repository; here they belong into {FOLDER}"
+    require(name in read_manifest(), rule, name, f"xnb.checkpoints.main([{name!r}])  # trains it")
     return load_listed(recipe.model(), FOLDER, name, "checkpoints")
 
 
