@@ -4,6 +4,8 @@ Slow twins: lrp
 Tests: xnb.methods.lrp, xnb.methods.lrp_division
 """
 
+import copy
+
 import pytest
 import torch
 from rule_networks import chain, randomise
@@ -172,3 +174,24 @@ def test_lines_to_try_add_up_where_several_functions_have_no_rule():
         line = str(caught.value).split("  try: ")[1]
     exec(f"{line.split('; ')[0]}; found = {line.split('; ')[1]}", scope)
     assert scope["found"].shape == (2, 4)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_norm_behind_a_transposed_convolution_is_folded_group_by_group(groups):
+    """By hand: each output's weights, the second axis of its group, times the scale of that output."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        convolution, norm, head = nn.ConvTranspose2d(4, 6, 3, groups=groups), nn.BatchNorm2d(6), nn.Linear(6 * 36, 2)
+        for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+            values.data.uniform_(0.5, 2)
+        x = torch.rand(3, 4, 4, 4).double()
+    net = nn.Sequential(convolution, norm, nn.ReLU(), nn.Flatten(), head).double().eval()
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    folded = copy.deepcopy(convolution)
+    by_group = convolution.weight.unflatten(0, (groups, -1)) * scale.view(groups, 1, -1, 1, 1)
+    folded.weight.data = by_group.flatten(0, 1).detach()
+    folded.bias.data = ((convolution.bias - norm.running_mean) * scale + norm.bias).detach()
+    by_hand = nn.Sequential(folded, nn.ReLU(), nn.Flatten(), head).eval()
+    target = torch.tensor([0, 1, 0])
+    torch.testing.assert_close(by_hand(x), net(x))
+    torch.testing.assert_close(attribute(net, x, target, "lrp"), attribute(by_hand, x, target, "lrp"))

@@ -73,6 +73,16 @@ def test_the_search_goes_all_the_way_where_no_decision_can_change():
     assert float(adversarial_divergence(a, values, 0.01).min()) > 0.6
 
 
+def test_starts_depend_on_the_seed_and_on_nothing_else():
+    """After a few steps the search is still near to where it began."""
+    a, values = weights(3, 6), weights(3, 6, 2, seed=1)
+    state = torch.get_rng_state()
+    found = [adversarial_divergence(a, values, 0.05, steps=5, seed=seed) for seed in (1, 1, 2)]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
 def test_a_single_token_leaves_no_other_weights():
     a, values = torch.ones(3, 1, dtype=torch.double), torch.randn(3, 1, 2, dtype=torch.double)
     assert float(adversarial_divergence(a, values, 0.3).abs().max()) < 1e-9

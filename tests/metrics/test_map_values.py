@@ -39,6 +39,12 @@ def test_parts_add_up(x):
     torch.testing.assert_close(sums.sum(1), x.flatten(1).sum(1))
 
 
+def test_parts_are_summed_in_double_precision():
+    sums = sum_over_parts(torch.tensor([[1e8, 1.0, -1e8, 3.0]]), torch.tensor([0, 0, 0, 1]))
+    assert sums.dtype == torch.double
+    assert sums.tolist() == [[1, 3]]
+
+
 def test_ties_are_in_random_order_that_depends_on_the_seed():
     values = torch.tensor([[1.0, 2, 1, 3, 1]])
     ranks = torch.stack([rank_units(values, seed)[0] for seed in range(40)])

@@ -159,6 +159,21 @@ def test_a_map_summed_over_channels_is_compared_with_summed_maps(name, model, x,
         METRICS[name](model, x, target, a.expand_as(x), method=summed)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_maps_of_neighbours_must_be_finite_and_as_many(name, model, x, target):
+    """The map itself may be fine, and those of its neighbours are not."""
+
+    def broken(model, x, target):
+        return x / 0
+
+    def fewer(model, x, target):
+        return x[1:]
+
+    for method, rule in ((broken, "must give finite maps"), (fewer, "must explain each of its inputs")):
+        with pytest.raises(ValueError, match=rule):
+            METRICS[name](model, x, target, x, method=method)
+
+
 @pytest.mark.parametrize("wrong", [{"radius": 0.0}, {"samples": 0}])
 def test_refusals(wrong, model, x, target):
     with pytest.raises(ValueError, match="must be"):
