@@ -14,6 +14,7 @@ INTERPRETER = $(shell $(PYTHON) --version >/dev/null 2>&1 && echo '$(PYTHON)' ||
 BIN := $(VENV)/bin
 CONTRACTS := tests/test_contract.py tests/test_metrics_contract.py tests/refusals \
   tests/benchmarks/test_rows.py tests/benchmarks/test_peers_agree.py
+PLAIN := tests/test_contract.py tests/test_metrics_contract.py tests/methods tests/metrics
 TRUST = tests/trust $(shell grep --recursive --files-with-matches --include='test_*.py' XNB_TRUST tests | \
   grep --invert-match tests/trust)
 INSTALLED := $(VENV)/installed
@@ -50,6 +51,8 @@ help:
 	@echo "make lint       ruff, codespell and mypy alone;  make format  lets ruff repair"
 	@echo "make contracts  what every method and metric owes, every refusal, and agreement with other libraries"
 	@echo "make trust      disks and memory that end, kill -9 at every step of every writer, malicious files, machines that are lost"
+	@echo "make fuzz       every public function on drawn networks, inputs and knobs;  CASES=50000"
+	@echo "make plain      contracts, methods and metrics with every optimisation switched off;  PART=tests/metrics"
 	@echo "make mutants    small faults in the arithmetic, and whether its tests find them;  N=300 SEED=0"
 	@echo "                  for the better part of an hour; goes on where it was stopped"
 	@echo "make accelerator  every method and metric on the graphics card, beside the processor's numbers"
@@ -131,6 +134,14 @@ contracts: $(INSTALLED)
 trust: $(INSTALLED)
 	@XNB_TRUST=1 $(BIN)/python -m pytest --durations=5 $(TRUST)
 
+# Networks, inputs and knobs that are drawn: XNB_FUZZ_SEED draws those of another day.
+fuzz: $(INSTALLED)
+	@XNB_FUZZ_CASES=$(or $(CASES),20000) $(BIN)/python -m pytest --durations=5 \
+	  tests/trust/test_fuzz.py tests/trust/test_fuzz_found.py
+
+plain: $(INSTALLED)
+	@XNB_PLAIN=1 $(BIN)/python -m pytest -n auto --durations=5 $(or $(PART),$(PLAIN))
+
 # One process: the tests are collected once, and run in forks. What a run found stands in tests/trust/mutants.json.
 mutants: $(INSTALLED)
 	@$(BIN)/python tests/trust/mutants.py --number $(or $(N),300) --seed $(or $(SEED),0) $(MUTANTS_ARGS)
@@ -184,4 +195,4 @@ clean:
 	rm -rf build .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-.PHONY: help figures refresh lab site app serve-flask serve-django test contracts trust mutants accelerator bench bench-relatives bench-scale bench-accelerator bench-serve models cifar10 reproduce tensorflow tensorflow-environment lint format clean interpreter
+.PHONY: help figures refresh lab site app serve-flask serve-django test contracts trust fuzz plain mutants accelerator bench bench-relatives bench-scale bench-accelerator bench-serve models cifar10 reproduce tensorflow tensorflow-environment lint format clean interpreter

@@ -1,7 +1,28 @@
+import os
+
 import jaxtyping
 import pytest
 import torch
 from torch import nn
+
+
+def pytest_configure(config):
+    line = "optimised(reason): tests an optimisation itself; left out where XNB_PLAIN=1 switches them off"
+    config.addinivalue_line("markers", line)
+
+
+if os.environ.get("XNB_PLAIN"):
+
+    @pytest.fixture(autouse=True)
+    def all_optimisations_off(request):
+        """Any test, without: `make plain`."""
+        marker = request.node.get_closest_marker("optimised")
+        if marker:
+            pytest.skip(marker.args[0])
+        import optimisations  # not above: the package may be loaded only when its shapes are being checked
+
+        with optimisations.switch_off():
+            yield
 
 
 @pytest.fixture

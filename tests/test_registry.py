@@ -1,8 +1,11 @@
 """Functions by name, with a card of facts each."""
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
+import torch
 
 from xnb.registry import Registry, check_knobs
 
@@ -83,3 +86,48 @@ def test_knobs_that_a_function_takes_pass():
     check_knobs(lambda x, steps=3: x, {"steps": 3}, "tool")
     with pytest.raises(ValueError, match=r"^tool: has no knobs\n  got: 'steps'\n  try: leave out steps$"):
         check_knobs(lambda x: x, {"steps": 3}, "tool")
+
+
+def measure(*, steps: int = 3, width: float | None = None, sides: int | tuple[int, ...] = 2, kind: bool = False):
+    """A function whose knobs are of every kind."""
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"steps": 4},
+        {"steps": np.int64(4)},
+        {"steps": torch.tensor(4)},
+        {"width": 1},
+        {"width": np.float32(0.5)},
+        {"width": None},
+        {"width": math.inf},
+        {"sides": (1, 2)},
+        {"sides": [1, np.int64(2)]},
+        {"kind": True},
+        {"kind": np.True_},
+    ],
+    ids=str,
+)
+def test_values_of_the_kind_that_the_signature_names_are_taken(knobs):
+    check_knobs(measure, knobs, "measure")
+
+
+@pytest.mark.parametrize(
+    ("knobs", "words"),
+    [
+        ({"steps": 1.5}, "steps must be a whole number"),
+        ({"steps": None}, "steps must be a whole number"),
+        ({"steps": "3"}, "steps must be a whole number"),
+        ({"width": math.nan}, "width must be a number or None"),
+        ({"width": "wide"}, "width must be a number or None"),
+        ({"width": torch.zeros(3)}, "width must be a number or None"),
+        ({"sides": 1.5}, "sides must be a whole number or whole numbers"),
+        ({"sides": (1, 0.5)}, "sides must be a whole number or whole numbers"),
+        ({"kind": "False"}, "kind must be True or False"),
+    ],
+    ids=str,
+)
+def test_a_value_of_another_kind_is_refused(knobs, words):
+    with pytest.raises(ValueError, match=rf"measure: {words}\n  got: .*\n  try: "):
+        check_knobs(measure, knobs, "measure")

@@ -61,7 +61,7 @@ def follow_hint(scope, call, hint):
         exec(hint, scope)
         exec(call, scope)
     elif re.match(r"\w+=[^=]", hint):
-        exec(_with_keywords(call, hint), scope)
+        exec(with_keywords(call, hint), scope)
     elif hint.startswith("with "):
         exec(f"{hint.split(':')[0]}: {call}", scope)
     else:
@@ -81,7 +81,7 @@ def offer_values(call, refusal):
     return [call.replace(came, repr(value)) for value in values]
 
 
-def _with_keywords(call, hint):
+def with_keywords(call, hint):
     """The call with the keywords of the line in place of its own."""
     tree = ast.parse(call)
     inner = tree.body[-1].value

@@ -1,6 +1,11 @@
 """Refused calls of methods, metrics and the other rooms, in the form of `cases`."""
 
 CASES = [
+    ("xnb.attribute(model, x, target, 'rise', samples=4.5)", ""),
+    ("xnb.attribute(model, x, target, 'occlusion', window=1.5)", ""),
+    ("xnb.attribute(lambda x: model(x) * torch.nan, x, target, 'gradient')", ""),
+    ("xnb.attribute(model, x, target, 'feature_ablation', regions='squares')", ""),
+    ("xnb.metrics.symmetry(model, x, target, a, share=float('nan'))", ""),
     (
         "xnb.attribute(model, x, target, 'rollout', special=(0, 0))",
         "model = xnb.models.ViT(size=8, patch=4, channels=2, classes=3, width=8, heads=2, depth=2).eval()",

@@ -45,6 +45,8 @@ def read_tensor(model: Model | None, x: object, who: str) -> Batch:
     require(x.layout == torch.strided, f"{who}: x must hold every value", x.layout, "x = x.to_dense()")
     require(is_finite(x), f"{who}: x must be finite", x, "x = x.nan_to_num()")
     plain = x.detach() if x.requires_grad else x
+    if plain.is_inference() and not torch.is_inference_mode_enabled():
+        plain = plain.clone()  # an inference tensor takes part in no gradient, a copy of it does
     # A tv_tensor is a tensor with another name; classes that do their own arithmetic (DTensor) stay what they are.
     renamed = type(plain) is not Tensor and type(plain).__torch_dispatch__ is Tensor.__torch_dispatch__
     if renamed:

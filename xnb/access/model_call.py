@@ -146,7 +146,7 @@ def _refuse_size(x: Batch, together: int | None) -> NoReturn:
 def _runs(model: Model, x: Batch) -> bool:
     try:
         with torch.no_grad():
-            model(x.detach())
+            model(x.detach().clone())
     except Exception:  # whatever it is, the first error is the one to explain
         return False
     return True
@@ -202,7 +202,7 @@ def runs_with_batch_axis(model: Model, x: Batch) -> bool:
         return False
     try:
         with torch.no_grad():
-            out = model(x[None].detach())
+            out = model(x[None].detach().clone())
     except Exception:  # whatever it is, the model's first error tells more
         return False
     return isinstance(out, Tensor) and out.ndim == 2 and len(out) == 1
@@ -212,9 +212,9 @@ def _has_rows(model: Model, x: Batch) -> bool:
     """Whether an output has a row for each row of `x`: so it has for the first alone."""
     try:
         with torch.no_grad():
-            out = model(x.detach())
+            out = model(x.detach().clone())
             with select_rows(slice(1), len(x)):
-                first = model(x[:1].detach())
+                first = model(x[:1].detach().clone())
     except Exception:  # whatever it is, the model's first error tells more
         return False
     tensors = isinstance(out, Tensor) and isinstance(first, Tensor)

@@ -75,7 +75,7 @@ def runs_on_arrays(model: Model, x: Batch) -> bool:
     """Whether the model is a function of arrays that returns an array with a row for each input."""
     try:
         with torch.no_grad():
-            out = model(x.detach().cpu().double().numpy())  # type: ignore[arg-type]
+            out = model(x.detach().clone().cpu().double().numpy())  # type: ignore[arg-type]
     except Exception:  # whatever it is, the function wants no arrays
         return False
     return isinstance(out, np.ndarray) and out.shape[:1] == x.shape[:1]

@@ -144,7 +144,10 @@ def _write_pieces(lengths: list[int]) -> str:
 def _read_region_labels(regions: Regions) -> Int[Tensor, "..."]:
     """The numbers as a tensor, whatever holds them."""
     plain = np.ascontiguousarray(regions) if isinstance(regions, np.ndarray) else regions  # torch takes no other
-    numbers = torch.as_tensor(plain)
+    try:
+        numbers = torch.as_tensor(plain)
+    except (TypeError, ValueError, RuntimeError):
+        refuse("regions: must be a tensor or an array of whole numbers", regions, "regions=None")
     whole = not numbers.is_floating_point() and not numbers.is_complex() and numbers.dtype != torch.bool
     hint = "regions = regions.long()" if isinstance(regions, Tensor) else "regions = torch.as_tensor(regions).long()"
     require(whole, "regions: must be integers", regions, hint)
@@ -155,7 +158,7 @@ def _refuse_inputs_or_channels(numbers: Int[Tensor, "..."], x: Batch) -> None:
     """Refuse maps (B, H, W) of as many inputs as there are channels: they may belong to either."""
     stacked = numbers.ndim == x.ndim - 1 >= 2 and len(numbers) == len(x) == x.shape[1] > 1
     either = stacked and _broadcasts(numbers.shape[1:], x.shape[2:])
-    rule = f"regions: {len(numbers)} maps for {len(x)} inputs of {len(x)} channels"
+    rule = f"regions: {len(x)} maps for {len(x)} inputs of {len(x)} channels"
     hint = "regions = regions[:, None]  # a map for each input; regions[None] is one for each channel"
     require(not either, rule, numbers, hint)
 

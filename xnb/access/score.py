@@ -38,11 +38,11 @@ def logits(model: Model, x: Batch, *, chunk: int | None = None) -> Logits:
     results = []
     with torch.no_grad():
         for rows in chunks(x, chunk, large=True):
-            # a copy: a model may return memory of its own, which the next chunk overwrites
+            # Copies: a first module may write into its input, a model may return memory that its next call overwrites.
             with select_rows(rows, len(x)):
-                results.append(chunk_logits(model, x[rows]).clone())
+                results.append(chunk_logits(model, x[rows].clone()).clone())
         if not results:  # of no inputs, an empty batch still tells how many classes there are
-            results.append(chunk_logits(model, x))
+            results.append(chunk_logits(model, x.clone()))
     return torch.cat(results)
 
 
@@ -60,7 +60,7 @@ def score(model: Model, x: Batch, target: Target, *, chunk: int | None = None) -
         with torch.no_grad():
             for rows in chunks(x, chunk, large=True):
                 with select_rows(rows, len(x)):
-                    results.append(target_logit(chunk_logits(model, x[rows]), target[rows]))
+                    results.append(target_logit(chunk_logits(model, x[rows].clone()), target[rows]))
         return torch.cat(results) if results else x.new_empty(0)
 
     return answer_once(_score_question(model, x, target), compute)

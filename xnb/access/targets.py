@@ -25,6 +25,7 @@ def read_target(target: object, x: Batch) -> Target:
     whole = not classes.is_floating_point() and not classes.is_complex() and classes.dtype != torch.bool
     hint = _suggest_whole(classes) or example
     require(whole, "score: target must hold class indices, whole numbers", target, hint)
+    classes = classes.long()  # small kinds of whole numbers overflow, and torch takes them for masks
     if classes.ndim == 0:
         return classes.expand(B)
     hint = _suggest_flat(classes, B) or example

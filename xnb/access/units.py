@@ -4,8 +4,10 @@ One definition for all that removes, paints over or counts: methods as well as m
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import index
 from typing import Any, NoReturn, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -73,12 +75,21 @@ def size_by_axis(x: Batch, axes: Axes) -> list[int]:
 
 def check_axes(units: int | Sequence[int], x: Batch, who: str) -> Axes:
     """The named axes, checked."""
-    named = [units] if isinstance(units, int) else list(units)
+    named = _read_axis_numbers(units)
     counted = {axis + x.ndim if axis < 0 else axis for axis in named}
     fits = len(named) > 0 and len(counted) == len(named) and all(0 < axis < x.ndim for axis in counted)
     rule = f"{who}: units must be axes of x {tuple(x.shape)} behind the first"
     require(fits, rule, units, f"units=({x.ndim - 1},)")
     return tuple(sorted(counted))
+
+
+def _read_axis_numbers(units: int | Sequence[int]) -> list[int]:
+    """The numbers of the axes, whatever counts them; none where something is no whole number."""
+    several = np.ndim(units) > 0
+    try:
+        return [index(axis) for axis in (units if several else [units])]  # type: ignore[union-attr, arg-type]
+    except TypeError:
+        return []
 
 
 def _refuse_either(x: Batch, who: str) -> NoReturn:

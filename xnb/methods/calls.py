@@ -8,7 +8,7 @@ from torch import Tensor
 
 from xnb.access.inputs import read_input, read_tensor, refuse_model
 from xnb.access.ledger import collect_notes
-from xnb.access.model_call import ExplainedFailure
+from xnb.access.model_call import ExplainedFailure, check_explainable
 from xnb.access.rows import Numbered, number_rows, run_as, select_rows
 from xnb.access.score import logits
 from xnb.access.targets import read_target
@@ -20,6 +20,8 @@ from xnb.methods.registry import METHODS
 from xnb.progress import name_call
 from xnb.registry import check_knobs
 from xnb.types import Attribution, Batch, Logits, Model, Target, TargetLike
+
+_WHICH = "model(x).isfinite()  # which; in half precision numbers soon overflow: model.double(), x.double()"
 
 
 def attribute(
@@ -52,6 +54,8 @@ def attribute(
         refuse_model(model, "attribute")
     x = read_input(model, x, "attribute")
     classes = read_target(target, x)
+    if not x.is_floating_point():
+        check_explainable(model, x)  # a control too would answer in whole numbers
     with collect_notes() as notes:
         result = run_method(model, x, classes, method, knobs)
         promises = measure_promises(model, x, classes, method, result, knobs, notes)
@@ -71,7 +75,16 @@ def run_method(model: Model, x: Batch, target: Target, name: str, knobs: Mapping
         return _explain_nothing(model, x, target, name, knobs)
     with ExplainedFailure(model, x), name_call(name):
         result = METHODS[name](model, x, target, **knobs).detach()
+        if not is_finite(result):
+            _refuse_infinite_logits(model, x, name)
     return _require_finite(result, name)
+
+
+def _refuse_infinite_logits(model: Model, x: Batch, name: str) -> None:
+    """Refuse a model that has no finite logits for some input: no method explains these."""
+    finite = logits(model, x).isfinite().all(1)
+    rule = f"{name}: the model's logits must be finite"
+    require(bool(finite.all()), rule, f"NaN or infinity for inputs {(~finite).nonzero()[:, 0].tolist()}", _WHICH)
 
 
 def _require_finite(result: Attribution, name: str) -> Attribution:

@@ -144,7 +144,7 @@ def draw_pairs(
     preference = halved if sampling == "leverage" else np.sqrt(kernel * halved)
     expected = _expected_counts(number, preference, available)
     # Systematic sampling: each size gets its expected number, rounded up or down at random, and the sum is kept.
-    offset = torch.rand(1, generator=rng).item()
+    offset = torch.rand(1, generator=rng, dtype=torch.float32).item()
     sums = np.round(np.cumsum(expected), 6)
     ends = np.floor(sums + offset)
     counts = np.diff(ends, prepend=0).clip(0, available).astype(int)

@@ -68,7 +68,8 @@ def lrp(
         ValueError: the model contains a function without a rule (the error has the line that adds one) or code that
             cannot be seen, or it ends in probabilities.
     """
-    known = not isinstance(composite, str) or composite in COMPOSITES
+    by_name = isinstance(composite, str)
+    known = composite in COMPOSITES if by_name else isinstance(composite, tuple | list) and len(composite) == 2
     require(known, f"lrp: composite must be a table or one of {sorted(COMPOSITES)}", composite, "composite='epsilon'")
     rules, first = COMPOSITES[composite] if isinstance(composite, str) else composite
     check_explainable(model, x, target)

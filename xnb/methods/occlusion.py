@@ -1,6 +1,8 @@
 """Occlusion: what the score loses when a part of the input is painted over."""
 
+from collections.abc import Sequence
 from math import prod
+from operator import index
 
 import torch
 from jaxtyping import Float
@@ -114,9 +116,9 @@ def _place_windows(
 
 def _repeat_number(numbers: int | tuple[int, ...], axes: int) -> tuple[int, ...]:
     """A number for each axis of places."""
-    if isinstance(numbers, int):
-        return (numbers,) * axes
-    return tuple(numbers)
+    if isinstance(numbers, Sequence):
+        return tuple(numbers)
+    return (index(numbers),) * axes
 
 
 def _write_sizes(sizes: tuple[int, ...]) -> str:

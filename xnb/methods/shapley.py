@@ -158,7 +158,8 @@ def permutation_shapley(
 
     def walk_orders(game: Game) -> Float[Tensor, "b M"]:
         def play_round(rows: Tensor, rng: torch.Generator) -> Estimate:
-            position = torch.rand(samples, game.players, generator=rng).argsort(1)  # of each player in each order
+            # Of each player in each order.
+            position = torch.rand(samples, game.players, generator=rng, dtype=torch.float32).argsort(1)
             return _average_gains(game.values(OrderedJoining(position), rows), position)
 
         return average_rounds(play_round, len(game.x), standard_error, seed)

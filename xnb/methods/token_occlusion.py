@@ -99,7 +99,7 @@ def _occlude_tokens(
 
 def _score_rests(stages: Any, x: Batch, target: Target, rests: Int[Tensor, "G M"]) -> Float[Tensor, "G B"]:
     """Score of every input from some of its tokens alone, once for each row of their numbers."""
-    tokens = stages.tokens(x)
+    tokens = stages.tokens(x.clone())  # a first module may work in place
     beside = [_arguments_beside(block) for block in stages.blocks]
     if any(isinstance(value, Tensor) for value in tree_leaves(beside)):
         return _score_rests_one_by_one(stages, tokens, beside, target, rests)

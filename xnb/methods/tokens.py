@@ -85,7 +85,7 @@ def _read_out_each_block(stages: Any, capture: AttentionCapture) -> Model:
     """
 
     def run(x: Batch) -> Tensor:
-        state = stages.tokens(x)
+        state = stages.tokens(x.clone())
         total = x.new_zeros(())
         for block in stages.blocks:
             with capture:
@@ -183,7 +183,7 @@ def _capture_blocks(stages: Any, captured: dict[str, Tensor], capture: Attention
     """The model; each call leaves in `captured` the output of each block, then the last attention's weights."""
 
     def run(x: Batch) -> Tensor:
-        state = stages.tokens(x)
+        state = stages.tokens(x.clone())
         for number, block in enumerate(stages.blocks):
             with capture:
                 state = block(state)
@@ -239,6 +239,8 @@ def token_cam(
         tokens = outputs[name].detach()
         require(tokens.ndim == 3, "token_cam: the layer's output must be tokens (B, N, D)", tokens, "layer=None")
         seen = see_attention(model, x, "token_cam")
+        rule = "token_cam: the layer must have as many tokens as an attention reads"
+        require(tokens.shape[1] in seen.tokens, rule, tokens, "layer=None")
         layout = seen.find_layout(tokens.shape[1], "token_cam", TokenKnobs(chunk, special, patch))
         of_patches = gradient[:, layout.pieces]
         # Behind the last attention a class token alone is read: a map of zeros would look like an answer.
@@ -261,5 +263,5 @@ def _find_norm_of_last_attention(model: nn.Module, x: Batch, target: Target) -> 
         hint = before or suggest_first(model, x, target, *_OTHERS)
         refuse("token_cam: the last block must have a layer norm", type(blocks[-1]).__name__, hint)
     with torch.no_grad(), hooks.capture_outputs(model, *norms) as outputs, select_rows(slice(0, 1), len(x)):
-        chunk_logits(model, x[:1])
+        chunk_logits(model, x[:1].clone())
     return next(iter(outputs))  # filled in as layers run

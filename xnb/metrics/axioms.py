@@ -99,7 +99,7 @@ def symmetry(
     rule = "metrics: symmetry compares pairs, and fewer than 3 parts make one at most, so every map scores alike"
     hint = "side=4" if len(part_of_unit) >= 3 else "xnb.metrics.single_deletion(model, x, target, a)"
     require(parts >= 3, rule, f"{parts} parts", hint)
-    sizes = torch.linspace(0, parts - 2, samples).long()
+    sizes = torch.linspace(0, parts - 2, samples, dtype=torch.float32).long()
     removed = draw_part_sets(parts, sizes, seed).to(x.device)
     each_part = torch.eye(parts, dtype=torch.bool, device=x.device)
     # One run serves all pairs: f without S and i, for every part i (a part of S adds nothing to it).

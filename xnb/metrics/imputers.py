@@ -84,7 +84,7 @@ def noisy_linear_imputation(x: Batch, removed: Float[Tensor, "N b *#shape"], axe
     back = np.argsort([0, *inner, *axes])
     filled = filled.permute(0, *(1 + back).tolist())
     rng = make_generator("imputed noise", 0)
-    noise = torch.randn(x.shape[1:], generator=rng).to(x) * NOISE
+    noise = torch.randn(x.shape[1:], generator=rng, dtype=torch.float32).to(x) * NOISE
     return torch.where(removed.bool(), filled + noise, x)
 
 

@@ -84,7 +84,7 @@ def remove_random_parts(x: Batch, axes: Axes, side: int | None, impute: Impute, 
     part_of_unit = part_numbers(x, axes, side).cpu()
     parts = int(part_of_unit.max()) + 1
     removed_part = torch.randint(parts, (len(x), 1), generator=rng)
-    removed_part[torch.rand(len(x), generator=rng) < 0.5] = -1
+    removed_part[torch.rand(len(x), generator=rng, dtype=torch.float32) < 0.5] = -1
     removed = (part_of_unit == removed_part)[None].to(x)
     fill = make_fill(impute, x, axes)
     return fill(slice(None), broadcast_units(removed, x, axes))[0]

@@ -79,7 +79,7 @@ def rank_units(values: Float[Tensor, "B D"], seed: int) -> Int[Tensor, "B D"]:
 def draw_part_sets(parts: int, sizes: Int[Tensor, " N"], seed: int) -> Bool[Tensor, "N M"]:
     """Draw a random set of parts of each size; the attribution plays no role, so methods are compared in pairs."""
     rng = make_generator("sets of parts", seed)
-    keys = torch.rand(len(sizes), parts, generator=rng)
+    keys = torch.rand(len(sizes), parts, generator=rng, dtype=torch.float32)
     ranks = keys.argsort(dim=1).argsort(dim=1)
     return ranks < sizes[:, None]
 
@@ -100,7 +100,7 @@ def draw_squares(x: Batch, axes: Axes, samples: int, seed: int) -> Bool[Tensor, 
     squares = torch.ones(samples, 1, dtype=torch.bool)
     for length in long:
         # No square is cut at the border: it would be smaller than the size that was drawn.
-        interval = _place_intervals(length, size, torch.rand(samples, 1, generator=rng))
+        interval = _place_intervals(length, size, torch.rand(samples, 1, generator=rng, dtype=torch.float32))
         squares = (squares[:, :, None] & interval[:, None]).flatten(1)
     return squares.to(x.device)
 

@@ -168,7 +168,7 @@ def noisy_copy(model: nn.Module, *, deviation: float, seed: int = 0) -> nn.Modul
     generator = make_generator("noisy copy", seed)
     with torch.no_grad():
         for parameter in copy.parameters():
-            factors = 1 + deviation * torch.randn(parameter.shape, generator=generator)
+            factors = 1 + deviation * torch.randn(parameter.shape, generator=generator, dtype=torch.float32)
             parameter.mul_(factors.to(parameter))
     return copy
 
@@ -183,7 +183,7 @@ def _draw_parameters(module: nn.Module) -> None:
             return
     for parameter in own:
         if parameter.numel() == 1:  # it cannot be shuffled, so it gets a random factor
-            parameter.mul_(torch.randn(()))
+            parameter.mul_(torch.randn((), dtype=torch.float32))
 
 
 def _resembles(values: Tensor, before: Tensor) -> bool:

@@ -50,7 +50,8 @@ def metric(
             x = read_values(model, x, name)
             if not len(x):
                 return x.new_empty(0)
-            return function(model, x, read_target(target, x), read_attribution(attribution, x), **knobs)
+            scores = function(model, x, read_target(target, x), read_attribution(attribution, x), **knobs)
+            return scores.to(x.dtype)  # whatever the map is of
 
         return enter(cast(Function, read_and_measure))
 

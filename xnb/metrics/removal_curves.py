@@ -84,7 +84,7 @@ def measure_curve(
     ranks = rank_units(values if first == "most" else -values, seed)
     places = values.shape[1]
     steps_taken = min(steps, places)
-    counts = torch.linspace(0, places, steps_taken + 1).round().to(x.device)
+    counts = torch.linspace(0, places, steps_taken + 1, dtype=torch.float32).round().to(x.device)
 
     def scores_without(removed_counts: Tensor) -> Float[Tensor, "t B"]:
         def remove_first(draws: slice, rows: slice) -> Tensor:

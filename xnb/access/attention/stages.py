@@ -164,7 +164,7 @@ def _watch_pass(model: nn.Module, x: Batch) -> tuple[dict[str, list[_Call]], lis
     # attention runs written out meanwhile, so that fused functions are seen inside the modules that call them
     capture = AttentionCapture(1, lambda: running[-1])
     with torch.no_grad(), hooks.watch_calls(model, enter, leave), capture:
-        model(x)
+        model(x.clone())
     add_passes(forward=len(x))
     return calls, [layer.layer for layer in capture.attentions]
 
