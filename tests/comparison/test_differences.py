@@ -134,3 +134,10 @@ class TestIntervals:
     def test_a_level_is_no_percentage(self, drawn):
         with pytest.raises(ValueError, match="between 0 and 1"):
             intervals(table(drawn), level=95.0)
+
+
+def test_a_row_says_what_it_is_of_and_what_is_known():
+    found = estimate_differences(table(np.random.default_rng(0).normal(size=(2, 3, 5))), "a")
+    known = ["mean", "low", "high", "p_value", "detectable", "trainings", "images", "p_holm"]
+    assert list(found.columns) == ["method", "metric", *known]
+    assert list(found.index) == [0, 1]

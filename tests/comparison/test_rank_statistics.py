@@ -104,6 +104,13 @@ class TestConcordance:
         assert found[:3] == (1, 1, 1)
         assert found.p_value == pytest.approx(1 / 2001)
 
+    def test_lots_that_agree_as_much_count(self):
+        """Two metrics put two methods into the same order in half of all cases."""
+        values = np.arange(2.0)[:, None, None] + np.zeros((2, 2, 5))
+        found = estimate_concordance(table(values))
+        assert found.w == 1
+        assert found.p_value == pytest.approx(0.5, abs=0.05)
+
     def test_friedman_agrees_where_methods_are_many(self):
         """The published approximation: m (n - 1) W has a chi-squared distribution with n - 1 degrees of freedom."""
         values = np.random.default_rng(3).normal(size=(8, 3, 1)) + 1.2 * np.linspace(0, 1, 8)[:, None, None]

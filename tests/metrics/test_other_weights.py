@@ -71,6 +71,12 @@ def test_linear_programs_find_nothing_where_tokens_pin_the_weights_down():
     assert float(adversarial_divergence(a, values, 0.001).max()) < 0.05
 
 
+def test_more_starts_never_find_less():
+    a, values = draw(6, 9, 2)
+    found = [search_by_linear_programs(a, values, starts=starts) for starts in (1, 8)]
+    assert (found[1] >= found[0] - 1e-12).all()
+
+
 def test_each_input_is_searched_by_itself():
     a, values = draw(4, 7, 3)
     torch.testing.assert_close(

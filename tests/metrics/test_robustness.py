@@ -159,6 +159,14 @@ def test_a_map_summed_over_channels_is_compared_with_summed_maps(name, model, x,
         METRICS[name](model, x, target, a.expand_as(x), method=summed)
 
 
+def test_one_neighbour_is_enough(model, x, target):
+    arguments = model, x, target, gradient(model, x, target)
+    largest, mean = (
+        metric(*arguments, method=gradient, samples=1) for metric in (max_sensitivity, average_sensitivity)
+    )
+    torch.testing.assert_close(largest, mean, equal_nan=True)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_maps_of_neighbours_must_be_finite_and_as_many(name, model, x, target):
     """The map itself may be fine, and those of its neighbours are not."""
