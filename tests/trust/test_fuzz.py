@@ -20,6 +20,8 @@ CASES = int(os.environ.get("XNB_FUZZ_CASES", "5000"))
 EACH = ceil(CASES / len(SUBJECTS))
 LEAST = min(20, EACH // 3)  # answers of each subject
 FOUND = {}  # what became of the cases of each subject
+ASKED = "XNB_TRUST" in os.environ or "XNB_FUZZ_CASES" in os.environ
+pytestmark = pytest.mark.skipif(not ASKED, reason="`make fuzz` and `make trust` draw cases, for minutes")
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: f"{SEED}-{subject}")
