@@ -195,3 +195,16 @@ def test_a_norm_behind_a_transposed_convolution_is_folded_group_by_group(groups)
     target = torch.tensor([0, 1, 0])
     torch.testing.assert_close(by_hand(x), net(x))
     torch.testing.assert_close(attribute(net, x, target, "lrp"), attribute(by_hand, x, target, "lrp"))
+
+
+def test_a_transposed_convolution_without_a_bias_has_one_of_zeros():
+    """Its outputs are the second axis of its weight: 6, where its window is 3 wide."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        without, head = nn.ConvTranspose2d(4, 6, 3, bias=False), nn.Linear(6 * 36, 2)
+        x = torch.rand(3, 4, 4, 4).double()
+    zeros = nn.ConvTranspose2d(4, 6, 3)
+    zeros.weight.data, zeros.bias.data = without.weight.data, torch.zeros(6)
+    target = torch.tensor([0, 1, 0])
+    nets = [nn.Sequential(each, nn.ReLU(), nn.Flatten(), head).double().eval() for each in (without, zeros)]
+    torch.testing.assert_close(*(attribute(net, x, target, "lrp") for net in nets))
