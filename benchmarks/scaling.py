@@ -7,6 +7,7 @@ numbers, in `scaling.json`, are ratios of runs that stood beside each other. Not
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -45,8 +46,10 @@ METHODS = (
     "rise",
     "kernel_shap",
 )
-# Waiting threads of OpenMP spin, and take the core that a worker needs.
-ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "XNB_PATIENCE": "inf"}
+QUIET = {"XNB_PATIENCE": "inf"}
+# Waiting threads of OpenMP spin, and take the core that another process needs. Where there is one process alone they
+# may: asleep, two threads of small pictures are no faster than one.
+SHARING = {"OMP_WAIT_POLICY": "passive"}
 ALLOCATOR = {name: WORKER_ENVIRONMENT[name] for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")}
 
 
@@ -97,33 +100,54 @@ def ask(question: Mapping[str, object], allocator: bool = False) -> dict:
         allocator: whether it keeps the memory of large tensors, as workers do.
     """
     command = [sys.executable, "-m", "benchmarks.scaling_child", json.dumps({**question, "asked": time()})]
-    environment = os.environ | ENVIRONMENT | (ALLOCATOR if allocator else {})
+    alone = question.get("threads", 1) > 1
+    environment = os.environ | QUIET | ({} if alone else SHARING) | (ALLOCATOR if allocator else {})
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def measure_sweep(share: float) -> dict[str, dict]:
-    """Run the same comparison in one process, in two workers, in two shards, and its like by other libraries.
+    """Run the same comparison by processes of one thread: one of them, one worker and two, and two shards.
 
     Args:
         share: of the pictures; of fewer than all there is one round.
     """
+    return _run_in_turn(
+        share,
+        {
+            "one process, 1 thread": lambda folder, pictures: _run_alone(folder, pictures, threads=1),
+            "two workers": lambda folder, pictures: _run_workers(folder, pictures, 2),
+            "one worker": lambda folder, pictures: _run_workers(folder, pictures, 1),
+            "two shards": lambda folder, pictures: _run_shards(folder, pictures),
+            "two shards of twice as many": lambda folder, pictures: _run_shards(folder, 2 * pictures),
+        },
+    )
+
+
+def measure_threads(share: float) -> dict[str, dict]:
+    """Run the same comparison with both cores: by two threads, by two processes, and its like by other libraries."""
+    return _run_in_turn(
+        share,
+        {
+            "one process, 2 threads": lambda folder, pictures: _run_alone(folder, pictures, threads=2),
+            "two workers": lambda folder, pictures: _run_workers(folder, pictures, 2),
+            "two shards": lambda folder, pictures: _run_shards(folder, pictures),
+            "Captum and Quantus, 2 threads": lambda _, pictures: ask(
+                {"run": "peers", "pictures": pictures, "threads": 2}
+            ),
+        },
+    )
+
+
+def _run_in_turn(share: float, ways: Mapping[str, Callable[[str, int], dict]]) -> dict[str, dict]:
+    """Run each way in every round, in another order each time."""
     pictures = max(100, int(PICTURES * share))
     rounds = ROUNDS if share == 1 else 1
-    ways = {
-        "one process, 1 thread": lambda folder: _run_alone(folder, pictures, threads=1),
-        "one process, 2 threads": lambda folder: _run_alone(folder, pictures, threads=2),
-        "two workers": lambda folder: _run_workers(folder, pictures, 2),
-        "one worker": lambda folder: _run_workers(folder, pictures, 1),
-        "two shards": lambda folder: _run_shards(folder, pictures),
-        "two shards of twice as many": lambda folder: _run_shards(folder, 2 * pictures),
-        "Captum and Quantus, 2 threads": lambda folder: ask({"run": "peers", "pictures": pictures, "threads": 2}),
-    }
     runs: dict[str, list[dict]] = {name: [] for name in ways}
     for number in range(rounds):
         for name in tqdm(order(ways, number), desc=f"round {number + 1}"):
             with tempfile.TemporaryDirectory() as folder:
-                runs[name].append(ways[name](folder))
+                runs[name].append(ways[name](folder, pictures))
     return {name: _summarise(results, pictures) for name, results in runs.items()}
 
 
@@ -193,18 +217,22 @@ def measure_photograph(share: float) -> dict[str, object]:
 
 
 def measure_crops(share: float) -> dict[str, object]:
-    """Explain crops of photographs by four methods, each on two workers, and say how alike the methods' maps are."""
+    """Explain crops of photographs by four methods, each on two workers, and say how alike the methods' maps are.
+
+    What was explained when a run was stopped stays in `build/crops` until all of it is done.
+    """
     count = max(6, int(CROPS * share))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        seconds = crops.run_commands(folder, count)
-        found = {"errors": crops.count_errors(folder), "alike": crops.compare_stores(folder)}
-        mib = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
-    return {"crops": count, "side": crops.SIDE, "workers": crops.WORKERS, "seconds": seconds, "mib": mib, **found}
+    folder = ROOT / "build" / f"crops-{count}"
+    crops.run_commands(folder, count)
+    found = {"errors": crops.count_errors(folder), "alike": crops.compare_stores(folder)}
+    mib = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
+    shutil.rmtree(folder)
+    return {"crops": count, "side": crops.SIDE, "workers": crops.WORKERS, "mib": mib, **found}
 
 
 PARTS: dict[str, Callable[[float], object]] = {
     "sweep": measure_sweep,
+    "threads": measure_threads,
     "streamed": measure_streamed,
     "cost": measure_costs,
     "thousand": measure_thousand,

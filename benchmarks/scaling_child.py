@@ -37,7 +37,7 @@ class NoisePictures(Dataset):
         return torch.rand(3, 32, 32, generator=generator), position % 6
 
 
-STEPS = 12  # of a curve, from the whole picture to none: Quantus takes only divisors of the number of values
+STEPS = 3  # of a curve, from the whole picture to none: few, and such as Quantus takes with three channels
 SWEEP = {
     "methods": ["gradient", "integrated_gradients", "deep_lift"],
     "metrics": ["srg"],

@@ -32,7 +32,7 @@ _VALUES = pa.schema(
 _SECONDS = pa.schema([("seconds", pa.float64()), ("method_seconds", pa.float64())])
 COLUMNS = (*_VALUES.names, *_SECONDS.names)
 _SETTINGS_KEY = b"xnb.compare"  # of the settings among a file's metadata
-_GROUP_ROWS = 50_000  # written at once: so many are in memory, however many there are
+_GROUP_ROWS = 5_000  # written at once: so many are in memory, however many there are
 
 
 def write_table(path: Path, settings: Mapping[str, Any], cells: Iterable[Columns]) -> None:
