@@ -3,7 +3,7 @@
 Of 39 methods, 11 look at attention over whole inputs or at tokens, 2 at ReLUs. Windows are no attention over whole
 inputs; where there is no ReLU, guided backpropagation and deconvnet are right to refuse.
 
-Tests: xnb.applicability
+Tests: xnb.explanation.applicability
 """
 
 import pytest

@@ -8,12 +8,12 @@ of them are right for a model, `xnb.explain` runs many at once with a bill, `xnb
 
     access          The ways into a model: run it (`score`), hook it (`hooks`), cut it at a layer (`at_layer`).
     adapters        What people have, in the one shape: models with other outputs or inputs, black boxes.
-    applicability   Which methods are right for a model, and why not the others: each is tried on one input.
     check           Refusals and warnings: one line that names the rule, one with what came, one that can be pasted.
     comparison      Methods x metrics x images in one table that survives a killed run, and what the table says.
     data            Data sets as one frozen type.
     explanation     Many methods at once, sharing the passes that they have in common, and the bill of each.
     folders         Where the collection keeps its files, and how a file is written whole or not at all.
+    insight         Beyond which pixel mattered: what is inside, what would change the answer, which inputs taught it.
     methods         Attribution methods: all share one signature.
     metrics         How good is an explanation?
     models          Networks whose every operation is a named module, so that an explanation can reach it.

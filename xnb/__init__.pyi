@@ -3,6 +3,7 @@ from . import (
     adapters as adapters,
     comparison as comparison,
     data as data,
+    insight as insight,
     methods as methods,
     metrics as metrics,
     models as models,
@@ -12,7 +13,7 @@ from . import (
     widgets as widgets,
 )
 from .access.preparation import prepare as prepare, tune_malloc as tune_malloc
-from .applicability import lint as lint
+from .explanation.applicability import lint as lint
 from .comparison import compare as compare
 from .explanation import Explanation as Explanation, attribute_data as attribute_data, explain as explain
 from .methods import METHODS as METHODS, attribute as attribute, attribute_all as attribute_all, catalog as catalog

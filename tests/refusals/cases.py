@@ -6,6 +6,7 @@ Names at hand: xnb, torch, np, nn, model, net, x, target, a (an attribution), ma
 import access_cases
 import data_cases
 import disk_cases
+import insight_cases
 import method_cases
 import output_cases
 import panel_cases
@@ -233,6 +234,7 @@ _FILES = (
     access_cases,
     data_cases,
     disk_cases,
+    insight_cases,
     output_cases,
     method_cases,
     panel_cases,

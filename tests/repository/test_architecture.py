@@ -17,7 +17,7 @@ LAYERS = [
     {"models", "methods", "summary"},
     {"training"},
     {"metrics"},
-    {"explanation", "applicability", "adapters"},
+    {"explanation", "insight", "adapters"},
     {"comparison"},
     {"widgets"},
     {"", "__main__"},

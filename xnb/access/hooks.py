@@ -127,6 +127,27 @@ def capture_outputs(model: nn.Module, *layers: str, once: bool = False) -> Itera
 
 
 @contextmanager
+def change_output(model: nn.Module, layer: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Within the block the model goes on with `change(output)` of a layer in place of what it returned.
+
+        with hooks.change_output(net, "stage3", lambda maps: maps * keep):
+            answers = net(x)
+
+    Raises:
+        ValueError: no such layer, or it returns no tensor.
+    """
+
+    def hook(module: nn.Module, args: tuple, out: object) -> object:
+        output = first_output(out)
+        rule = "hooks: the layer must return a tensor to be changed"
+        require(isinstance(output, Tensor), rule, output, "layer=''  # what the model itself returns")
+        return _replace_first_output(out, change(cast(Tensor, output)))
+
+    with forward_hooks([(find_module(model, layer), hook)]):
+        yield
+
+
+@contextmanager
 def cut_graph(model: nn.Module, layer: str) -> Iterator[list[object]]:
     """The graph starts at the output of `layer`: nothing before it is recorded, whatever requires a gradient.
 

@@ -61,18 +61,50 @@ FORMS = {
 }
 
 
+class Pose(NamedTuple):
+    """Where the middle of a form lies, in pixels, and by how much it is turned."""
+
+    row: float
+    column: float
+    angle: float
+
+
 def draw_form(name: str, area: float, rng: Generator, size: int) -> NDArray:
     """Pixels `(size, size)` of a form of this area at a random position and angle, wholly in the picture."""
+    return cover_form(name, area, draw_pose(name, area, rng, size), size)
+
+
+def draw_pose(name: str, area: float, rng: Generator, size: int) -> Pose:
+    """A random position and angle of a form of this area, wholly in the picture."""
+    angle = rng.uniform(-0.35, 0.35)  # within 20 degrees: a square is never turned into a diamond
+    margin = _find_margin(name, area, size)
+    row, column = rng.uniform(margin, size - margin, 2)
+    return Pose(row, column, angle)
+
+
+def move_inside(name: str, area: float, pose: Pose, size: int) -> Pose:
+    """The nearest pose in which a form of this area lies wholly in the picture."""
+    margin = _find_margin(name, area, size)
+    row, column = np.clip([pose.row, pose.column], margin, size - margin)
+    return Pose(row, column, pose.angle)
+
+
+def _find_margin(name: str, area: float, size: int) -> float:
+    """How far from the borders the middle of a form stays."""
     form = FORMS[name]
     scale = (area / form.area) ** 0.5
-    angle = rng.uniform(-0.35, 0.35)  # within 20 degrees: a square is never turned into a diamond
-    margin = min(scale * form.reach, size / 2)
-    row, column = rng.uniform(margin, size - margin, 2)
+    return min(scale * form.reach, size / 2)
+
+
+def cover_form(name: str, area: float, pose: Pose, size: int) -> NDArray:
+    """Pixels `(size, size)` whose centres lie in a form of this area in this pose."""
+    form = FORMS[name]
+    scale = (area / form.area) ** 0.5
     rows, columns = np.mgrid[:size, :size] + 0.5  # centres of the pixels
-    v = (rows - row) / scale
-    u = (columns - column) / scale
-    cosine = np.cos(angle)
-    sine = np.sin(angle)
+    v = (rows - pose.row) / scale
+    u = (columns - pose.column) / scale
+    cosine = np.cos(pose.angle)
+    sine = np.sin(pose.angle)
     turned_u = u * cosine + v * sine
     turned_v = v * cosine - u * sine
     return form.covers(turned_u, turned_v)

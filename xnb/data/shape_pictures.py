@@ -17,14 +17,38 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from xnb.check import require
-from xnb.data.drawing import FORMS, draw_clouds, draw_colour, draw_form
+from xnb.data.drawing import FORMS, Pose, cover_form, draw_clouds, draw_colour, draw_form, draw_pose, move_inside
 from xnb.data.split import Part, Split
 from xnb.types import Masks
 
 SHAPE_CLASSES = tuple(FORMS)
 SHAPE_AREA = (0.06, 0.14)  # of the picture; below, forms of 32 x 32 pictures blur into one another
+_NOISE = 0.03  # deviation of the noise on an object
 BLUR = 1.0  # pixels: the deviation of the Gaussian that takes the finest grain from a background
 MARK_COLOURS = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], dtype=float)
+
+
+@dataclass(frozen=True)
+class ShapeEdit:
+    """What of every labelled object is drawn otherwise; all other pixels stay as they are, to the last bit.
+
+    Args:
+        form: another form, of the same area at the same place and angle, moved in where it would stand out of the
+            picture; the label is that of the new form.
+        colour: red, green and blue in [0, 1]; the noise of the object stays.
+        shift: rows and columns by which it is moved, as far as it fits in.
+    """
+
+    form: str | None = None
+    colour: tuple[float, float, float] | None = None
+    shift: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn."""
+        known = self.form is None or self.form in SHAPE_CLASSES
+        require(known, "ShapeEdit: form must be a class of shapes", self.form, 'ShapeEdit(form="square")')
+        fits = self.colour is None or all(0 <= value <= 1 for value in self.colour)
+        require(fits, "ShapeEdit: colour is three numbers in [0, 1]", self.colour, "ShapeEdit(colour=(1.0, 0.0, 0.0))")
 
 
 @dataclass(frozen=True)
@@ -37,6 +61,7 @@ class _ShapeStyle:
     second: bool
     objects: bool
     blurred: tuple[str, ...]
+    edit: ShapeEdit
 
 
 def shapes(
@@ -50,6 +75,7 @@ def shapes(
     background: int | None = None,
     objects: bool = True,
     blurred: tuple[str, ...] = (),
+    edit: ShapeEdit | None = None,
 ) -> Split:
     """Colour pictures `(N, 3, size, size)` of a disk, square, triangle, cross, ring or bar, with exact masks.
 
@@ -66,6 +92,8 @@ def shapes(
         background: another seed for the backgrounds alone: the same objects before new ones.
         objects: False leaves out the labelled object alone; a network that looks at nothing else is then at chance.
         blurred: classes whose backgrounds are slightly blurred: a cue that tells these classes and has no place.
+        edit: what of the objects is drawn otherwise: the same pictures, one thing changed. Backgrounds are blurred by
+            the form that the picture had.
 
     Raises:
         ValueError: `size`, `n`, `distractors` or `watermark` out of range, an unknown class in `blurred`.
@@ -77,7 +105,7 @@ def shapes(
     require(fits, "shapes: watermark is a probability, or None", watermark, "watermark=0.9")
     known = set(blurred) <= set(SHAPE_CLASSES)
     require(known, "shapes: blurred must hold names of classes", blurred, f"blurred={SHAPE_CLASSES[:3]}")
-    style = _ShapeStyle(size, distractors, watermark, second, objects, tuple(blurred))
+    style = _ShapeStyle(size, distractors, watermark, second, objects, tuple(blurred), edit or ShapeEdit())
     # Backgrounds have a seed of their own, which is the objects' unless another is wanted.
     background_seed = seed if background is None else background
     train = _draw_shapes(n[0], style, (seed, 0), (background_seed, 0))
@@ -119,8 +147,11 @@ def _draw_shapes(
         if SHAPE_CLASSES[i % K] in style.blurred:
             x[i] = ndimage.gaussian_filter(x[i], (0, BLUR, BLUR), mode="wrap")  # as the clouds were drawn
         rng = default_rng((*key, i, 1))
-        _draw_shape_picture(x[i], masks[i, 0], i % K, rng, style)
+        added = default_rng((*key, i, 2))  # noise of pixels that an edit adds to the object
+        _draw_shape_picture(x[i], masks[i, 0], i % K, rng, style, added)
     y = torch.arange(n) % K
+    if style.edit.form is not None:
+        y = torch.full((n,), SHAPE_CLASSES.index(style.edit.form))
     return Part(torch.from_numpy(x), y, torch.from_numpy(masks))
 
 
@@ -130,11 +161,14 @@ def _draw_shape_picture(
     label: int,
     rng: Generator,
     style: _ShapeStyle,
+    added: Generator,
 ) -> None:
     """Draw everything on the background into a picture, and the object into its mask."""
     area = rng.uniform(*SHAPE_AREA) * style.size**2
     # The object's numbers are drawn before the rest and whether they are used or not: no option changes the object.
-    inside = draw_form(SHAPE_CLASSES[label], area, rng, style.size)
+    pose = draw_pose(SHAPE_CLASSES[label], area, rng, style.size)
+    inside = cover_form(SHAPE_CLASSES[label], area, pose, style.size)
+    edited = _cover_edited(style, label, area, pose)
     tint = draw_colour(rng)
     second_tint = draw_colour(rng)
     if style.second:
@@ -143,13 +177,23 @@ def _draw_shape_picture(
         x[:, second] = second_tint
     _draw_dots(x, style, rng)
     if style.objects:
-        noise = rng.normal(0, 0.03, (3, inside.sum()))
-        x[:, inside] = tint + noise
-        mask[:] = inside
+        noise = added.normal(0, _NOISE, x.shape)
+        noise[:, inside] = rng.normal(0, _NOISE, (3, inside.sum()))
+        colour = tint if style.edit.colour is None else np.array(style.edit.colour)[:, None]
+        x[:, edited] = colour + noise[:, edited]
+        mask[:] = edited
     if style.watermark is not None:
         agrees = rng.random() < style.watermark
         _draw_mark_colour(x, mask, label if agrees else _draw_other_label(label, rng))
     x.clip(0, 1, out=x)
+
+
+def _cover_edited(style: _ShapeStyle, label: int, area: float, pose: Pose) -> NDArray:
+    """Pixels of the object as it is to be drawn."""
+    name = style.edit.form or SHAPE_CLASSES[label]
+    rows, columns = style.edit.shift
+    moved = Pose(pose.row + rows, pose.column + columns, pose.angle)
+    return cover_form(name, area, move_inside(name, area, moved, style.size), style.size)
 
 
 def _draw_dots(x: NDArray, style: _ShapeStyle, rng: Generator) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from xnb.applicability import try_method
 from xnb.explanation import explain
+from xnb.explanation.applicability import try_method
 from xnb.widgets import markup, pixels, static
 from xnb.widgets.explained import Subject
 from xnb.widgets.panel import Panel, make_dropdown, make_input_slider, number_classes

@@ -8,8 +8,8 @@ from torch import nn
 
 from xnb.access.model_call import chunk_logits
 from xnb.access.units import INSTANCES, see_axes
-from xnb.applicability import try_method
 from xnb.check import require
+from xnb.explanation.applicability import try_method
 from xnb.methods import METHODS
 from xnb.progress import show_progress
 from xnb.widgets.explained import Subject

@@ -11,10 +11,11 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import VisionTransformer, resnet18
 
-from xnb import METHODS, applicability, attribute, lint, progress
+from xnb import METHODS, attribute, lint, progress
 from xnb.access.ledger import count_passes
 from xnb.access.rows import follow_rows
 from xnb.check import PromiseWarning
+from xnb.explanation import applicability
 from xnb.models import Net, SmallCNN
 
 
