@@ -128,14 +128,15 @@ function begin(count) {
   find("bar").max = count;
   find("bar").value = 0;
   find("bar").hidden = false;
-  find("explain").disabled = true;
+  find("explain").setAttribute("aria-disabled", "true"); // disabled, it would lose the keyboard to the top of the page
   find("stop").hidden = false;
 }
 
 function end() {
   running = null;
   find("bar").hidden = true;
-  find("explain").disabled = false;
+  find("explain").setAttribute("aria-disabled", "false");
+  if (document.activeElement === find("stop")) find("explain").focus();
   find("stop").hidden = true;
 }
 

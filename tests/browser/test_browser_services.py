@@ -1,5 +1,6 @@
 """The page of both services in a real browser: by keyboard, four methods beside a control, on a telephone."""
 
+import axe
 import pytest
 
 from tests.services.launching import APPS, ON, running
@@ -67,3 +68,26 @@ def test_on_a_telephone_nothing_stands_beside_the_screen(page):
     page.get_by_text(" done.").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_before_and_after_an_answer(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    assert axe.find_faults(page) == []
+    page.locator("#picture").set_input_files(PICTURE)
+    page.locator("#explain").click()
+    page.get_by_text(" done.").wait_for()
+    assert axe.find_faults(page) == []
+
+
+def test_every_control_is_reached_by_tab_has_a_name_and_keeps_the_keyboard(page):
+    page.locator("#picture").set_input_files(PICTURE)
+    page.locator("#preview").wait_for()
+    stops = list(axe.walk_by_tab(page, page.locator("body")))
+    assert [stop for stop, is_seen in stops if not (stop.name.strip() and is_seen)] == []
+    roles = [stop.role for stop, _ in stops]
+    assert {"button", "checkbox", "radio", "spinbutton", "link"} <= set(roles)
+    page.locator("#explain").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text(" done.").wait_for()
+    assert page.evaluate("document.activeElement.id") == "explain"

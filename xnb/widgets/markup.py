@@ -12,7 +12,7 @@ from xnb.widgets.pixels import Pixels, data_link
 
 # Distinct to colour-blind eyes, and from both white and black paper.
 BLUE = "#3b8bc4"
-_ORANGE = "#de8f05"
+_ORANGE = "#c77d00"
 _FAINT = "opacity:.65"
 BUSY = '<span role="status" style="padding:2px 8px;border:1px solid currentColor;border-radius:9px">working …</span>'
 
@@ -51,7 +51,7 @@ def row_html(*pieces: str) -> str:
 
 def column_html(*pieces: str, width: str = "auto") -> str:
     """Pieces one below the other."""
-    style = f"display:flex;flex-direction:column;gap:6px;width:{width}"
+    style = f"display:flex;flex-direction:column;gap:6px;width:{width};max-width:100%"
     content = "".join(pieces)
     return f'<div style="{style}">{content}</div>'
 
@@ -193,7 +193,7 @@ def code_html(head: str, lines: Sequence[str]) -> str:
     style += "font-family:monospace;line-height:1.35"  # which not every page gives to code
     text = escape("\n".join(lines))
     title = escape(head)
-    return f'<b>{title}</b><pre tabindex="0" aria-label="{title}" style="{style}">{text}</pre>'
+    return f'<b>{title}</b><pre tabindex="0" role="group" aria-label="{title}" style="{style}">{text}</pre>'
 
 
 def reasons_html(refused: Mapping[str, str]) -> str:

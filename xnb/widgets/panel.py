@@ -11,7 +11,7 @@ import ipywidgets as W
 from matplotlib.figure import Figure
 
 from xnb.progress import hide_progress
-from xnb.widgets import markup
+from xnb.widgets import markup, slider_names
 
 _Number: TypeAlias = int | float
 _BUSY_AFTER = 0.2  # seconds after which a view says that it is working
@@ -62,7 +62,8 @@ class Panel(W.VBox):
         self.lock = threading.RLock()
         self.newest_refresh = 0
         self.paused = False
-        super().__init__([self._lay_out(before, after)])
+        super().__init__([self._lay_out(before, after), slider_names.make_slider_names()])
+        self.add_class(slider_names.PANEL_CLASS)
         for control in self.controls.values():
             self.redraw_on_change(control)
 
