@@ -24,6 +24,7 @@ extensions = [
     "extensions.entries",
     "extensions.reading_order",
     "extensions.local_mathjax",
+    "extensions.pictures",
 ]
 
 root_doc = "docs/index"
@@ -62,6 +63,7 @@ html_theme = "sphinx_book_theme"
 html_title = "xnb"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_extra_path = ["top"]  # index.html, which leads to the front page
 html_sourcelink_suffix = ""  # the button "download" hands out a notebook as .ipynb
 html_show_copyright = False

@@ -15,12 +15,14 @@ class Page:
     Attributes:
         ids: every id, as often as it stands there.
         links: what `href` and `src` say.
+        alternatives: what is said in place of each picture.
         inside: by id of an element, the tags within it, each with its attributes.
         text: what is to be read.
     """
 
     ids: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
+    alternatives: list[str] = field(default_factory=list)
     inside: dict[str, list[tuple[str, dict]]] = field(default_factory=dict)
     text: str = ""
 
@@ -38,6 +40,8 @@ class Reader(HTMLParser):
             if around:
                 self.page.inside[around].append((tag, attributes))
         self.page.links += [attributes[name] for name in ("href", "src") if attributes.get(name)]
+        if tag == "img":
+            self.page.alternatives.append(attributes.get("alt", ""))
         if id := attributes.get("id"):
             self.page.ids.append(id)
             self.page.inside.setdefault(id, [])
