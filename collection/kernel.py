@@ -48,7 +48,7 @@ async def execute_notebook(
         FAILURES: the last cell that `before_cell` got raised or took too long, or its kernel died.
     """
     remove_traces(notebook)
-    async with _start_client(notebook, folder, environment, timeout) as client:
+    async with start_client(notebook, folder, environment, timeout) as client:
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type == "code":
                 before_cell(cell)
@@ -57,7 +57,7 @@ async def execute_notebook(
 
 
 @asynccontextmanager
-async def _start_client(
+async def start_client(
     notebook: NotebookNode, folder: Path, environment: Mapping[str, str], timeout: int
 ) -> AsyncIterator[NotebookClient]:
     """A client whose kernel runs for the length of the block."""

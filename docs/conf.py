@@ -51,6 +51,7 @@ myst_heading_anchors = 4  # links to headings, spelled as GitHub spells them
 
 autodoc_member_order = "bysource"
 napoleon_use_ivar = True  # attributes of a class stand in its own entry
+napoleon_attr_annotations = False  # shapes have stars in them, "B *shape", which would begin emphasis
 python_maximum_signature_line_length = 88  # longer signatures have one argument a line
 default_role = "py:obj"  # `name` in a docstring: code, and a link where that name has an entry
 toc_object_entries_show_parents = "hide"

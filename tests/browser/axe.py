@@ -4,6 +4,8 @@ And what Chromium hands to a screen reader of the element that has the keyboard.
 """
 
 import io
+import os
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +15,15 @@ from PIL import Image
 AXE = Axe()
 GRAVE = ("serious", "critical")
 MARGIN = 6  # pixels around an element, in which its outline is looked for
-INSIDE = "([target, place]) => !!document.querySelector(target)?.closest(place)"
+DAY = int(time.time()) // 86_400
+
+
+def take_turns(cases, share):
+    """All cases with XNB_TRUST=1; otherwise one in so many, others each day."""
+    cases = list(cases)
+    if "XNB_TRUST" in os.environ:
+        return cases
+    return [case for number, case in enumerate(cases) if (number + DAY) % share == 0]
 
 
 class Stop(NamedTuple):
@@ -23,24 +33,20 @@ class Stop(NamedTuple):
     name: str
 
 
-def find_faults(page, within="body", theirs=()):
+def find_faults(page, within="body"):
     """One line a fault: the rule, how grave it is, the element, and what is wrong with it.
 
     Args:
         within: selector of the part of the page that is ours.
-        theirs: pairs of a rule and a selector: what stands in such an element is another project's.
     """
     found = AXE.run(page, context=within, options={"resultTypes": ["violations"]}).response
     faults = []
     for rule in found["violations"]:
         if rule["impact"] not in GRAVE and not any(tag.startswith("wcag2") for tag in rule["tags"]):
             continue
-        places = [place for name, place in theirs if name == rule["id"]]
         for node in rule["nodes"]:
-            target = node["target"][-1]
-            if not any(page.evaluate(INSIDE, [target, place]) for place in places):
-                why = " ".join(node["failureSummary"].split())
-                faults.append(f"{rule['id']} ({rule['impact']}): {target}: {why}")
+            why = " ".join(node["failureSummary"].split())
+            faults.append(f"{rule['id']} ({rule['impact']}): {node['target'][-1]}: {why}")
     return faults
 
 

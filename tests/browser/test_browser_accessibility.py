@@ -1,7 +1,8 @@
 """Every widget without eyes and without a mouse: what axe-core says, names and order of controls, keys, outlines.
 
 The squares over a picture are for the mouse: sliders do the same by keyboard. `test_browser_services.py` asks the same
-of the services, and `tests/site/test_site_accessibility.py` of the web site.
+of the services, and `tests/site/test_site_accessibility.py` of the web site. With XNB_TRUST=1 every widget is walked
+through, otherwise others each day.
 
 Tests: xnb.widgets.slider_names
 """
@@ -51,7 +52,7 @@ def test_axe_finds_nothing_in_any_widget(book, widget, theme):
     assert faults == {}
 
 
-@pytest.mark.parametrize("name", WIDGETS)
+@pytest.mark.parametrize("name", axe.take_turns(WIDGETS, 3))
 def test_tab_reaches_every_control_in_order_by_its_name(book, widget, twins, name):
     shown = widget(name)
     stops, unseen = [], []
@@ -75,7 +76,7 @@ def list_controls(panel):
     return [one for one in found if not one.disabled]
 
 
-@pytest.mark.parametrize("name", [name for name in WIDGETS if name != "photographs"])
+@pytest.mark.parametrize("name", axe.take_turns([name for name in WIDGETS if name != "photographs"], 3))
 def test_keys_move_every_control_and_the_picture_follows(book, widget, name):
     shown = widget(name)
     still = []
