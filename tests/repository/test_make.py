@@ -193,6 +193,8 @@ def test_help_names_every_command(make):
             "lint",
             "contracts",
             "trust",
+            "fuzz",
+            "plain",
             "mutants",
             "accelerator",
             "clean",

@@ -4,12 +4,11 @@ A case is made of words and of code, so that it can be copied out of a report in
 """
 
 from dataclasses import dataclass
-from functools import partial
 from inspect import Parameter, signature
 from typing import Literal, Union, get_args, get_origin
 
 import torch
-from fuzz_networks import HEADS, JOINS, LAYERS, build
+from fuzz_networks import HEADS, JOINS, LAYERS, build, list_layers
 from fuzz_spoils import CONTEXTS, INPUTS, MAPS, MODELS, TARGETS, VALUES
 from hypothesis import strategies as st
 from torch import nn
@@ -278,25 +277,3 @@ def make_map(case, model, x, target):
         return multiply_gradient(exact, x.double(), target).to(x)
     except RuntimeError:
         return torch.randn(x.shape, generator=torch.Generator().manual_seed(5), dtype=torch.double).to(x)
-
-
-def _keep(found, name, module, args, out):
-    found.setdefault(name, []).append(out)
-
-
-def list_layers(model, x):
-    """Names of modules that are called once and return maps, (B, D, *places) with as many places as the input."""
-    shapes, hooks = {}, []
-    for name, module in model.named_modules():
-        if name and not any(module.children()):
-            hooks.append(module.register_forward_hook(partial(_keep, shapes, name)))
-    with torch.no_grad():
-        try:
-            model(x[:1].clone())
-        except (RuntimeError, IndexError):
-            return []
-        finally:
-            for hook in hooks:
-                hook.remove()
-    once = {name: outs[0] for name, outs in shapes.items() if len(outs) == 1 and isinstance(outs[0], torch.Tensor)}
-    return [name for name, out in once.items() if out.ndim == x.ndim > 2]

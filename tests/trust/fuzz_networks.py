@@ -7,6 +7,7 @@ down in a line, and made smaller by leaving words out.
 from functools import partial
 
 import torch
+from fuzz_modules import Attention, ClassToken, Function, Join, Positions, Recurrent, Twice, WrittenAttention
 from torch import nn
 from torch.nn import functional as F
 
@@ -17,95 +18,6 @@ INSTANCE_NORM = {1: nn.InstanceNorm1d, 2: nn.InstanceNorm2d, 3: nn.InstanceNorm3
 MAX_POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
 AVERAGE_POOL = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
 ADAPTIVE_POOL = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}
-
-
-class Function(nn.Module):
-    """A function of torch, as a model calls it between its modules."""
-
-    def __init__(self, run):
-        super().__init__()
-        self.run = run
-
-    def forward(self, x):
-        return self.run(x)
-
-
-class Join(nn.Module):
-    """What a branch returns, joined with what it was given."""
-
-    def __init__(self, body, join):
-        super().__init__()
-        self.body, self.join = body, join
-
-    def forward(self, x):
-        return self.join(x, self.body(x))
-
-
-class Twice(nn.Module):
-    """The same modules, called twice."""
-
-    def __init__(self, body):
-        super().__init__()
-        self.body = body
-
-    def forward(self, x):
-        return self.body(self.body(x))
-
-
-class Attention(nn.Module):
-    """Self-attention by torch's own module."""
-
-    def __init__(self, width, heads):
-        super().__init__()
-        self.mix = nn.MultiheadAttention(width, heads, batch_first=True)
-
-    def forward(self, x):
-        return x + self.mix(x, x, x, need_weights=False)[0]
-
-
-class WrittenAttention(nn.Module):
-    """Self-attention of one head, as tutorials write it."""
-
-    def __init__(self, width):
-        super().__init__()
-        self.qkv = nn.Linear(width, 3 * width)
-
-    def forward(self, x):
-        q, k, v = self.qkv(x).chunk(3, -1)
-        return x + torch.softmax(q @ k.mT / q.shape[-1] ** 0.5, -1) @ v
-
-
-class Recurrent(nn.Module):
-    """Every output of a recurrent layer."""
-
-    def __init__(self, layer):
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x):
-        return self.layer(x)[0]
-
-
-class ClassToken(nn.Module):
-    """A learned token before the others."""
-
-    def __init__(self, width):
-        super().__init__()
-        self.token = nn.Parameter(torch.randn(1, 1, width))
-
-    def forward(self, x):
-        return torch.cat([self.token.expand(len(x), -1, -1), x], 1)
-
-
-class Positions(nn.Module):
-    """A learned vector for each place of a token."""
-
-    def __init__(self, count, width):
-        super().__init__()
-        self.vectors = nn.Parameter(torch.randn(count, width))
-
-    def forward(self, x):
-        return x + self.vectors
 
 
 def _write_into(x):
@@ -319,3 +231,25 @@ def _draw(net):
     for weights in net.parameters():
         if weights.ndim < 2:
             weights.add_(0.2 * torch.randn_like(weights))
+
+
+def _keep(found, name, module, args, out):
+    found.setdefault(name, []).append(out)
+
+
+def list_layers(model, x):
+    """Names of modules that are called once and return maps, (B, D, *places) with as many places as the input."""
+    shapes, hooks = {}, []
+    for name, module in model.named_modules():
+        if name and not any(module.children()):
+            hooks.append(module.register_forward_hook(partial(_keep, shapes, name)))
+    with torch.no_grad():
+        try:
+            model(x[:1].clone())
+        except (RuntimeError, IndexError):
+            return []
+        finally:
+            for hook in hooks:
+                hook.remove()
+    once = {name: outs[0] for name, outs in shapes.items() if len(outs) == 1 and isinstance(outs[0], torch.Tensor)}
+    return [name for name, out in once.items() if out.ndim == x.ndim > 2]
