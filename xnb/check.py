@@ -15,6 +15,7 @@ from torch import Tensor
 
 Entry = TypeVar("Entry")
 _LONGEST_VALUE = 120  # characters: a line of an error that still fits a terminal
+_TRY = "\n  try: "
 # In the words of CUDA, of Metal, and of the processor, for which torch has no class of errors.
 _NO_MEMORY = ("out of memory", "can't allocate memory")
 
@@ -46,6 +47,12 @@ def refuse(rule: str, got: object, hint: str = "", *, error: type[Exception] = V
     raise error(_write_lines(rule, got, hint))
 
 
+def refuse_again(error: Exception, hint: str) -> NoReturn:
+    """Raise a refusal once more, with another line to paste."""
+    again = type(error)(f"{str(error).partition(_TRY)[0]}{_TRY}{hint}")
+    raise again.with_traceback(error.__traceback__) from None
+
+
 def is_out_of_memory(error: object) -> bool:
     """Return whether an error says that memory has come to its end, that of Python, of torch or of an accelerator."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
@@ -59,7 +66,7 @@ def raise_again(error: Exception) -> NoReturn:
 
 
 def _write_lines(rule: str, got: object, hint: str) -> str:
-    way_out = f"\n  try: {hint}" if hint else ""
+    way_out = f"{_TRY}{hint}" if hint else ""
     return f"{rule}\n  got: {abbreviate_value(got)}{way_out}"
 
 

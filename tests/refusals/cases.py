@@ -31,6 +31,8 @@ _ACCESS = [
     ("xnb.attribute(model, x, target, 'gradient', chunk=0)", ""),
     (_ATTRIBUTE, "model.train()"),
     (_ATTRIBUTE, "x = x[0]; target = 0"),
+    ("xnb.attribute(model, x, 0, 'lime')", "model = nn.Linear(6, 3).eval(); x = torch.rand(6)"),
+    ("xnb.explain(model, x, 0, ['kernel_shap'])", "model = nn.Linear(6, 3).eval(); x = torch.rand(6)"),
     (_ATTRIBUTE, "x = (x * 255).byte()"),
     (_ATTRIBUTE, "model = nn.Linear(6, 3).eval(); x = torch.ones(4, 6).long()"),
     (
@@ -154,6 +156,9 @@ _CALLS = [
     ("xnb.attribute(model, x, target, 'edges')", _TABLE),
     ("xnb.attribute(model, x, target, 'occlusion')", _TABLE),
     ("xnb.explain(model, x, target, methods=['gradiant'])", ""),
+    ("xnb.explain(model, x, target, ['gradient', 'occlusion'], knobs={'occlusion': {'window': 0, 'stride': 1}})", ""),
+    ("xnb.explain(model, x, target, ['rise'], knobs={'rise': {'samples': 1.5}, 'lime': {'samples': 8}})", ""),
+    ("xnb.explain(model, x, target, ['occlusion'], knobs={'occlusion': {'units': (9,)}})", ""),
     ("xnb.lint(model, x)", "x = x[0]"),
 ]
 
@@ -165,6 +170,11 @@ _METRICS = [
     ("xnb.metrics.saco(model, x, target, a, groups=1)", ""),
     ("xnb.metrics.sensitivity_n(model, x, target, a, samples=1)", ""),
     ("xnb.metrics.faithfulness_correlation(model, x, target, a, samples=1)", ""),
+    ("xnb.metrics.infidelity(model, x, target, a, samples=0)", ""),
+    ("xnb.metrics.smooth_mprt(model, x, target, a, method=method, samples=0)", ""),
+    ("xnb.metrics.symmetry(model, x, target, a, samples=-1)", ""),
+    ("xnb.metrics.max_sensitivity(model, x, target, a, method=method, chunk=0)", ""),
+    ("xnb.attribute(model, x, target, 'ablation_cam', chunk=-1)", ""),
     ("xnb.metrics.faithfulness_correlation(model, x, target, a, size=0)", ""),
     ("xnb.metrics.efficient_mprt(model, x, target, a, method=method, bins=1)", ""),
     ("xnb.metrics.mprt(model, x, target, a, method=method, similarity='zebra')", ""),

@@ -10,25 +10,31 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from xnb.access.model_call import float_weights
+from xnb.access.model_call import float_weights, runs_with_batch_axis
 from xnb.check import is_finite, refuse, require
 from xnb.types import Batch, Model
 
 _EXPECTED = "x must be a tensor (B, ...)"
 
 
-def read_input(model: Model, x: object, who: str) -> Batch:
+def read_input(model: Model, x: object, who: str, *, as_batch: str = "x = x[None]") -> Batch:
     """The input without the graph that it may hang on: a parameter, a result that requires grad, a `tv_tensor`.
 
     Args:
         who: called by the user, the first word of a refusal.
+        as_batch: the line that makes a batch of one input, a row of features.
 
     Raises:
-        ValueError: `x` is no tensor, has no axes, or holds NaN or infinity; `model` cannot be called.
+        ValueError: `x` is no tensor, has no axes, is one row of features, or holds NaN or infinity; `model` cannot be
+            called.
     """
     if not callable(model) or isinstance(model, type):
         refuse_model(model, who)
-    return read_tensor(model, x, who)
+    plain = read_tensor(model, x, who)
+    # Here already: functions of torch take a row of features for a batch of numbers, and fail in words that mislead.
+    if plain.ndim == 1 and runs_with_batch_axis(model, plain):
+        refuse(f"{who}: x must have a batch axis (B, ...)", plain, as_batch)
+    return plain
 
 
 def refuse_model(model: object, who: str) -> NoReturn:

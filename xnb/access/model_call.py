@@ -198,6 +198,9 @@ def float_weights(model: Model) -> list[Tensor]:
 
 def runs_with_batch_axis(model: Model, x: Batch) -> bool:
     """Whether the model takes `x` as a single input, and not as a batch."""
+    module = find_module_behind(model)
+    if module is not None and find_training(module):  # it would count the pass into its statistics
+        return False
     if x.ndim not in (1, 2, 3) or _has_rows(model, x):
         return False
     try:

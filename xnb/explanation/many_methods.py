@@ -1,8 +1,11 @@
 """Many methods at once, sharing the passes that they have in common, and the bill of each."""
 
+import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from inspect import signature
 from math import nan
 from time import perf_counter
 
@@ -18,10 +21,10 @@ from xnb.access.model_call import check_explainable
 from xnb.access.score import logits
 from xnb.access.shared_gradients import share_gradients
 from xnb.access.targets import read_target
-from xnb.check import find_entry
+from xnb.check import find_entry, is_refusal, raise_again, refuse_again
 from xnb.methods import METHODS
 from xnb.methods.calls import run_method
-from xnb.methods.promises import Promises, largest, measure_promises, warn_if_broken
+from xnb.methods.promises import Promises, largest, measure_promises, warn_if_broken, write_value
 from xnb.progress import show_progress
 from xnb.registry import check_knobs
 from xnb.types import Attribution, Batch, Knobs, Logits, Model, Target, TargetLike
@@ -79,7 +82,9 @@ def explain(
     asked = [methods] if isinstance(methods, str) else list(methods)
     knobs = knobs or {}
     for name in [*asked, *knobs]:
-        check_knobs(METHODS.find(name), knobs.get(name, {}), name)
+        method = METHODS.find(name)
+        with _hand_over_as_knobs(name, knobs):
+            check_knobs(method, knobs.get(name, {}), name)
     names = list(dict.fromkeys(asked))
     x = read_input(model, x, "explain")
     classes = read_target(target, x)
@@ -90,7 +95,8 @@ def explain(
             predicted = _run_shared_passes(model, x, classes, names, knobs)
         bills = [shared]
         for name in show_progress(names, len(names), "method"):
-            attributions[name], bill, check = _explain_by_one(model, x, classes, name, knobs.get(name, {}))
+            with _hand_over_as_knobs(name, knobs):
+                attributions[name], bill, check = _explain_by_one(model, x, classes, name, knobs.get(name, {}))
             # The passes of the check are no cost of the method, which is done: they go to the shared row.
             shared.add(check)
             bills.append(bill)
@@ -112,8 +118,41 @@ def _run_shared_passes(model: Model, x: Batch, target: Target, names: list[str],
     if isinstance(model, nn.Module):  # methods at a layer refuse a function themselves
         for name in names:
             if shares[name] == "layer_gradient":
-                layers.append(find_layer(model, x, knobs.get(name, {}).get("layer")))
+                with _hand_over_as_knobs(name, knobs):
+                    layers.append(find_layer(model, x, knobs.get(name, {}).get("layer")))
     return share_gradients(model, x, target, list(dict.fromkeys(layers)))
+
+
+@contextmanager
+def _hand_over_as_knobs(name: str, knobs: Knobs) -> Iterator[None]:
+    """Within the block the line of a refusal, as `window=2`, becomes `knobs={'occlusion': {'window': 2}}`."""
+    try:
+        yield
+    except Exception as error:
+        line, *comment = str(error).partition("\n  try: ")[2].partition("  # ")
+        mended = _read_keywords(line) if is_refusal(error) else {}
+        if not mended or not mended.keys() <= signature(METHODS[name]).parameters.keys():
+            raise_again(error)
+        refuse_again(error, f"knobs={_write_knobs(knobs, name, mended)}{''.join(comment)}")
+
+
+def _read_keywords(line: str) -> dict[str, str]:
+    """Keywords of a line that has nothing else, each with its value as code."""
+    if not re.match(r"\w+=[^=]", line):
+        return {}
+    try:
+        call = ast.parse(f"call({line})", mode="eval").body
+    except SyntaxError:
+        return {}
+    return {word.arg: ast.unparse(word.value) for word in getattr(call, "keywords", []) if word.arg}
+
+
+def _write_knobs(knobs: Knobs, name: str, mended: Mapping[str, str]) -> str:
+    """The knobs of all methods as code, with what mends those of one."""
+    texts = {of: {knob: write_value(knob, value) for knob, value in own.items()} for of, own in knobs.items()}
+    texts[name] = {**texts.get(name, {}), **mended}
+    rows = [f"{of!r}: {{{', '.join(f'{knob!r}: {text}' for knob, text in own.items())}}}" for of, own in texts.items()]
+    return f"{{{', '.join(rows)}}}"
 
 
 def _explain_by_one(

@@ -147,10 +147,11 @@ def _lose_channels(rest: Suffix, places: _Channels, target: Target, chunk: int |
     activation = rest.activation
     strides, numbers = places
     channels = len(numbers)
+    at_once = chunk_size(activation, chunk)
     if chunk is None:
-        chunk = max(chunk_size(activation, None), _ABLATED_BYTES // activation.nbytes)
+        at_once = max(at_once, _ABLATED_BYTES // activation.nbytes)
     # Every pass writes its ablated activations into the same memory, which saves allocating it anew.
-    memory = activation.new_empty(min(chunk, channels), activation.numel())
+    memory = activation.new_empty(min(at_once, channels), activation.numel())
     buffer = memory.as_strided((len(memory), *activation.shape[1:]), (activation.numel(), *strides))
 
     def ablate(channels: slice, rows: slice) -> Tensor:
@@ -160,7 +161,7 @@ def _lose_channels(rest: Suffix, places: _Channels, target: Target, chunk: int |
         return ablated[:, None]
 
     score = target_logit(rest.logits, target)
-    lost = score - changed_scores(rest, activation, target, ablate, channels, chunk=chunk)  # (D, 1)
+    lost = score - changed_scores(rest, activation, target, ablate, channels, chunk=at_once)  # (D, 1)
     return (lost / score).T
 
 

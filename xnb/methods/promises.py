@@ -159,9 +159,13 @@ def _find_cure(name: str, knobs: Mapping[str, Any]) -> str:
 
 def write_call(name: str, knobs: Mapping[str, Any]) -> str:
     """A call of `xnb.attribute` as code; a knob that is no number or word stands under its own name."""
-    simple = (int, float, str, bool)
     arguments = ["model", "x", "target", f'"{name}"']
     for knob, value in knobs.items():
         if value is not None:
-            arguments.append(f"{knob}={value!r}" if isinstance(value, simple) else f"{knob}={knob}")
+            arguments.append(f"{knob}={write_value(knob, value)}")
     return f"xnb.attribute({', '.join(arguments)})"
+
+
+def write_value(knob: str, value: object) -> str:
+    """A knob's value as code: of a number or a word itself, of all else the name of the knob."""
+    return repr(value) if value is None or isinstance(value, int | float | str) else knob

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from xnb.access.inputs import read_input
-from xnb.access.model_call import check_explainable, runs_with_batch_axis
+from xnb.access.model_call import check_explainable
 from xnb.check import is_finite, refuse, require
 from xnb.types import Attribution, Batch, Model
 
@@ -23,9 +23,7 @@ def read_values(model: Model, x: object, who: str) -> Batch:
     Args:
         who: the metric, first word of a refusal.
     """
-    values = read_input(model, x, who)
-    if values.ndim == 1 and runs_with_batch_axis(model, values):
-        refuse(f"{who}: x must have a batch axis (B, ...)", x, "x, a = x[None], a[None]")
+    values = read_input(model, x, who, as_batch="x, a = x[None], a[None]")
     if not values.is_floating_point():
         check_explainable(model, values)  # refuses whole numbers, with the line for pixels or for tokens
     return values

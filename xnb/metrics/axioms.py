@@ -88,10 +88,11 @@ def symmetry(
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: `share` is not in (0, 1], there are fewer than three parts, so one pair at most, or as
-            `xnb.metrics.single_deletion`.
+        ValueError: `share` is not in (0, 1], `samples` is less than 1, there are fewer than three parts, so one pair at
+            most, or as `xnb.metrics.single_deletion`.
     """
     require(0 < share <= 1, "symmetry: share must lie in (0, 1]", share, "share=0.1")
+    require(samples >= 1, "symmetry: samples must be at least 1", samples, "samples=16")
     axes = find_axes(units, x, attribution, model)
     part_of_unit = part_numbers(x, axes, side)
     attributions = sum_over_parts(unit_values(attribution, x, axes), part_of_unit).T

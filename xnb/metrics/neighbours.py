@@ -44,7 +44,7 @@ def explain_changes(
     Raises:
         ValueError: the method does not return one finite attribution an input.
     """
-    together = chunk or _CHUNKS_PER_CALL * chunk_size(x, None)
+    together = chunk_size(x, chunk) * (1 if chunk else _CHUNKS_PER_CALL)
     plan = plan_passes(x, changes, together)
     for draws, rows in show_progress(plan, len(plan), "block"):
         inputs = change(draws, rows)

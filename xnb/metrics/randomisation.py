@@ -133,8 +133,9 @@ def smooth_mprt(
         chunk: inputs explained in one call; the result does not depend on it.
 
     Raises:
-        ValueError: as `mprt`.
+        ValueError: `samples` is less than 1, or as `mprt`.
     """
+    require(samples >= 1, "smooth_mprt: samples must be at least 1", samples, "samples=50")
 
     def smooth(model: Model, x: Batch, target: Target) -> Attribution:
         return _smooth_map(method, model, x, target, sigma, samples, seed, chunk)

@@ -256,10 +256,11 @@ def infidelity(
         chunk: inputs run together; the result does not depend on it.
 
     Raises:
-        ValueError: as `single_deletion`.
+        ValueError: `samples` is less than 1, or as `single_deletion`.
     """
     axes = find_axes(units, x, attribution, model)
     values = unit_values(attribution, x, axes).double()
+    require(samples >= 1, "infidelity: samples must be at least 1", samples, "samples=128")
     removed = draw_squares(x, axes, samples, seed)
     each_unit = torch.arange(values.shape[1], device=x.device)
 
