@@ -148,6 +148,17 @@ costs = torch.stack(drops).mean((0, 2))
 dearest = PARTS[int(costs.argmax())], round(float(costs.max()), 1)
 chances = 1 / 9, 0
 """,
+    "22": """
+most_helpful = int(truth[0][0].argmax())
+def cosines(train, test):
+    rows = [F.normalize(part.x.flatten(1), dim=1) for part in (test, train)]
+    return rows[0] @ rows[1].T
+def self_influence(net, part):
+    g = influence.example_gradients(net, part)
+    curvature = influence.gauss_newton(net, part)
+    curvature.diagonal().add_(PENALTY)
+    return (g * torch.linalg.solve(curvature, g.T).T).sum(1) / len(part)
+""",
     "19": """
 half = (2 * 1 + 2 * 1) / (2 + 1 + 2 + 1)
 def judge(row):

@@ -1,7 +1,8 @@
 """Influence of training inputs: closed forms of a linear model, the papers' sums written slowly, Captum.
 
-Tests: xnb.insight.influence.influence_function, xnb.insight.influence.gradients, xnb.insight.influence.checkpoint_products,
-xnb.insight.influence.retraining, xnb.insight.influence.neighbours, xnb.insight.influence.registry
+Tests: xnb.insight.influence.influence_function, xnb.insight.influence.gradients,
+xnb.insight.influence.checkpoint_products, xnb.insight.influence.retraining,
+xnb.insight.influence.neighbours, xnb.insight.influence.registry
 """
 
 import pytest

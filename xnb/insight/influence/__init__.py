@@ -1,6 +1,10 @@
 """Which training inputs made an answer: each one's influence on the loss, or the logit, of each test input."""
 
-from xnb.insight.influence.influence_function import influence_functions as influence_functions
+from xnb.insight.influence.gradients import example_gradients as example_gradients
+from xnb.insight.influence.influence_function import (
+    gauss_newton as gauss_newton,
+    influence_functions as influence_functions,
+)
 from xnb.insight.influence.many_trainings import ManyNetworks as ManyNetworks, train_many as train_many
 from xnb.insight.influence.neighbours import nearest_inputs as nearest_inputs
 from xnb.insight.influence.registry import INFLUENCES as INFLUENCES, catalog as catalog
