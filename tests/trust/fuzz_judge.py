@@ -104,6 +104,7 @@ def _judge_error(error, call, scope, clean, case):
 def _needs_modules(case):
     """A function has no modules, and layers of another name have another name."""
     wrapped = {"a function", "its call", "its forward", "data parallel", "in a module", "weight norm"}
+    wrapped.add("in a module in training mode")
     return bool(wrapped & {*case.spoils})
 
 

@@ -107,7 +107,7 @@ def _of_regions(name):
         if start is None or bool((start != 0).any()):
             return None
         numbers = torch.as_tensor(regions)
-        if int(numbers.min()) < 0:  # it numbers its players from 0
+        if int(numbers.min()) < 0 or int(numbers.max()) > 3:  # it numbers its players from 0, and has four
             return None
         maps = []
         for i, (score, z) in enumerate(_list_scorers(scope)):

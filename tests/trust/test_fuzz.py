@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 SEED = int(os.environ.get("XNB_FUZZ_SEED", datetime.now(UTC).date().toordinal()))
 CASES = int(os.environ.get("XNB_FUZZ_CASES", "5000"))
 EACH = ceil(CASES / len(SUBJECTS))
-LEAST = min(20, EACH // 3)  # answers of each subject
+LEAST = min(20, EACH // 3) if EACH >= 30 else 0  # answers of each subject; the first few cases are the plainest
 FOUND = {}  # what became of the cases of each subject
 ASKED = "XNB_TRUST" in os.environ or "XNB_FUZZ_CASES" in os.environ
 pytestmark = pytest.mark.skipif(not ASKED, reason="`make fuzz` and `make trust` draw cases, for minutes")
