@@ -1,7 +1,7 @@
 """Comparisons past one process: `python -m benchmarks.scaling` measures shards, workers, memory and costs.
 
 Every run has a process of its own. What is compared is run in turn, and the whole of it on an idle machine: the stored
-numbers, in `scaling.json`, are ratios of runs that stood beside each other. Notebook 23 shows them.
+numbers, in `scaling.json`, are ratios of runs that stood beside each other. Notebook 24 shows them.
 """
 
 import argparse
