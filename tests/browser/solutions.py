@@ -159,6 +159,13 @@ def self_influence(net, part):
     curvature.diagonal().add_(PENALTY)
     return (g * torch.linalg.solve(curvature, g.T).T).sum(1) / len(part)
 """,
+    "23": """
+finds_it = min(needed, key=lambda name: needed[name].mean())
+def undo(x):
+    return torch.where(x != part.x, part.x, x)
+moved = ill.x[:1] + 2 * torch.eye(ill.x.shape[1])
+riskiest = records.features[int(logits(doctors[0], moved)[:, 0].argmax())]
+""",
     "19": """
 half = (2 * 1 + 2 * 1) / (2 + 1 + 2 + 1)
 def judge(row):

@@ -72,7 +72,7 @@ def test_the_explorer_moves():
 
 
 # In which order they are read: the path, and then the basics beside it.
-PATH = "00 03 14 04 15 05 16 06 18 07 21 08 20 09 17 10 22 19 11 12 13".split()
+PATH = "00 03 14 04 15 05 16 06 18 07 21 08 20 09 17 10 22 23 19 11 12 13".split()
 BASICS = ["01", "02"]
 COLUMNS = ("notebook", "question", "reading", "machine", "level", "before", "figures")
 
