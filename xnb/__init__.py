@@ -13,7 +13,7 @@ of them are right for a model, `xnb.explain` runs many at once with a bill, `xnb
     data            Data sets as one frozen type.
     explanation     Many methods at once, sharing the passes that they have in common, and the bill of each.
     folders         Where the collection keeps its files, and how a file is written whole or not at all.
-    insight         Beyond which pixel mattered: what is inside, what would change the answer, which inputs taught it.
+    insight         Beyond which pixel mattered: what a network holds inside, what would change its answer.
     methods         Attribution methods: all share one signature.
     metrics         How good is an explanation?
     models          Networks whose every operation is a named module, so that an explanation can reach it.
