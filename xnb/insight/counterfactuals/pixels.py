@@ -75,7 +75,7 @@ def _lead_and_gradient(model: Model, x: Batch, goal: Target) -> tuple[Float[Tens
     """By how much the goal leads, and the gradient of what is minimised, of length one for each input."""
     with torch.enable_grad():
         inputs = x.detach().requires_grad_()
-        out = chunk_logits(model, inputs)
+        out = chunk_logits(model, inputs.clone())  # a first module may write into its input
         lead = _lead_of(out, goal)
         loss = (1 - lead).clamp(min=0).sum()  # a lead of one logit is enough
         (gradient,) = torch.autograd.grad(loss, inputs)

@@ -83,7 +83,7 @@ def _logit_jacobian(
 ) -> tuple[Float[Tensor, "K P"], Float[Tensor, " K"]]:
     """Gradients of all logits of one input, and its probabilities."""
     with torch.enable_grad():
-        logits = chunk_logits(model, x)[0]
+        logits = chunk_logits(model, x.clone())[0]
         rows = []
         for logit in logits:
             gradients = torch.autograd.grad(logit, parameters, retain_graph=True, materialize_grads=True)

@@ -32,7 +32,7 @@ class ManyNetworks:
     def logits(self, x: Batch) -> Float[Tensor, "M B K"]:
         """Logits of every network for the same inputs, without a graph."""
         with torch.no_grad():
-            return vmap(lambda own: functional_call(self.form, own, (x,)))(self.weights)
+            return vmap(lambda own: functional_call(self.form, own, (x.clone(),)))(self.weights)
 
     def take(self, number: int) -> nn.Module:
         """Return the form itself with the weights of one network; the next call changes it."""
@@ -90,7 +90,7 @@ def _make_objective(form: nn.Module, part: Part, damping: float) -> Callable[[We
     """What one network minimises, as a function of its parameters and of the weights of the inputs."""
 
     def objective(parameters: Weights, weights: Tensor) -> Tensor:
-        losses = F.cross_entropy(functional_call(form, parameters, (part.x,)), part.y, reduction="none")
+        losses = F.cross_entropy(functional_call(form, parameters, (part.x.clone(),)), part.y, reduction="none")
         squares = [parameter.square().sum() for parameter in parameters.values()]
         penalty = damping / 2 * torch.stack(squares).sum()
         return (weights * losses).mean() + penalty

@@ -85,7 +85,8 @@ def excite_unit(
     for _ in range(steps):
         with torch.enable_grad(), capture_outputs(model, layer) as captured:
             x = paint(spectrum)
-            chunk_logits(model, _move_picture(x, generator) if robust else x)
+            # a copy: a first module may write into its input
+            chunk_logits(model, _move_picture(x, generator) if robust else x.clone())
             excitement = _average_unit(captured[layer], unit).sum()
         if not excitement.requires_grad:
             refuse("excite_unit: the unit must depend on the input", layer, suggest_layer(model, paint(spectrum)))
