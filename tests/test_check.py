@@ -38,7 +38,9 @@ def test_describe():
     [
         (lambda m, x, t: xnb.attribute(m, x, t, "integratd_gradient"), "try: one of .'integrated_gradients'"),
         (lambda m, x, t: xnb.attribute(m, x * torch.nan, t), "x must be finite"),
-        (lambda m, x, t: xnb.attribute(lambda z: m(z) * torch.inf, x, t), "attribution must be finite"),
+        (lambda m, x, t: xnb.attribute(lambda z: m(z) * torch.inf, x, t), "logits must be finite"),
+        # a root of zero has an infinite slope
+        (lambda m, x, t: xnb.attribute(lambda z: m(z) + (0 * m(z)).sqrt(), x, t), "attribution must be finite"),
         (lambda m, x, t: xnb.attribute(m, x, t, steps=0), r"steps must be at least 1\n  got: 0"),
         (lambda m, x, t: xnb.attribute(m, x, t, baseline=torch.zeros(7, 7).double()), r"broadcast to x \(5, 2, 6, 6\)"),
         (lambda m, x, t: xnb.attribute(m, x, t, "occlusion", window=7), r"window must lie in \[1, 6\]"),

@@ -60,4 +60,4 @@ def test_parts_are_stored_one_by_one_and_measured_once(tmp_path, monkeypatch):
 def test_an_unknown_part_is_named(capsys):
     with pytest.raises(SystemExit):
         scaling.main(["sweeps"])
-    assert "no part sweeps: choose among sweep, streamed" in capsys.readouterr().err
+    assert "no part sweeps: choose among sweep, threads, streamed" in capsys.readouterr().err
