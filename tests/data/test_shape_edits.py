@@ -82,3 +82,5 @@ def test_what_is_refused(as_users_run):
         ShapeEdit(form="star")
     with pytest.raises(ValueError, match="colour is three numbers"):
         ShapeEdit(colour=(2.0, 0.0, 0.0))
+    with pytest.raises(ValueError, match="colour is three numbers"):
+        ShapeEdit(colour=(1.0, 0.0))

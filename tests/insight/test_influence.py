@@ -38,14 +38,6 @@ def linear(train):
     return fit_weighted(train, torch.ones(len(train)), DAMPING)
 
 
-@pytest.fixture
-def small():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        net = models.Net(in_features=4, hidden=(5,), classes=3)
-    return net.double().eval()
-
-
 def losses(net, part):
     return F.cross_entropy(logits(net, part.x), part.y, reduction="none")
 

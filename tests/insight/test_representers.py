@@ -9,7 +9,6 @@ from logistic import draw_part, fit_weighted
 from scipy.stats import spearmanr
 from torch.nn import functional as F
 
-from xnb import models
 from xnb.access.score import logits
 from xnb.insight import influence
 from xnb.insight.influence.representers import fit_head, read_features
@@ -23,14 +22,6 @@ def train():
 @pytest.fixture
 def test():
     return draw_part(7, seed=1)
-
-
-@pytest.fixture
-def small():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        net = models.Net(in_features=4, hidden=(5,), classes=3)
-    return net.double().eval()
 
 
 def test_the_numbers_of_a_row_sum_to_the_logit(train, test, small):

@@ -91,15 +91,17 @@ def move_inside(name: str, area: float, pose: Pose, size: int) -> Pose:
 
 def _find_margin(name: str, area: float, size: int) -> float:
     """How far from the borders the middle of a form stays."""
-    form = FORMS[name]
-    scale = (area / form.area) ** 0.5
-    return min(scale * form.reach, size / 2)
+    return min(_find_scale(name, area) * FORMS[name].reach, size / 2)
+
+
+def _find_scale(name: str, area: float) -> float:
+    """By how much a form is enlarged so that it has this area."""
+    return (area / FORMS[name].area) ** 0.5
 
 
 def cover_form(name: str, area: float, pose: Pose, size: int) -> NDArray:
     """Pixels `(size, size)` whose centres lie in a form of this area in this pose."""
-    form = FORMS[name]
-    scale = (area / form.area) ** 0.5
+    scale = _find_scale(name, area)
     rows, columns = np.mgrid[:size, :size] + 0.5  # centres of the pixels
     v = (rows - pose.row) / scale
     u = (columns - pose.column) / scale
@@ -107,7 +109,7 @@ def cover_form(name: str, area: float, pose: Pose, size: int) -> NDArray:
     sine = np.sin(pose.angle)
     turned_u = u * cosine + v * sine
     turned_v = v * cosine - u * sine
-    return form.covers(turned_u, turned_v)
+    return FORMS[name].covers(turned_u, turned_v)
 
 
 def draw_clouds(rng: Generator, size: int) -> NDArray:

@@ -47,7 +47,8 @@ class ShapeEdit:
         """Refuse what cannot be drawn."""
         known = self.form is None or self.form in SHAPE_CLASSES
         require(known, "ShapeEdit: form must be a class of shapes", self.form, 'ShapeEdit(form="square")')
-        fits = self.colour is None or all(0 <= value <= 1 for value in self.colour)
+        colour = self.colour or (0, 0, 0)
+        fits = len(colour) == 3 and all(0 <= value <= 1 for value in colour)
         require(fits, "ShapeEdit: colour is three numbers in [0, 1]", self.colour, "ShapeEdit(colour=(1.0, 0.0, 0.0))")
 
 

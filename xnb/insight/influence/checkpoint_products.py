@@ -11,7 +11,7 @@ from xnb.insight.influence.gradients import example_gradients
 from xnb.insight.influence.registry import influence
 
 
-@influence(needs="checkpoints", unit="nats, times the steps of an epoch", paper="Pruthi et al. 2020, arXiv:2002.08484")
+@influence(needs="checkpoints", unit="nats", paper="Pruthi et al. 2020, arXiv:2002.08484")
 def trac_in(
     model: nn.Module | Sequence[nn.Module],
     train: Part,
