@@ -86,3 +86,16 @@ def opener(browser, lab):
     yield open
     for book in books:
         book.close()
+
+
+@pytest.fixture(scope="module")
+def book(opened):
+    """The notebook with all widgets, run once."""
+    book = opened("widgets")
+    book.run_all_cleanly()
+    return book
+
+
+@pytest.fixture
+def widget(book):
+    return lambda name: book.widget(name, 1 + list(WIDGETS).index(name))

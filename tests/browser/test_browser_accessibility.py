@@ -25,19 +25,6 @@ SILENT = {("perturb", "a click"), ("watch", "epoch")}
 KEPT_BY_NOTEBOOKS = {"listbox"}
 
 
-@pytest.fixture(scope="module")
-def book(opened):
-    """The notebook with all widgets, run once."""
-    book = opened("widgets")
-    book.run_all_cleanly()
-    return book
-
-
-@pytest.fixture
-def widget(book):
-    return lambda name: book.widget(name, 1 + list(WIDGETS).index(name))
-
-
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_axe_finds_nothing_in_any_widget(book, widget, theme):
     book.theme(f"JupyterLab {theme}")

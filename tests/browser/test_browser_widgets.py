@@ -11,19 +11,6 @@ from widget_lines import WIDGETS
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"  # kept, for people to look at
 
 
-@pytest.fixture(scope="module")
-def book(opened):
-    """The notebook with all widgets, run once."""
-    book = opened("widgets")
-    book.run_all_cleanly()
-    return book
-
-
-@pytest.fixture
-def widget(book):
-    return lambda name: book.widget(name, 1 + list(WIDGETS).index(name))
-
-
 def test_they_render_without_an_error(book, widget):
     for name in WIDGETS:
         widget(name).root.locator("img").first.wait_for()
